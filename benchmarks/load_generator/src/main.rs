@@ -1,0 +1,2 @@
+//! Load for the serving benchmarks.
+fn main() {}

@@ -1,0 +1,1 @@
+"""Generated stubs of Candlewire's gRPC contract."""
