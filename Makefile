@@ -1,6 +1,66 @@
+# Every task of the project. `make` alone prints them.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+VENV := .venv/bin
+# Nothing outside the package registries: use the interpreter that is here.
+export UV_PYTHON_DOWNLOADS := never
+# The Rust tests load the ONNX Runtime that the Python package ships: one version in the whole product.
+ORT_DYLIB = $(shell ls $(CURDIR)/.venv/lib/python3.*/site-packages/onnxruntime/capi/libonnxruntime.so.* 2>/dev/null | head -n 1)
+
+.PHONY: help setup demo test lint format check-tools stubs clean \
+	bench-serving bench-features bench-trees soak fuzz
+
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
+	@echo "Candlewire: calibrated trading scores with honest bands, over gRPC"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
+
+check-tools:
+	@bash scripts/check_tools.sh "$(PYTHON)"
+
+.uv/path: scripts/find_uv.sh | check-tools
+	@mkdir -p .uv
+	@bash scripts/find_uv.sh "$(PYTHON)" "$(UV_VERSION)" > $@.new && mv $@.new $@
+
+setup: check-tools .uv/path ## Build everything into .venv (the other targets do this first)
+	@bash scripts/sync.sh "$$(cat .uv/path)" "$(PYTHON)"
+
+demo: setup ## Train on real bars, serve, replay a live stream, write demo_report/index.html
+	@$(VENV)/python examples/demo.py
+
+test: setup ## Run every test: the Rust crates, then the whole Python suite
+	@ORT_DYLIB_PATH="$(ORT_DYLIB)" PYO3_PYTHON="$(CURDIR)/$(VENV)/python" cargo test --release --workspace --locked --quiet
+	@$(VENV)/pytest
+
+lint: setup ## Check format, lints, types and docs; a warning is an error
+	@cargo fmt --all --check
+	@PYO3_PYTHON="$(CURDIR)/$(VENV)/python" cargo clippy --workspace --all-targets --all-features --locked --quiet -- -D warnings
+	@PYO3_PYTHON="$(CURDIR)/$(VENV)/python" RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked --quiet
+	@$(VENV)/ruff check
+	@$(VENV)/ruff format --check --quiet
+	@$(VENV)/mypy
+
+format: setup ## Format all code
+	@cargo fmt --all
+	@$(VENV)/ruff check --fix --quiet || true
+	@$(VENV)/ruff format --quiet
+
+stubs: setup ## Generate the Python stubs from proto/ again
+	@$(VENV)/python proto/generate_stubs.py
+
+bench-serving: setup ## Measure serving latency and throughput beside the server's own echo
+	@$(VENV)/python benchmarks/serving/run.py
+
+bench-features: setup ## Measure the indicators beside other libraries
+	@$(VENV)/python benchmarks/features/run.py
+
+bench-trees: setup ## Measure the tree kernel beside ONNX Runtime and others
+	@$(VENV)/python benchmarks/trees/run.py
+
+clean: ## Remove everything that make built
+	@rm -rf .venv .uv target demo_report
