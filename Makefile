@@ -31,7 +31,7 @@ setup: check-tools .uv/path ## Build everything into .venv (the other targets do
 	@bash scripts/sync.sh "$$(cat .uv/path)" "$(PYTHON)"
 
 demo: setup ## Train on real bars, serve, replay a live stream, write demo_report/index.html
-	@$(VENV)/python examples/demo.py
+	@$(VENV)/python -m examples.demo
 
 test: setup ## Run every test: the Rust crates, then the whole Python suite
 	@ORT_DYLIB_PATH="$(ORT_DYLIB)" PYO3_PYTHON="$(CURDIR)/$(VENV)/python" cargo test --release --workspace --locked --quiet

@@ -25,13 +25,18 @@ def test_architecture_names_every_room() -> None:
     assert not missing, f"ARCHITECTURE.md says nothing of {missing}"
 
 
+def workspace_version() -> str:
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
+    return str(cargo["workspace"]["package"]["version"])
+
+
 def test_changelog_matches_the_version() -> None:
-    version = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["workspace"]["package"]["version"]
-    assert re.search(rf"^## {re.escape(version)}\b", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## {re.escape(workspace_version())}\b", changelog, re.MULTILINE)
 
 
 def test_one_version_everywhere() -> None:
-    version = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["workspace"]["package"]["version"]
+    version = workspace_version()
     projects = [file for file in tracked_files() if file.name == "pyproject.toml"]
     assert len(projects) >= 6
     for project in projects:
@@ -40,8 +45,8 @@ def test_one_version_everywhere() -> None:
 
 def test_every_make_target_is_explained() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.M)) - {"check-tools"}
-    explained = set(re.findall(r"^([a-z][a-z-]*):.*## ", makefile, re.M))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE)) - {"check-tools"}
+    explained = set(re.findall(r"^([a-z][a-z-]*):.*## ", makefile, re.MULTILINE))
     assert {"setup", "demo", "test", "lint"} <= explained
     assert targets == explained
 
@@ -57,7 +62,15 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
 
 def test_no_file_is_too_long_to_read() -> None:
     """Source files stay small enough to hold in one reading; see STYLE: split by noun."""
-    sources = [file for file in tracked_files() if file.suffix in {".py", ".rs"} and "candlewire_proto" not in file.parts]
+    sources = [
+        file
+        for file in tracked_files()
+        if file.suffix in {".py", ".rs"} and "candlewire_proto" not in file.parts
+    ]
     assert sources
-    long = {str(file.relative_to(ROOT)): count for file in sources if (count := file.read_bytes().count(b"\n")) > 600}
+    long = {
+        str(file.relative_to(ROOT)): count
+        for file in sources
+        if (count := file.read_bytes().count(b"\n")) > 600
+    }
     assert not long, f"past 600 lines: {long}"
