@@ -1,4 +1,4 @@
-"""A server that keeps the contract without a model, so that the client is tested alone and can be made to fail."""
+"""A server that keeps the contract without a model and can be made to fail: the client is tested alone."""
 
 from __future__ import annotations
 
@@ -10,18 +10,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import candlewire
 import grpc
 import pytest
-from candlewire_proto.v1 import (
-    bars_pb2,
-    bars_pb2_grpc,
-    scoring_pb2,
-    scoring_pb2_grpc,
-    signals_pb2,
-    signals_pb2_grpc,
-)
-
-import candlewire
 from candlewire import aio
 from candlewire.standard_messages import (
     BadRequest,
@@ -32,6 +23,14 @@ from candlewire.standard_messages import (
     Status,
 )
 from candlewire.status_details import TRAILER
+from candlewire_proto.v1 import (
+    bars_pb2,
+    bars_pb2_grpc,
+    scoring_pb2,
+    scoring_pb2_grpc,
+    signals_pb2,
+    signals_pb2_grpc,
+)
 
 FEATURES = 4
 MODEL_VERSION = 20261121014417
@@ -317,12 +316,8 @@ class Signals(signals_pb2_grpc.SignalServiceServicer):
         sent = 0
         while True:
             with server.changed:
-                server.changed.wait_for(
-                    lambda at=position: (
-                        len(server.history) > at or server.draining or not context.is_active()
-                    ),
-                    10,
-                )
+                while len(server.history) <= position and not server.draining and context.is_active():
+                    server.changed.wait(10)
             if server.draining or not context.is_active():
                 return
             for event in server.history[position:]:
