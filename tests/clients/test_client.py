@@ -234,7 +234,7 @@ def test_what_the_callers_iterable_raises_reaches_the_caller(client: Any, make_b
     acks = []
     with pytest.raises(RuntimeError, match="the feed broke"):
         acks.extend(client.publish(bars()))
-    with pytest.raises(candlewire.InvalidInputError, match="pass candlewire[.]Bar"):
+    with pytest.raises(candlewire.InvalidInputError, match=r"pass candlewire\.Bar"):
         list(client.publish(["AAPL"]))
 
 
