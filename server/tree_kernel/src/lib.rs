@@ -1,1 +1,31 @@
-//! Tree ensembles.
+//! Branch-free evaluation of ONNX tree ensembles, bit-equal to one-thread ONNX Runtime.
+//!
+//! [`read_model`] finds and checks the tree nodes of a model, an [`Evaluator`] computes one of them,
+//! [`rewrite_model`] gives a model in memory whose tree nodes are left to such evaluators inside an ONNX Runtime session
+//! (feature `ort-operator`). The file on disk stays plain ONNX.
+//!
+//! A node that the fast path does not hold stays with ONNX Runtime, and the report says why. See `docs/tree_kernel.md`
+//! for the design and what it is measured against.
+
+mod attributes;
+mod ensemble;
+mod error;
+mod evaluator;
+mod finish;
+mod instructions;
+mod lanes;
+mod model;
+mod onnx_proto;
+mod plan;
+mod rank;
+mod reader;
+mod reader_v5;
+mod scalar;
+mod walk;
+
+pub use ensemble::{Aggregate, AnyEnsemble, Comparison, Ensemble, Node, PostTransform, Task, Weight};
+pub use error::TreeError;
+pub use evaluator::{Evaluator, Scratch};
+pub use instructions::{Instructions, UnknownInstructions};
+pub use model::{TreeNode, read_model};
+pub use scalar::{Output, Scalar};

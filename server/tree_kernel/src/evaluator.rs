@@ -1,0 +1,318 @@
+//! Rows in, scores out: picks the kernel and joins what it finds.
+
+use std::cmp::Ordering;
+
+use crate::ensemble::{Aggregate, Ensemble, Node, PostTransform, Task};
+use crate::instructions::Instructions;
+use crate::lanes::LaneFile;
+use crate::plan::{CHUNK, LANES, Leaves, Plan};
+use crate::rank::MAX_SLOTS;
+use crate::{Output, Scalar, TreeError, lanes, walk};
+
+/// From this many rows on, the batch kernel is faster than one row after the other.
+const LANE_ROWS: usize = 16;
+
+/// An ensemble ready to evaluate rows. Immutable: threads share it, each with a [`Scratch`] of its own.
+#[derive(Debug)]
+pub struct Evaluator<T: Scalar> {
+    ensemble: Ensemble<T>,
+    plan: Plan<T>,
+    instructions: Instructions,
+    /// Which targets some leaf speaks of, where that does not depend on the row.
+    has: Vec<bool>,
+}
+
+/// Memory that evaluations reuse; any scratch serves any evaluator.
+#[derive(Debug)]
+pub struct Scratch<T: Scalar> {
+    keys: Vec<T::Key>,
+    ranks: Box<[u8; MAX_SLOTS]>,
+    lane_keys: Vec<T::Key>,
+    lane_ranks: Vec<[u8; LANES]>,
+    file: LaneFile,
+    scores: Vec<T>,
+    has: Vec<bool>,
+    row_scores: Vec<T>,
+    row_has: Vec<bool>,
+}
+
+impl<T: Scalar> Default for Scratch<T> {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            ranks: Box::new([0; MAX_SLOTS]),
+            lane_keys: Vec::new(),
+            lane_ranks: Vec::new(),
+            file: LaneFile::default(),
+            scores: Vec::new(),
+            has: Vec::new(),
+            row_scores: Vec::new(),
+            row_has: Vec::new(),
+        }
+    }
+}
+
+impl<T: Scalar> Evaluator<T> {
+    /// Lays an ensemble out for the fastest instructions of this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError::Unsupported`] when the fast path does not hold the ensemble.
+    pub fn new(ensemble: Ensemble<T>) -> Result<Self, TreeError> {
+        Self::with_instructions(ensemble, Instructions::detect())
+    }
+
+    /// Like [`Evaluator::new`] with a chosen instruction set, lowered to what the machine has.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError::Unsupported`] when the fast path does not hold the ensemble.
+    pub fn with_instructions(ensemble: Ensemble<T>, instructions: Instructions) -> Result<Self, TreeError> {
+        let plan = Plan::build(&ensemble, |_| {})?;
+        let mut has = vec![false; ensemble.targets];
+        ensemble.weights.iter().for_each(|weight| has[weight.target as usize] = true);
+        refuse_undefined(&ensemble, &plan.leaves, &has)?;
+        Ok(Self { ensemble, plan, instructions: instructions.min(Instructions::detect()), has })
+    }
+
+    /// The ensemble.
+    pub fn ensemble(&self) -> &Ensemble<T> {
+        &self.ensemble
+    }
+
+    /// The instruction set in use.
+    pub fn instructions(&self) -> Instructions {
+        self.instructions
+    }
+
+    /// Evaluates `rows`, row-major with `columns` features each, into `scores` (rows x targets) and, for a classifier,
+    /// `labels` (rows). A row's bits do not depend on the rows beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError::Shape`] when the lengths do not fit.
+    pub fn run<O: Output>(
+        &self,
+        rows: &[T],
+        columns: usize,
+        scratch: &mut Scratch<T>,
+        scores: &mut [O],
+        labels: Option<&mut [i64]>,
+    ) -> Result<(), TreeError> {
+        let count = self.check(rows, columns, scores.len(), labels.as_deref())?;
+        self.prepare(scratch);
+        let mut labels = labels;
+        let mut start = 0;
+        while start < count {
+            let taken = (count - start).min(LANES);
+            let taken_rows = &rows[start * columns..(start + taken) * columns];
+            let out = &mut scores[start * self.ensemble.targets..(start + taken) * self.ensemble.targets];
+            let labels = labels.as_deref_mut().map(|labels| &mut labels[start..start + taken]);
+            if taken < LANE_ROWS {
+                self.run_rows(taken_rows, columns, scratch, out, labels);
+            } else {
+                self.run_lanes(taken_rows, columns, scratch, out, labels);
+            }
+            start += taken;
+        }
+        Ok(())
+    }
+
+    fn check(&self, rows: &[T], columns: usize, scores: usize, labels: Option<&[i64]>) -> Result<usize, TreeError> {
+        let shape = |field, reason| Err(TreeError::Shape { field, reason });
+        if columns < self.ensemble.features || columns == 0 {
+            return shape("columns", format!("{columns} given, the ensemble reads {}", self.ensemble.features));
+        }
+        if !rows.len().is_multiple_of(columns) {
+            return shape("rows", format!("{} values are no whole number of rows of {columns}", rows.len()));
+        }
+        let count = rows.len() / columns;
+        if scores != count * self.ensemble.targets {
+            return shape("scores", format!("holds {scores}, needs {count} rows of {}", self.ensemble.targets));
+        }
+        match (labels, &self.ensemble.task) {
+            (Some(labels), _) if labels.len() != count => shape("labels", format!("holds {}, needs {count}", labels.len())),
+            (Some(_), Task::Regression) => shape("labels", "a regressor gives none".to_owned()),
+            _ => Ok(count),
+        }
+    }
+
+    fn prepare(&self, scratch: &mut Scratch<T>) {
+        let targets = self.ensemble.targets;
+        scratch.keys.resize(2 * self.plan.ranks.features, T::KEY_MIN);
+        scratch.row_scores.resize(targets, T::default());
+        scratch.row_has.resize(targets, false);
+    }
+
+    fn run_rows<O: Output>(
+        &self,
+        rows: &[T],
+        columns: usize,
+        scratch: &mut Scratch<T>,
+        out: &mut [O],
+        mut labels: Option<&mut [i64]>,
+    ) {
+        let targets = self.ensemble.targets;
+        let Scratch { keys, ranks, row_scores, row_has, .. } = scratch;
+        let (scores, has) = (&mut row_scores[..targets], &mut row_has[..targets]);
+        for (at, (row, out)) in rows.chunks_exact(columns).zip(out.chunks_exact_mut(targets)).enumerate() {
+            self.plan.ranks.keys(row, &mut keys[..2 * self.plan.ranks.features]);
+            walk::rank_row(&self.plan.ranks, keys, ranks);
+            scores.fill(T::default());
+            has.copy_from_slice(&self.has);
+            if matches!(self.plan.leaves, Leaves::Nodes(_)) {
+                has.fill(false);
+            }
+            let mut leaves = [0_u32; CHUNK];
+            for (chunk, trees) in self.plan.trees.chunks(CHUNK).enumerate() {
+                walk::chunk(&self.plan, chunk, trees, ranks, &mut leaves);
+                self.join_row(chunk * CHUNK, &leaves[..trees.len()], scores, has);
+            }
+            let label = self.ensemble.finish(scores, has, out);
+            if let Some(labels) = labels.as_deref_mut() {
+                labels[at] = label;
+            }
+        }
+    }
+
+    /// Adds the leaves of consecutive trees to the scores of one row.
+    #[inline]
+    fn join_row(&self, first_tree: usize, leaves: &[u32], scores: &mut [T], has: &mut [bool]) {
+        match &self.plan.leaves {
+            Leaves::One(values) => {
+                let sum = leaves.iter().fold(scores[0], |sum, &leaf| sum + values[leaf as usize]);
+                scores[0] = sum;
+            }
+            Leaves::PerTree(targets, values) => {
+                for (&leaf, &target) in leaves.iter().zip(&targets[first_tree..]) {
+                    let score = &mut scores[target as usize];
+                    *score = *score + values[leaf as usize];
+                }
+            }
+            Leaves::Every(values) => {
+                let width = scores.len();
+                for &leaf in leaves {
+                    let values = &values[leaf as usize * width..][..width];
+                    for (score, &value) in scores.iter_mut().zip(values) {
+                        *score = *score + value;
+                    }
+                }
+            }
+            Leaves::Nodes(nodes) => {
+                for &leaf in leaves {
+                    self.join_node(nodes[leaf as usize], scores, has, 1, 0);
+                }
+            }
+        }
+    }
+
+    /// Joins one leaf node to the scores of a row, which lie `stride` apart from `offset` on.
+    fn join_node(&self, node: u32, scores: &mut [T], has: &mut [bool], stride: usize, offset: usize) {
+        let Node::Leaf { first, count } = self.ensemble.nodes[node as usize] else { return };
+        for weight in &self.ensemble.weights[first as usize..(first + count) as usize] {
+            let at = weight.target as usize * stride + offset;
+            let score = scores[at];
+            scores[at] = match self.ensemble.aggregate {
+                Aggregate::Sum | Aggregate::Average => score + weight.value,
+                Aggregate::Min if has[at] && weight.value.partial_cmp(&score) != Some(Ordering::Less) => score,
+                Aggregate::Max if has[at] && weight.value.partial_cmp(&score) != Some(Ordering::Greater) => score,
+                Aggregate::Min | Aggregate::Max => weight.value,
+            };
+            has[at] = true;
+        }
+    }
+
+    fn run_lanes<O: Output>(
+        &self,
+        rows: &[T],
+        columns: usize,
+        scratch: &mut Scratch<T>,
+        out: &mut [O],
+        mut labels: Option<&mut [i64]>,
+    ) {
+        let targets = self.ensemble.targets;
+        let Scratch { lane_keys, lane_ranks, file, scores, has, row_scores, row_has, .. } = scratch;
+        let count = rows.len() / columns;
+        let width = 2 * self.plan.ranks.features;
+        lane_keys.resize(width * LANES, T::KEY_MIN);
+        for (row, keys) in rows.chunks_exact(columns).zip(lane_keys.chunks_exact_mut(width.max(1))) {
+            self.plan.ranks.keys(row, keys);
+        }
+        lane_ranks.resize(self.plan.ranks.slots().max(1), [0; LANES]);
+        lanes::rank(&self.plan.ranks, &lane_keys[..width * count], count, lane_ranks);
+        file.prepare(self.plan.lane_temporaries);
+        scores.clear();
+        scores.resize(targets * LANES, T::default());
+        has.clear();
+        has.resize(targets * LANES, false);
+        for (number, tree) in self.plan.trees.iter().enumerate() {
+            if tree.has_lanes() {
+                let steps = &self.plan.lane_steps[tree.lane_start as usize..tree.lane_end as usize];
+                let places = lanes::tree(steps, lane_ranks, file);
+                let leaf = |row: usize| tree.first_leaf as usize + usize::from(places[row]);
+                self.join_lanes(number, leaf, count, scores, has);
+            } else {
+                let mut found = [0_u32; LANES];
+                walk::rows(&self.plan, tree, lane_ranks, &mut found);
+                self.join_lanes(number, |row| found[row] as usize, count, scores, has);
+            }
+        }
+        let dynamic = matches!(self.plan.leaves, Leaves::Nodes(_));
+        row_has[..targets].copy_from_slice(&self.has);
+        for (row, out) in out.chunks_exact_mut(targets).enumerate() {
+            for target in 0..targets {
+                row_scores[target] = scores[target * LANES + row];
+                if dynamic {
+                    row_has[target] = has[target * LANES + row];
+                }
+            }
+            let label = self.ensemble.finish(&mut row_scores[..targets], &row_has[..targets], out);
+            if let Some(labels) = labels.as_deref_mut() {
+                labels[row] = label;
+            }
+        }
+    }
+
+    /// Adds the leaf of each row in one tree to the scores, which are target-major.
+    #[inline]
+    fn join_lanes(&self, tree: usize, leaf: impl Fn(usize) -> usize, count: usize, scores: &mut [T], has: &mut [bool]) {
+        let add = |scores: &mut [T], value: &dyn Fn(usize) -> T| {
+            for (row, score) in scores.iter_mut().enumerate() {
+                *score = *score + value(row);
+            }
+        };
+        match &self.plan.leaves {
+            Leaves::One(values) => add(&mut scores[..count], &|row| values[leaf(row)]),
+            Leaves::PerTree(targets, values) => {
+                let start = targets[tree] as usize * LANES;
+                add(&mut scores[start..start + count], &|row| values[leaf(row)]);
+            }
+            Leaves::Every(values) => {
+                let width = self.ensemble.targets;
+                for target in 0..width {
+                    add(&mut scores[target * LANES..target * LANES + count], &|row| values[leaf(row) * width + target]);
+                }
+            }
+            Leaves::Nodes(nodes) => {
+                for row in 0..count {
+                    self.join_node(nodes[leaf(row)], scores, has, LANES, row);
+                }
+            }
+        }
+    }
+}
+
+/// Refuses the classifiers whose second score ONNX Runtime leaves unwritten.
+fn refuse_undefined<T: Scalar>(ensemble: &Ensemble<T>, leaves: &Leaves<T>, has: &[bool]) -> Result<(), TreeError> {
+    let Task::Classification { labels, one_score, .. } = &ensemble.task else { return Ok(()) };
+    let both = has[1] || ensemble.base_values.len() == 2;
+    let probit = !both && ensemble.post_transform == PostTransform::Probit;
+    let sparse = !*one_score && matches!(leaves, Leaves::Nodes(_));
+    if labels.len() == 2 && (probit || sparse) {
+        return Err(TreeError::Unsupported {
+            node: ensemble.name.clone(),
+            reason: "ONNX Runtime leaves the second of its two scores undefined for some rows".to_owned(),
+        });
+    }
+    Ok(())
+}
