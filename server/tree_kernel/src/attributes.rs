@@ -11,7 +11,10 @@ pub(crate) struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     pub(crate) fn new(node: &'a NodeProto) -> Self {
-        Self { node, label: node.label() }
+        Self {
+            node,
+            label: node.label(),
+        }
     }
 
     /// The node's name in messages.
@@ -20,21 +23,37 @@ impl<'a> Attributes<'a> {
     }
 
     /// An error at a place within this node.
-    pub(crate) fn malformed(&self, place: impl Into<String>, reason: impl Into<String>) -> TreeError {
-        TreeError::Malformed { node: self.label.clone(), place: place.into(), reason: reason.into() }
+    pub(crate) fn malformed(
+        &self,
+        place: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> TreeError {
+        TreeError::Malformed {
+            node: self.label.clone(),
+            place: place.into(),
+            reason: reason.into(),
+        }
     }
 
     /// A refusal that leaves the node to ONNX Runtime.
     pub(crate) fn unsupported(&self, reason: impl Into<String>) -> TreeError {
-        TreeError::Unsupported { node: self.label.clone(), reason: reason.into() }
+        TreeError::Unsupported {
+            node: self.label.clone(),
+            reason: reason.into(),
+        }
     }
 
     fn find(&self, name: &str) -> Option<&'a AttributeProto> {
-        self.node.attribute.iter().find(|attribute| attribute.name.as_deref() == Some(name))
+        self.node
+            .attribute
+            .iter()
+            .find(|attribute| attribute.name.as_deref() == Some(name))
     }
 
     pub(crate) fn int(&self, name: &str, default: i64) -> i64 {
-        self.find(name).and_then(|attribute| attribute.i).unwrap_or(default)
+        self.find(name)
+            .and_then(|attribute| attribute.i)
+            .unwrap_or(default)
     }
 
     pub(crate) fn ints(&self, name: &str) -> &'a [i64] {
@@ -57,8 +76,14 @@ impl<'a> Attributes<'a> {
     }
 
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, TreeError> {
-        let strings = self.find(name).map_or(&[][..], |attribute| &attribute.strings);
-        strings.iter().enumerate().map(|(at, bytes)| self.utf8(bytes, &format!("{name}[{at}]"))).collect()
+        let strings = self
+            .find(name)
+            .map_or(&[][..], |attribute| &attribute.strings);
+        strings
+            .iter()
+            .enumerate()
+            .map(|(at, bytes)| self.utf8(bytes, &format!("{name}[{at}]")))
+            .collect()
     }
 
     fn utf8(&self, bytes: &[u8], place: &str) -> Result<String, TreeError> {
@@ -72,31 +97,53 @@ impl<'a> Attributes<'a> {
         };
         let found = tensor.data_type.unwrap_or_default();
         if found != T::ELEMENT_TYPE {
-            let reason = format!("holds element type {found}, needs {} to match the input", T::ELEMENT_TYPE);
+            let reason = format!(
+                "holds element type {found}, needs {} to match the input",
+                T::ELEMENT_TYPE
+            );
             return Err(self.malformed(name, reason));
         }
-        let count = tensor.dims.iter().try_fold(1_i64, |product, &size| product.checked_mul(size));
+        let count = tensor
+            .dims
+            .iter()
+            .try_fold(1_i64, |product, &size| product.checked_mul(size));
         let values = match &tensor.raw_data {
             Some(raw) if raw.len() % size_of::<T>() == 0 => T::from_raw(raw),
             Some(raw) => {
-                let reason = format!("raw data of {} bytes is no whole number of elements", raw.len());
+                let reason = format!(
+                    "raw data of {} bytes is no whole number of elements",
+                    raw.len()
+                );
                 return Err(self.malformed(name, reason));
             }
             None => T::from_typed(tensor),
         };
         if count != Some(values.len() as i64) {
-            let reason = format!("shape {:?} does not match {} values", tensor.dims, values.len());
+            let reason = format!(
+                "shape {:?} does not match {} values",
+                tensor.dims,
+                values.len()
+            );
             return Err(self.malformed(name, reason));
         }
         Ok(Some(values))
     }
 
     /// Checks that a list is as long as the nodes are many.
-    pub(crate) fn same_length(&self, name: &str, found: usize, wanted_name: &str, wanted: usize) -> Result<(), TreeError> {
+    pub(crate) fn same_length(
+        &self,
+        name: &str,
+        found: usize,
+        wanted_name: &str,
+        wanted: usize,
+    ) -> Result<(), TreeError> {
         if found == wanted {
             return Ok(());
         }
-        Err(self.malformed(name, format!("has {found} entries, but {wanted_name} has {wanted}")))
+        Err(self.malformed(
+            name,
+            format!("has {found} entries, but {wanted_name} has {wanted}"),
+        ))
     }
 
     /// An entry of a list that counts something: not negative, and below 2^31.
@@ -104,7 +151,12 @@ impl<'a> Attributes<'a> {
         i32::try_from(value)
             .ok()
             .and_then(|value| u32::try_from(value).ok())
-            .ok_or_else(|| self.malformed(format!("{name}[{at}]"), format!("is {value}, must be from 0 to 2147483647")))
+            .ok_or_else(|| {
+                self.malformed(
+                    format!("{name}[{at}]"),
+                    format!("is {value}, must be from 0 to 2147483647"),
+                )
+            })
     }
 }
 
@@ -119,7 +171,11 @@ impl TensorElement for f32 {
     const ELEMENT_TYPE: i32 = element_type::FLOAT;
 
     fn from_raw(raw: &[u8]) -> Vec<Self> {
-        raw.as_chunks().0.iter().map(|bytes| Self::from_le_bytes(*bytes)).collect()
+        raw.as_chunks()
+            .0
+            .iter()
+            .map(|bytes| Self::from_le_bytes(*bytes))
+            .collect()
     }
 
     fn from_typed(tensor: &TensorProto) -> Vec<Self> {
@@ -131,7 +187,11 @@ impl TensorElement for f64 {
     const ELEMENT_TYPE: i32 = element_type::DOUBLE;
 
     fn from_raw(raw: &[u8]) -> Vec<Self> {
-        raw.as_chunks().0.iter().map(|bytes| Self::from_le_bytes(*bytes)).collect()
+        raw.as_chunks()
+            .0
+            .iter()
+            .map(|bytes| Self::from_le_bytes(*bytes))
+            .collect()
     }
 
     fn from_typed(tensor: &TensorProto) -> Vec<Self> {
@@ -148,6 +208,10 @@ impl TensorElement for u8 {
 
     fn from_typed(tensor: &TensorProto) -> Vec<Self> {
         // The specification stores small integers in the 32-bit field; values outside a byte fail the mode check.
-        tensor.int32_data.iter().map(|&value| Self::try_from(value).unwrap_or(Self::MAX)).collect()
+        tensor
+            .int32_data
+            .iter()
+            .map(|&value| Self::try_from(value).unwrap_or(Self::MAX))
+            .collect()
     }
 }

@@ -142,7 +142,14 @@ pub enum AnyEnsemble {
 impl<T: Scalar> Ensemble<T> {
     /// Whether the comparison of the branch is true for `x`.
     #[inline]
-    fn holds(&self, node: u32, comparison: Comparison, x: T, threshold: T, nan_is_true: bool) -> bool {
+    fn holds(
+        &self,
+        node: u32,
+        comparison: Comparison,
+        x: T,
+        threshold: T,
+        nan_is_true: bool,
+    ) -> bool {
         let holds = match comparison {
             Comparison::LessOrEqual => x <= threshold,
             Comparison::Less => x < threshold,
@@ -151,8 +158,12 @@ impl<T: Scalar> Ensemble<T> {
             Comparison::Equal => x == threshold,
             Comparison::NotEqual => x != threshold,
             Comparison::Member => {
-                let set = self.member_sets.binary_search_by_key(&node, |(owner, _)| *owner);
-                set.ok().and_then(|at| self.member_sets.get(at)).is_some_and(|(_, set)| set.contains(&x))
+                let set = self
+                    .member_sets
+                    .binary_search_by_key(&node, |(owner, _)| *owner);
+                set.ok()
+                    .and_then(|at| self.member_sets.get(at))
+                    .is_some_and(|(_, set)| set.contains(&x))
             }
         };
         holds || (nan_is_true && x.is_nan())
@@ -171,9 +182,20 @@ impl<T: Scalar> Ensemble<T> {
         loop {
             match self.nodes[at as usize] {
                 Node::Leaf { .. } => return at,
-                Node::Branch { feature, comparison, threshold, nan_is_true, on_true, on_false } => {
+                Node::Branch {
+                    feature,
+                    comparison,
+                    threshold,
+                    nan_is_true,
+                    on_true,
+                    on_false,
+                } => {
                     let x = row[feature as usize];
-                    at = if self.holds(at, comparison, x, threshold, nan_is_true) { on_true } else { on_false };
+                    at = if self.holds(at, comparison, x, threshold, nan_is_true) {
+                        on_true
+                    } else {
+                        on_false
+                    };
                 }
             }
         }

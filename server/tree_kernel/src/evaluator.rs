@@ -67,12 +67,23 @@ impl<T: Scalar> Evaluator<T> {
     /// # Errors
     ///
     /// [`TreeError::Unsupported`] when the fast path does not hold the ensemble.
-    pub fn with_instructions(ensemble: Ensemble<T>, instructions: Instructions) -> Result<Self, TreeError> {
+    pub fn with_instructions(
+        ensemble: Ensemble<T>,
+        instructions: Instructions,
+    ) -> Result<Self, TreeError> {
         let plan = Plan::build(&ensemble, |_| {})?;
         let mut has = vec![false; ensemble.targets];
-        ensemble.weights.iter().for_each(|weight| has[weight.target as usize] = true);
+        ensemble
+            .weights
+            .iter()
+            .for_each(|weight| has[weight.target as usize] = true);
         refuse_undefined(&ensemble, &plan.leaves, &has)?;
-        Ok(Self { ensemble, plan, instructions: instructions.min(Instructions::detect()), has })
+        Ok(Self {
+            ensemble,
+            plan,
+            instructions: instructions.min(Instructions::detect()),
+            has,
+        })
     }
 
     /// The ensemble.
@@ -106,8 +117,11 @@ impl<T: Scalar> Evaluator<T> {
         while start < count {
             let taken = (count - start).min(LANES);
             let taken_rows = &rows[start * columns..(start + taken) * columns];
-            let out = &mut scores[start * self.ensemble.targets..(start + taken) * self.ensemble.targets];
-            let labels = labels.as_deref_mut().map(|labels| &mut labels[start..start + taken]);
+            let out =
+                &mut scores[start * self.ensemble.targets..(start + taken) * self.ensemble.targets];
+            let labels = labels
+                .as_deref_mut()
+                .map(|labels| &mut labels[start..start + taken]);
             if taken < LANE_ROWS {
                 self.run_rows(taken_rows, columns, scratch, out, labels);
             } else {
@@ -118,20 +132,46 @@ impl<T: Scalar> Evaluator<T> {
         Ok(())
     }
 
-    fn check(&self, rows: &[T], columns: usize, scores: usize, labels: Option<&[i64]>) -> Result<usize, TreeError> {
+    fn check(
+        &self,
+        rows: &[T],
+        columns: usize,
+        scores: usize,
+        labels: Option<&[i64]>,
+    ) -> Result<usize, TreeError> {
         let shape = |field, reason| Err(TreeError::Shape { field, reason });
         if columns < self.ensemble.features || columns == 0 {
-            return shape("columns", format!("{columns} given, the ensemble reads {}", self.ensemble.features));
+            return shape(
+                "columns",
+                format!(
+                    "{columns} given, the ensemble reads {}",
+                    self.ensemble.features
+                ),
+            );
         }
         if !rows.len().is_multiple_of(columns) {
-            return shape("rows", format!("{} values are no whole number of rows of {columns}", rows.len()));
+            return shape(
+                "rows",
+                format!(
+                    "{} values are no whole number of rows of {columns}",
+                    rows.len()
+                ),
+            );
         }
         let count = rows.len() / columns;
         if scores != count * self.ensemble.targets {
-            return shape("scores", format!("holds {scores}, needs {count} rows of {}", self.ensemble.targets));
+            return shape(
+                "scores",
+                format!(
+                    "holds {scores}, needs {count} rows of {}",
+                    self.ensemble.targets
+                ),
+            );
         }
         match (labels, &self.ensemble.task) {
-            (Some(labels), _) if labels.len() != count => shape("labels", format!("holds {}, needs {count}", labels.len())),
+            (Some(labels), _) if labels.len() != count => {
+                shape("labels", format!("holds {}, needs {count}", labels.len()))
+            }
             (Some(_), Task::Regression) => shape("labels", "a regressor gives none".to_owned()),
             _ => Ok(count),
         }
@@ -139,7 +179,9 @@ impl<T: Scalar> Evaluator<T> {
 
     fn prepare(&self, scratch: &mut Scratch<T>) {
         let targets = self.ensemble.targets;
-        scratch.keys.resize(2 * self.plan.ranks.features, T::KEY_MIN);
+        scratch
+            .keys
+            .resize(2 * self.plan.ranks.features, T::KEY_MIN);
         scratch.row_scores.resize(targets, T::default());
         scratch.row_has.resize(targets, false);
     }
@@ -153,10 +195,22 @@ impl<T: Scalar> Evaluator<T> {
         mut labels: Option<&mut [i64]>,
     ) {
         let targets = self.ensemble.targets;
-        let Scratch { keys, ranks, row_scores, row_has, .. } = scratch;
+        let Scratch {
+            keys,
+            ranks,
+            row_scores,
+            row_has,
+            ..
+        } = scratch;
         let (scores, has) = (&mut row_scores[..targets], &mut row_has[..targets]);
-        for (at, (row, out)) in rows.chunks_exact(columns).zip(out.chunks_exact_mut(targets)).enumerate() {
-            self.plan.ranks.keys(row, &mut keys[..2 * self.plan.ranks.features]);
+        for (at, (row, out)) in rows
+            .chunks_exact(columns)
+            .zip(out.chunks_exact_mut(targets))
+            .enumerate()
+        {
+            self.plan
+                .ranks
+                .keys(row, &mut keys[..2 * self.plan.ranks.features]);
             walk::rank_row(&self.plan.ranks, keys, ranks);
             scores.fill(T::default());
             has.copy_from_slice(&self.has);
@@ -180,7 +234,9 @@ impl<T: Scalar> Evaluator<T> {
     fn join_row(&self, first_tree: usize, leaves: &[u32], scores: &mut [T], has: &mut [bool]) {
         match &self.plan.leaves {
             Leaves::One(values) => {
-                let sum = leaves.iter().fold(scores[0], |sum, &leaf| sum + values[leaf as usize]);
+                let sum = leaves
+                    .iter()
+                    .fold(scores[0], |sum, &leaf| sum + values[leaf as usize]);
                 scores[0] = sum;
             }
             Leaves::PerTree(targets, values) => {
@@ -207,15 +263,32 @@ impl<T: Scalar> Evaluator<T> {
     }
 
     /// Joins one leaf node to the scores of a row, which lie `stride` apart from `offset` on.
-    fn join_node(&self, node: u32, scores: &mut [T], has: &mut [bool], stride: usize, offset: usize) {
-        let Node::Leaf { first, count } = self.ensemble.nodes[node as usize] else { return };
+    fn join_node(
+        &self,
+        node: u32,
+        scores: &mut [T],
+        has: &mut [bool],
+        stride: usize,
+        offset: usize,
+    ) {
+        let Node::Leaf { first, count } = self.ensemble.nodes[node as usize] else {
+            return;
+        };
         for weight in &self.ensemble.weights[first as usize..(first + count) as usize] {
             let at = weight.target as usize * stride + offset;
             let score = scores[at];
             scores[at] = match self.ensemble.aggregate {
                 Aggregate::Sum | Aggregate::Average => score + weight.value,
-                Aggregate::Min if has[at] && weight.value.partial_cmp(&score) != Some(Ordering::Less) => score,
-                Aggregate::Max if has[at] && weight.value.partial_cmp(&score) != Some(Ordering::Greater) => score,
+                Aggregate::Min
+                    if has[at] && weight.value.partial_cmp(&score) != Some(Ordering::Less) =>
+                {
+                    score
+                }
+                Aggregate::Max
+                    if has[at] && weight.value.partial_cmp(&score) != Some(Ordering::Greater) =>
+                {
+                    score
+                }
                 Aggregate::Min | Aggregate::Max => weight.value,
             };
             has[at] = true;
@@ -231,15 +304,32 @@ impl<T: Scalar> Evaluator<T> {
         mut labels: Option<&mut [i64]>,
     ) {
         let targets = self.ensemble.targets;
-        let Scratch { lane_keys, lane_ranks, file, scores, has, row_scores, row_has, .. } = scratch;
+        let Scratch {
+            lane_keys,
+            lane_ranks,
+            file,
+            scores,
+            has,
+            row_scores,
+            row_has,
+            ..
+        } = scratch;
         let count = rows.len() / columns;
         let width = 2 * self.plan.ranks.features;
         lane_keys.resize(width * LANES, T::KEY_MIN);
-        for (row, keys) in rows.chunks_exact(columns).zip(lane_keys.chunks_exact_mut(width.max(1))) {
+        for (row, keys) in rows
+            .chunks_exact(columns)
+            .zip(lane_keys.chunks_exact_mut(width.max(1)))
+        {
             self.plan.ranks.keys(row, keys);
         }
         lane_ranks.resize(self.plan.ranks.slots().max(1), [0; LANES]);
-        lanes::rank(&self.plan.ranks, &lane_keys[..width * count], count, lane_ranks);
+        lanes::rank(
+            &self.plan.ranks,
+            &lane_keys[..width * count],
+            count,
+            lane_ranks,
+        );
         file.prepare(self.plan.lane_temporaries);
         scores.clear();
         scores.resize(targets * LANES, T::default());
@@ -266,7 +356,9 @@ impl<T: Scalar> Evaluator<T> {
                     row_has[target] = has[target * LANES + row];
                 }
             }
-            let label = self.ensemble.finish(&mut row_scores[..targets], &row_has[..targets], out);
+            let label = self
+                .ensemble
+                .finish(&mut row_scores[..targets], &row_has[..targets], out);
             if let Some(labels) = labels.as_deref_mut() {
                 labels[row] = label;
             }
@@ -275,7 +367,14 @@ impl<T: Scalar> Evaluator<T> {
 
     /// Adds the leaf of each row in one tree to the scores, which are target-major.
     #[inline]
-    fn join_lanes(&self, tree: usize, leaf: impl Fn(usize) -> usize, count: usize, scores: &mut [T], has: &mut [bool]) {
+    fn join_lanes(
+        &self,
+        tree: usize,
+        leaf: impl Fn(usize) -> usize,
+        count: usize,
+        scores: &mut [T],
+        has: &mut [bool],
+    ) {
         let add = |scores: &mut [T], value: &dyn Fn(usize) -> T| {
             for (row, score) in scores.iter_mut().enumerate() {
                 *score = *score + value(row);
@@ -290,7 +389,10 @@ impl<T: Scalar> Evaluator<T> {
             Leaves::Every(values) => {
                 let width = self.ensemble.targets;
                 for target in 0..width {
-                    add(&mut scores[target * LANES..target * LANES + count], &|row| values[leaf(row) * width + target]);
+                    add(
+                        &mut scores[target * LANES..target * LANES + count],
+                        &|row| values[leaf(row) * width + target],
+                    );
                 }
             }
             Leaves::Nodes(nodes) => {
@@ -303,15 +405,25 @@ impl<T: Scalar> Evaluator<T> {
 }
 
 /// Refuses the classifiers whose second score ONNX Runtime leaves unwritten.
-fn refuse_undefined<T: Scalar>(ensemble: &Ensemble<T>, leaves: &Leaves<T>, has: &[bool]) -> Result<(), TreeError> {
-    let Task::Classification { labels, one_score, .. } = &ensemble.task else { return Ok(()) };
+fn refuse_undefined<T: Scalar>(
+    ensemble: &Ensemble<T>,
+    leaves: &Leaves<T>,
+    has: &[bool],
+) -> Result<(), TreeError> {
+    let Task::Classification {
+        labels, one_score, ..
+    } = &ensemble.task
+    else {
+        return Ok(());
+    };
     let both = has[1] || ensemble.base_values.len() == 2;
     let probit = !both && ensemble.post_transform == PostTransform::Probit;
     let sparse = !*one_score && matches!(leaves, Leaves::Nodes(_));
     if labels.len() == 2 && (probit || sparse) {
         return Err(TreeError::Unsupported {
             node: ensemble.name.clone(),
-            reason: "ONNX Runtime leaves the second of its two scores undefined for some rows".to_owned(),
+            reason: "ONNX Runtime leaves the second of its two scores undefined for some rows"
+                .to_owned(),
         });
     }
     Ok(())

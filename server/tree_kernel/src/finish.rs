@@ -25,7 +25,13 @@ fn probit(x: f32) -> f32 {
 }
 
 fn largest<T: Scalar>(scores: &[T]) -> f32 {
-    scores.iter().map(|score| score.to_f32()).fold(-f32::MAX, |largest, score| if score > largest { score } else { largest })
+    scores
+        .iter()
+        .map(|score| score.to_f32())
+        .fold(
+            -f32::MAX,
+            |largest, score| if score > largest { score } else { largest },
+        )
 }
 
 fn softmax<T: Scalar>(scores: &mut [T]) {
@@ -46,7 +52,7 @@ fn softmax_zero<T: Scalar>(scores: &mut [T]) {
     let mut sum = 0.0;
     for score in &mut *scores {
         let x = score.to_f32();
-        if x > 0.000_000_1 || x < -0.000_000_1 {
+        if x.abs() > 0.000_000_1 {
             *score = T::from_f32((x - largest).exp());
             sum += score.to_f32();
         } else {
@@ -68,8 +74,12 @@ fn silence<T: Scalar>(scores: &mut [T], has: &[bool]) {
 fn write<T: Scalar, O: Output>(scores: &mut [T], transform: PostTransform, out: &mut [O]) {
     match transform {
         PostTransform::None => {}
-        PostTransform::Logistic => scores.iter_mut().for_each(|score| *score = T::from_f32(logistic(score.to_f32()))),
-        PostTransform::Probit => scores.iter_mut().for_each(|score| *score = T::from_f32(probit(score.to_f32()))),
+        PostTransform::Logistic => scores
+            .iter_mut()
+            .for_each(|score| *score = T::from_f32(logistic(score.to_f32()))),
+        PostTransform::Probit => scores
+            .iter_mut()
+            .for_each(|score| *score = T::from_f32(probit(score.to_f32()))),
         PostTransform::Softmax => softmax(scores),
         PostTransform::SoftmaxZero => softmax_zero(scores),
     }
@@ -89,7 +99,9 @@ impl<T: Scalar> Ensemble<T> {
                 self.finish_regression(scores, has, out);
                 0
             }
-            Task::Classification { labels, .. } if labels.len() == 2 => self.finish_binary(scores, has, out),
+            Task::Classification { labels, .. } if labels.len() == 2 => {
+                self.finish_binary(scores, has, out)
+            }
             Task::Classification { labels, .. } => self.finish_classes(labels, scores, has, out),
         }
     }
@@ -107,7 +119,8 @@ impl<T: Scalar> Ensemble<T> {
             }
             if with_base {
                 *score = *score + self.base_values[at];
-            } else if self.targets == 1 || matches!(self.aggregate, Aggregate::Min | Aggregate::Max) {
+            } else if self.targets == 1 || matches!(self.aggregate, Aggregate::Min | Aggregate::Max)
+            {
                 *score = *score + T::default();
             }
         }
@@ -120,7 +133,13 @@ impl<T: Scalar> Ensemble<T> {
         }
     }
 
-    fn finish_classes<O: Output>(&self, labels: &[i64], scores: &mut [T], has: &[bool], out: &mut [O]) -> i64 {
+    fn finish_classes<O: Output>(
+        &self,
+        labels: &[i64],
+        scores: &mut [T],
+        has: &[bool],
+        out: &mut [O],
+    ) -> i64 {
         for (score, &base) in scores.iter_mut().zip(&self.base_values) {
             *score = *score + base;
         }
@@ -140,7 +159,14 @@ impl<T: Scalar> Ensemble<T> {
 
     /// Two classes. With weights for one class only, one score speaks for both.
     fn finish_binary<O: Output>(&self, scores: &mut [T], has: &[bool], out: &mut [O]) -> i64 {
-        let Task::Classification { labels, one_score, positive } = &self.task else { return 0 };
+        let Task::Classification {
+            labels,
+            one_score,
+            positive,
+        } = &self.task
+        else {
+            return 0;
+        };
         let both = has[1] || self.base_values.len() == 2;
         match self.base_values[..] {
             [_, second] if has[1] => {
@@ -166,7 +192,11 @@ impl<T: Scalar> Ensemble<T> {
             write(scores, self.post_transform, out);
             return i64::from(deciding > T::default());
         }
-        let limit = if *positive { T::from_f64(0.5) } else { T::default() };
+        let limit = if *positive {
+            T::from_f64(0.5)
+        } else {
+            T::default()
+        };
         let label = labels[usize::from(deciding > limit)];
         if both {
             write(scores, self.post_transform, out);

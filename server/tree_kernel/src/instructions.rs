@@ -65,7 +65,9 @@ impl FromStr for Instructions {
     type Err = UnknownInstructions;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|instructions| instructions.name() == name);
+        let found = Self::ALL
+            .into_iter()
+            .find(|instructions| instructions.name() == name);
         found.ok_or_else(|| UnknownInstructions(name.to_owned()))
     }
 }

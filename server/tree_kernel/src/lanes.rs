@@ -17,7 +17,8 @@ impl LaneFile {
     /// Makes room for this many partial results.
     pub(crate) fn prepare(&mut self, temporaries: usize) {
         if self.rows.is_empty() {
-            self.rows.extend((0..LANE_LEAVES).map(|number| [number as u8; LANES]));
+            self.rows
+                .extend((0..LANE_LEAVES).map(|number| [number as u8; LANES]));
         }
         if self.rows.len() < LANE_LEAVES + temporaries {
             self.rows.resize(LANE_LEAVES + temporaries, [0; LANES]);
@@ -26,7 +27,12 @@ impl LaneFile {
 }
 
 /// Ranks the keys of `count` rows; `keys` is row-major, `ranks` has a row for each slot.
-pub(crate) fn rank<T: Scalar>(table: &RankTable<T>, keys: &[T::Key], count: usize, ranks: &mut [[u8; LANES]]) {
+pub(crate) fn rank<T: Scalar>(
+    table: &RankTable<T>,
+    keys: &[T::Key],
+    count: usize,
+    ranks: &mut [[u8; LANES]],
+) {
     let width = 2 * table.features;
     for (slot, (&source, ranks)) in table.sources.iter().zip(ranks).enumerate() {
         for (row, rank) in ranks.iter_mut().enumerate().take(count) {
@@ -37,16 +43,27 @@ pub(crate) fn rank<T: Scalar>(table: &RankTable<T>, keys: &[T::Key], count: usiz
 
 /// Runs a tree's steps; the number of each row's leaf within the tree.
 #[inline]
-pub(crate) fn tree<'a>(steps: &[LaneStep], ranks: &[[u8; LANES]], file: &'a mut LaneFile) -> &'a [u8; LANES] {
+pub(crate) fn tree<'a>(
+    steps: &[LaneStep],
+    ranks: &[[u8; LANES]],
+    file: &'a mut LaneFile,
+) -> &'a [u8; LANES] {
     let rows = &mut file.rows[..];
     let mut result = 0;
     for step in steps {
         let ranks = &ranks[usize::from(step.slot)];
-        let (on_true, on_false) = (&rows[usize::from(step.on_true)], &rows[usize::from(step.on_false)]);
+        let (on_true, on_false) = (
+            &rows[usize::from(step.on_true)],
+            &rows[usize::from(step.on_false)],
+        );
         let index = step.index as u8;
         let mut chosen = [0; LANES];
         for lane in 0..LANES {
-            chosen[lane] = if ranks[lane] <= index { on_true[lane] } else { on_false[lane] };
+            chosen[lane] = if ranks[lane] <= index {
+                on_true[lane]
+            } else {
+                on_false[lane]
+            };
         }
         result = usize::from(step.target);
         rows[result] = chosen;

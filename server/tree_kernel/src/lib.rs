@@ -16,16 +16,32 @@ mod instructions;
 mod lanes;
 mod model;
 mod onnx_proto;
+#[cfg(feature = "ort-operator")]
+mod operator;
 mod plan;
 mod rank;
 mod reader;
 mod reader_v5;
+mod rewrite;
 mod scalar;
+#[cfg(feature = "ort-operator")]
+mod verify;
 mod walk;
+mod wire;
 
-pub use ensemble::{Aggregate, AnyEnsemble, Comparison, Ensemble, Node, PostTransform, Task, Weight};
+pub use ensemble::{
+    Aggregate, AnyEnsemble, Comparison, Ensemble, Node, PostTransform, Task, Weight,
+};
 pub use error::TreeError;
 pub use evaluator::{Evaluator, Scratch};
 pub use instructions::{Instructions, UnknownInstructions};
 pub use model::{TreeNode, read_model};
+#[cfg(feature = "ort-operator")]
+pub use operator::operator_domain;
+pub use rewrite::{
+    AnyEvaluator, CompiledNode, NodeReport, OPERATOR_DOMAIN, Outcome, RewriteOptions, Rewritten,
+    rewrite_model,
+};
 pub use scalar::{Output, Scalar};
+#[cfg(feature = "ort-operator")]
+pub use verify::{Disagreement, edge_rows, verify};

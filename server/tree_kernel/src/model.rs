@@ -26,8 +26,12 @@ pub struct TreeNode {
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<GraphProto, TreeError> {
-    let model = ModelProto::decode(bytes).map_err(|error| TreeError::Decode { reason: error.to_string() })?;
-    model.graph.ok_or_else(|| TreeError::Decode { reason: "it has no graph".to_owned() })
+    let model = ModelProto::decode(bytes).map_err(|error| TreeError::Decode {
+        reason: error.to_string(),
+    })?;
+    model.graph.ok_or_else(|| TreeError::Decode {
+        reason: "it has no graph".to_owned(),
+    })
 }
 
 /// Reads every tree-ensemble node of a model's main graph.
@@ -54,7 +58,12 @@ pub(crate) fn tree_nodes(graph: &GraphProto) -> Vec<TreeNode> {
             ensemble: read_node(node, operator, input),
         })
     };
-    graph.node.iter().enumerate().filter_map(tree_node).collect()
+    graph
+        .node
+        .iter()
+        .enumerate()
+        .filter_map(tree_node)
+        .collect()
 }
 
 /// Element types of values, as far as they can be told without ONNX Runtime.
@@ -63,9 +72,20 @@ struct ValueTypes<'a>(HashMap<&'a str, i32>);
 impl<'a> ValueTypes<'a> {
     fn of(graph: &'a GraphProto) -> Self {
         let mut types = HashMap::new();
-        for value in graph.input.iter().chain(&graph.value_info).chain(&graph.output) {
-            let tensor = value.r#type.as_ref().and_then(|r#type| r#type.tensor_type.as_ref());
-            if let (Some(name), Some(element)) = (value.name.as_deref(), tensor.and_then(|tensor| tensor.elem_type)) {
+        for value in graph
+            .input
+            .iter()
+            .chain(&graph.value_info)
+            .chain(&graph.output)
+        {
+            let tensor = value
+                .r#type
+                .as_ref()
+                .and_then(|r#type| r#type.tensor_type.as_ref());
+            if let (Some(name), Some(element)) = (
+                value.name.as_deref(),
+                tensor.and_then(|tensor| tensor.elem_type),
+            ) {
                 types.insert(name, element);
             }
         }
@@ -88,10 +108,17 @@ impl<'a> ValueTypes<'a> {
     fn of_result(&self, node: &NodeProto) -> i32 {
         match (node.domain(), node.op_type()) {
             ("" | "ai.onnx", "Cast") => {
-                let to = node.attribute.iter().find(|attribute| attribute.name.as_deref() == Some("to"));
-                to.and_then(|attribute| attribute.i).and_then(|element| i32::try_from(element).ok()).unwrap_or(0)
+                let to = node
+                    .attribute
+                    .iter()
+                    .find(|attribute| attribute.name.as_deref() == Some("to"));
+                to.and_then(|attribute| attribute.i)
+                    .and_then(|element| i32::try_from(element).ok())
+                    .unwrap_or(0)
             }
-            (ML_DOMAIN, "Scaler" | "Normalizer" | "FeatureVectorizer" | "OneHotEncoder") => element_type::FLOAT,
+            (ML_DOMAIN, "Scaler" | "Normalizer" | "FeatureVectorizer" | "OneHotEncoder") => {
+                element_type::FLOAT
+            }
             _ => node.input.first().map_or(0, |input| self.of_value(input)),
         }
     }

@@ -108,34 +108,82 @@ pub(crate) struct Shape {
 #[derive(Clone, Copy)]
 pub(crate) enum ShapeNode {
     Leaf(u32),
-    Branch { test: RankTest, on_true: u32, on_false: u32 },
+    Branch {
+        test: RankTest,
+        on_true: u32,
+        on_false: u32,
+    },
+}
+
+/// A node that has no number yet.
+struct Open {
+    node: u32,
+    /// The numbered parent, and whether this is its child for a true test.
+    parent: Option<(u32, bool)>,
+    depth: u32,
 }
 
 impl Shape {
     /// Numbers the nodes so that children come after their parent; swapped tests are turned back.
     fn new<T: Scalar>(ensemble: &Ensemble<T>, tests: &[Option<RankTest>], root: u32) -> Self {
-        let mut shape = Self { nodes: Vec::new(), leaf_nodes: Vec::new(), depth: 0 };
-        // (ensemble node, where its number goes, depth)
-        let mut stack: Vec<(u32, Option<(u32, bool)>, u32)> = vec![(root, None, 0)];
-        while let Some((at, parent, depth)) = stack.pop() {
+        let mut shape = Self {
+            nodes: Vec::new(),
+            leaf_nodes: Vec::new(),
+            depth: 0,
+        };
+        let mut stack = vec![Open {
+            node: root,
+            parent: None,
+            depth: 0,
+        }];
+        while let Some(Open {
+            node: at,
+            parent,
+            depth,
+        }) = stack.pop()
+        {
             let number = shape.nodes.len() as u32;
             if let Some((parent, side)) = parent
-                && let Some(ShapeNode::Branch { on_true, on_false, .. }) = shape.nodes.get_mut(parent as usize)
+                && let Some(ShapeNode::Branch {
+                    on_true, on_false, ..
+                }) = shape.nodes.get_mut(parent as usize)
             {
                 *if side { on_true } else { on_false } = number;
             }
             shape.depth = shape.depth.max(depth);
-            match (ensemble.nodes[at as usize], tests[at as usize]) {
-                (Node::Branch { on_true, on_false, .. }, Some(test)) => {
-                    let (on_true, on_false) = if test.swapped { (on_false, on_true) } else { (on_true, on_false) };
-                    shape.nodes.push(ShapeNode::Branch { test, on_true: 0, on_false: 0 });
-                    stack.push((on_false, Some((number, false)), depth + 1));
-                    stack.push((on_true, Some((number, true)), depth + 1));
-                }
-                _ => {
-                    shape.nodes.push(ShapeNode::Leaf(shape.leaf_nodes.len() as u32));
-                    shape.leaf_nodes.push(at);
-                }
+            let branch = (ensemble.nodes[at as usize], tests[at as usize]);
+            if let (
+                Node::Branch {
+                    on_true, on_false, ..
+                },
+                Some(test),
+            ) = branch
+            {
+                let (on_true, on_false) = if test.swapped {
+                    (on_false, on_true)
+                } else {
+                    (on_true, on_false)
+                };
+                shape.nodes.push(ShapeNode::Branch {
+                    test,
+                    on_true: 0,
+                    on_false: 0,
+                });
+                stack.push(Open {
+                    node: on_false,
+                    parent: Some((number, false)),
+                    depth: depth + 1,
+                });
+                stack.push(Open {
+                    node: on_true,
+                    parent: Some((number, true)),
+                    depth: depth + 1,
+                });
+            } else {
+                shape
+                    .nodes
+                    .push(ShapeNode::Leaf(shape.leaf_nodes.len() as u32));
+                shape.leaf_nodes.push(at);
             }
         }
         shape
@@ -144,8 +192,14 @@ impl Shape {
 
 impl<T: Scalar> Plan<T> {
     /// Lays the ensemble out; `visit` sees the shape of each tree, for the layouts of an instruction set.
-    pub(crate) fn build(ensemble: &Ensemble<T>, mut visit: impl FnMut(&Shape)) -> Result<Self, TreeError> {
-        let unsupported = |reason: &str| TreeError::Unsupported { node: ensemble.name.clone(), reason: reason.to_owned() };
+    pub(crate) fn build(
+        ensemble: &Ensemble<T>,
+        mut visit: impl FnMut(&Shape),
+    ) -> Result<Self, TreeError> {
+        let unsupported = |reason: &str| TreeError::Unsupported {
+            node: ensemble.name.clone(),
+            reason: reason.to_owned(),
+        };
         if ensemble.has_shared_nodes {
             return Err(unsupported("its trees share nodes"));
         }
@@ -191,11 +245,23 @@ impl<T: Scalar> Plan<T> {
             let own = start + at as u32;
             match shape.nodes[order[at] as usize] {
                 ShapeNode::Leaf(number) => {
-                    self.walk.push(WalkNode { child: own, slot: 0, index: u8::MAX });
+                    self.walk.push(WalkNode {
+                        child: own,
+                        slot: 0,
+                        index: u8::MAX,
+                    });
                     self.walk_leaf.push(first_leaf + number);
                 }
-                ShapeNode::Branch { test, on_true, on_false } => {
-                    self.walk.push(WalkNode { child: start + order.len() as u32, slot: test.slot, index: test.index });
+                ShapeNode::Branch {
+                    test,
+                    on_true,
+                    on_false,
+                } => {
+                    self.walk.push(WalkNode {
+                        child: start + order.len() as u32,
+                        slot: test.slot,
+                        index: test.index,
+                    });
                     self.walk_leaf.push(0);
                     order.extend([on_true, on_false]);
                 }
@@ -217,16 +283,30 @@ impl<T: Scalar> Plan<T> {
         for (at, node) in shape.nodes.iter().enumerate().rev() {
             match *node {
                 ShapeNode::Leaf(number) => place[at] = number as u16,
-                ShapeNode::Branch { test, on_true, on_false } => {
+                ShapeNode::Branch {
+                    test,
+                    on_true,
+                    on_false,
+                } => {
                     let (on_true, on_false) = (place[on_true as usize], place[on_false as usize]);
-                    free.extend([on_true, on_false].iter().filter(|&&child| usize::from(child) >= LANE_LEAVES));
+                    free.extend(
+                        [on_true, on_false]
+                            .iter()
+                            .filter(|&&child| usize::from(child) >= LANE_LEAVES),
+                    );
                     let target = free.pop().unwrap_or_else(|| {
                         used += 1;
                         (LANE_LEAVES + used - 1) as u16
                     });
                     place[at] = target;
                     let index = u32::from(test.index) * 0x0101_0101;
-                    self.lane_steps.push(LaneStep { index, slot: test.slot, on_true, on_false, target });
+                    self.lane_steps.push(LaneStep {
+                        index,
+                        slot: test.slot,
+                        on_true,
+                        on_false,
+                        target,
+                    });
                 }
             }
         }
@@ -246,7 +326,10 @@ fn groups_of(trees: &[Tree]) -> Vec<WalkGroup> {
         let last = places[places.len() - 1];
         let mut trees_of_group = [last; FLIGHT];
         trees_of_group[..places.len()].copy_from_slice(places);
-        WalkGroup { trees: trees_of_group, depth: trees[usize::from(last)].depth }
+        WalkGroup {
+            trees: trees_of_group,
+            depth: trees[usize::from(last)].depth,
+        }
     };
     order.chunks(FLIGHT).map(group).collect()
 }
@@ -260,14 +343,20 @@ fn leaves_of<T: Scalar>(ensemble: &Ensemble<T>, trees: &[Tree], leaf_nodes: Vec<
         Node::Branch { .. } => &[],
     };
     if leaf_nodes.iter().all(|&node| weights(node).len() == 1) {
-        let values = leaf_nodes.iter().map(|&node| weights(node)[0].value).collect();
+        let values = leaf_nodes
+            .iter()
+            .map(|&node| weights(node)[0].value)
+            .collect();
         if ensemble.targets == 1 {
             return Leaves::One(values);
         }
         let target_of = |tree: &Tree| {
-            let own = &leaf_nodes[tree.first_leaf as usize..(tree.first_leaf + tree.leaves) as usize];
+            let own =
+                &leaf_nodes[tree.first_leaf as usize..(tree.first_leaf + tree.leaves) as usize];
             let target = weights(own[0])[0].target;
-            own.iter().all(|&node| weights(node)[0].target == target).then_some(target)
+            own.iter()
+                .all(|&node| weights(node)[0].target == target)
+                .then_some(target)
         };
         if let Some(targets) = trees.iter().map(target_of).collect::<Option<Vec<u32>>>() {
             return Leaves::PerTree(targets, values);
@@ -275,7 +364,10 @@ fn leaves_of<T: Scalar>(ensemble: &Ensemble<T>, trees: &[Tree], leaf_nodes: Vec<
         return Leaves::Nodes(leaf_nodes);
     }
     // Checked before the table is made, so that its size is bounded by the weights that the file holds.
-    if !leaf_nodes.iter().all(|&node| weights(node).len() == ensemble.targets) {
+    if !leaf_nodes
+        .iter()
+        .all(|&node| weights(node).len() == ensemble.targets)
+    {
         return Leaves::Nodes(leaf_nodes);
     }
     let mut values = vec![T::default(); leaf_nodes.len() * ensemble.targets];

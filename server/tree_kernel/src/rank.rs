@@ -48,7 +48,12 @@ struct Normal<T: Scalar> {
     swapped: bool,
 }
 
-fn normal<T: Scalar>(feature: u32, comparison: Comparison, threshold: T, nan_is_true: bool) -> Option<Normal<T>> {
+fn normal<T: Scalar>(
+    feature: u32,
+    comparison: Comparison,
+    threshold: T,
+    nan_is_true: bool,
+) -> Option<Normal<T>> {
     let key = threshold.key();
     let (key, swapped) = match comparison {
         Comparison::LessOrEqual => (key, false),
@@ -58,26 +63,48 @@ fn normal<T: Scalar>(feature: u32, comparison: Comparison, threshold: T, nan_is_
         Comparison::Equal | Comparison::NotEqual | Comparison::Member => return None,
     };
     // Turning the comparison round turns the answer for NaN round as well.
-    Some(Normal { group: (feature, nan_is_true != swapped), key, swapped })
+    Some(Normal {
+        group: (feature, nan_is_true != swapped),
+        key,
+        swapped,
+    })
 }
 
 impl<T: Scalar> RankTable<T> {
     /// Builds the slots, and the test of every node of the ensemble (`None` for leaves).
-    pub(crate) fn build(ensemble: &Ensemble<T>) -> Result<(Self, Vec<Option<RankTest>>), TreeError> {
-        let unsupported = |reason: &str| TreeError::Unsupported { node: ensemble.name.clone(), reason: reason.to_owned() };
+    pub(crate) fn build(
+        ensemble: &Ensemble<T>,
+    ) -> Result<(Self, Vec<Option<RankTest>>), TreeError> {
+        let unsupported = |reason: &str| TreeError::Unsupported {
+            node: ensemble.name.clone(),
+            reason: reason.to_owned(),
+        };
         let mut normals: Vec<Option<Normal<T>>> = Vec::with_capacity(ensemble.nodes.len());
         let mut groups: BTreeMap<(u32, bool), Vec<T::Key>> = BTreeMap::new();
         for node in &ensemble.nodes {
-            let Node::Branch { feature, comparison, threshold, nan_is_true, .. } = *node else {
+            let Node::Branch {
+                feature,
+                comparison,
+                threshold,
+                nan_is_true,
+                ..
+            } = *node
+            else {
                 normals.push(None);
                 continue;
             };
-            let normal = normal(feature, comparison, threshold, nan_is_true)
-                .ok_or_else(|| unsupported("it has nodes that compare for equality or membership"))?;
+            let normal = normal(feature, comparison, threshold, nan_is_true).ok_or_else(|| {
+                unsupported("it has nodes that compare for equality or membership")
+            })?;
             groups.entry(normal.group).or_default().push(normal.key);
             normals.push(Some(normal));
         }
-        let mut table = Self { features: ensemble.features, sources: Vec::new(), pivots: Vec::new(), thresholds: Vec::new() };
+        let mut table = Self {
+            features: ensemble.features,
+            sources: Vec::new(),
+            pivots: Vec::new(),
+            thresholds: Vec::new(),
+        };
         let mut first_slot = BTreeMap::new();
         for (&group, keys) in &mut groups {
             keys.sort_unstable();
@@ -86,14 +113,21 @@ impl<T: Scalar> RankTable<T> {
             table.push_slots(group, keys);
         }
         if table.sources.len() > MAX_SLOTS {
-            let reason = format!("it has {} threshold slots, the fast path holds {MAX_SLOTS}", table.sources.len());
+            let reason = format!(
+                "it has {} threshold slots, the fast path holds {MAX_SLOTS}",
+                table.sources.len()
+            );
             return Err(unsupported(&reason));
         }
         let tests = normals.iter().map(|normal| {
             let normal = normal.as_ref()?;
             let place = groups.get(&normal.group)?.binary_search(&normal.key).ok()?;
             let slot = first_slot.get(&normal.group)? + place / SLOT_THRESHOLDS;
-            Some(RankTest { slot: slot as u16, index: (place % SLOT_THRESHOLDS) as u8, swapped: normal.swapped })
+            Some(RankTest {
+                slot: slot as u16,
+                index: (place % SLOT_THRESHOLDS) as u8,
+                swapped: normal.swapped,
+            })
         });
         let tests = tests.collect();
         Ok((table, tests))
@@ -131,7 +165,11 @@ impl<T: Scalar> RankTable<T> {
     /// The rank of a key in a slot.
     #[inline]
     pub(crate) fn rank(&self, slot: usize, key: T::Key) -> u8 {
-        let below = |keys: &[T::Key; FAN]| keys.iter().map(|&threshold| u8::from(threshold < key)).sum::<u8>();
+        let below = |keys: &[T::Key; FAN]| {
+            keys.iter()
+                .map(|&threshold| u8::from(threshold < key))
+                .sum::<u8>()
+        };
         let part = below(&self.pivots[slot]);
         let fan = FAN as u8;
         // At most 255 thresholds leave the last pivot at the highest key, so `part` is at most 15.

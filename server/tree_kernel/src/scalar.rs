@@ -220,7 +220,16 @@ mod tests {
 
     #[test]
     fn zeros_and_infinities_keep_their_order() {
-        let ordered = [f32::NEG_INFINITY, f32::MIN, -1e-45, -0.0, 0.0, 1e-45, f32::MAX, f32::INFINITY];
+        let ordered = [
+            f32::NEG_INFINITY,
+            f32::MIN,
+            -1e-45,
+            -0.0,
+            0.0,
+            1e-45,
+            f32::MAX,
+            f32::INFINITY,
+        ];
         for a in ordered {
             for b in ordered {
                 assert_eq!(a <= b, a.key() <= b.key(), "{a} <= {b}");

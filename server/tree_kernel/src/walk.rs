@@ -8,7 +8,11 @@ use crate::plan::{CHUNK, FLIGHT, LANES, Plan, Tree, WalkNode};
 use crate::rank::{MAX_SLOTS, RankTable};
 
 /// Ranks one row's keys.
-pub(crate) fn rank_row<T: Scalar>(table: &RankTable<T>, keys: &[T::Key], ranks: &mut [u8; MAX_SLOTS]) {
+pub(crate) fn rank_row<T: Scalar>(
+    table: &RankTable<T>,
+    keys: &[T::Key],
+    ranks: &mut [u8; MAX_SLOTS],
+) {
     for (slot, (&source, rank)) in table.sources.iter().zip(ranks.iter_mut()).enumerate() {
         *rank = table.rank(slot, keys[source as usize]);
     }
@@ -21,7 +25,13 @@ fn step(node: WalkNode, rank: u8) -> u32 {
 
 /// Finds the leaf of one row in each tree of a chunk.
 #[inline]
-pub(crate) fn chunk<T: Scalar>(plan: &Plan<T>, chunk: usize, trees: &[Tree], ranks: &[u8; MAX_SLOTS], leaves: &mut [u32; CHUNK]) {
+pub(crate) fn chunk<T: Scalar>(
+    plan: &Plan<T>,
+    chunk: usize,
+    trees: &[Tree],
+    ranks: &[u8; MAX_SLOTS],
+    leaves: &mut [u32; CHUNK],
+) {
     for group in &plan.groups[chunk] {
         let mut at: [u32; FLIGHT] = group.trees.map(|place| trees[usize::from(place)].root);
         for _ in 0..group.depth {
@@ -37,7 +47,12 @@ pub(crate) fn chunk<T: Scalar>(plan: &Plan<T>, chunk: usize, trees: &[Tree], ran
 }
 
 /// Finds the leaf of each of 64 rows in one tree.
-pub(crate) fn rows<T: Scalar>(plan: &Plan<T>, tree: &Tree, ranks: &[[u8; LANES]], leaves: &mut [u32; LANES]) {
+pub(crate) fn rows<T: Scalar>(
+    plan: &Plan<T>,
+    tree: &Tree,
+    ranks: &[[u8; LANES]],
+    leaves: &mut [u32; LANES],
+) {
     for start in (0..LANES).step_by(FLIGHT) {
         let mut at = [tree.root; FLIGHT];
         for _ in 0..tree.depth {

@@ -1,8 +1,17 @@
 //! Every kernel gives the bits of one-thread ONNX Runtime.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where something is wrong"
+)]
 
 mod support;
 
-use candlewire_trees::{AnyEnsemble, Ensemble, Evaluator, Instructions, Output, Scalar, Scratch, Task, TreeError, read_model};
+use candlewire_trees::{
+    AnyEnsemble, Ensemble, Evaluator, Instructions, Output, Scalar, Scratch, Task, TreeError,
+    read_model,
+};
 use proptest::prelude::*;
 use support::{Answer, Case, LeafKind, Operator, Wish, ask, bits, bits_double, session};
 
@@ -17,9 +26,26 @@ fn evaluate<T: Scalar, O: Output>(
     let evaluator = Evaluator::with_instructions(ensemble.clone(), instructions)?;
     let count = rows.len() / columns;
     let mut scores = vec![O::default(); count * ensemble.targets];
-    let mut labels = vec![-1; if matches!(ensemble.task, Task::Regression) { 0 } else { count }];
-    let labels_out = if labels.is_empty() { None } else { Some(&mut labels[..]) };
-    evaluator.run(rows, columns, &mut Scratch::default(), &mut scores, labels_out)?;
+    let mut labels = vec![
+        -1;
+        if matches!(ensemble.task, Task::Regression) {
+            0
+        } else {
+            count
+        }
+    ];
+    let labels_out = if labels.is_empty() {
+        None
+    } else {
+        Some(&mut labels[..])
+    };
+    evaluator.run(
+        rows,
+        columns,
+        &mut Scratch::default(),
+        &mut scores,
+        labels_out,
+    )?;
     Ok((scores, labels))
 }
 
@@ -34,10 +60,12 @@ fn ours(case: &Case, rows: &[f32], instructions: Instructions) -> Result<Answer,
         AnyEnsemble::F64(ensemble) => {
             let rows: Vec<f64> = rows.iter().map(|&x| f64::from(x)).collect();
             if case.wish.operator == Operator::Ensemble {
-                let (scores, labels) = evaluate::<f64, f64>(&ensemble, &rows, columns, instructions)?;
+                let (scores, labels) =
+                    evaluate::<f64, f64>(&ensemble, &rows, columns, instructions)?;
                 (bits_double(&scores), labels)
             } else {
-                let (scores, labels) = evaluate::<f64, f32>(&ensemble, &rows, columns, instructions)?;
+                let (scores, labels) =
+                    evaluate::<f64, f32>(&ensemble, &rows, columns, instructions)?;
                 (bits(&scores), labels)
             }
         }
@@ -53,10 +81,19 @@ fn check(wish: &Wish, batches: &[usize]) {
         let rows = case.rows(batch, wish.seed ^ batch as u64);
         let theirs = ask(&mut session, wish, &rows);
         for instructions in Instructions::ALL {
-            let ours = ours(&case, &rows, instructions).unwrap_or_else(|error| panic!("{wish:?}: {error}"));
+            let ours = ours(&case, &rows, instructions)
+                .unwrap_or_else(|error| panic!("{wish:?}: {error}"));
             if ours != theirs {
-                let place = ours.scores.iter().zip(&theirs.scores).position(|(ours, theirs)| ours != theirs);
-                let label = ours.labels.iter().zip(&theirs.labels).position(|(ours, theirs)| ours != theirs);
+                let place = ours
+                    .scores
+                    .iter()
+                    .zip(&theirs.scores)
+                    .position(|(ours, theirs)| ours != theirs);
+                let label = ours
+                    .labels
+                    .iter()
+                    .zip(&theirs.labels)
+                    .position(|(ours, theirs)| ours != theirs);
                 panic!("{wish:?}: {instructions}, batch {batch}: score {place:?}, label {label:?}");
             }
         }
@@ -73,7 +110,13 @@ fn modes() -> impl Strategy<Value = Vec<&'static str>> {
 }
 
 fn transforms() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"])
+    prop::sample::select(vec![
+        "NONE",
+        "LOGISTIC",
+        "SOFTMAX",
+        "SOFTMAX_ZERO",
+        "PROBIT",
+    ])
 }
 
 prop_compose! {
@@ -141,7 +184,11 @@ prop_compose! {
 
 fn batches(wish: &Wish) -> Vec<usize> {
     // All batch sizes when the case is small, else those at the edges of the kernels.
-    if wish.trees * wish.features < 3000 { BATCHES.to_vec() } else { vec![1, 7, 64, 65] }
+    if wish.trees * wish.features < 3000 {
+        BATCHES.to_vec()
+    } else {
+        vec![1, 7, 64, 65]
+    }
 }
 
 proptest! {

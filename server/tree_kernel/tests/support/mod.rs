@@ -1,5 +1,10 @@
 //! Random ensembles as ONNX models, rows that sit on their thresholds, and ONNX Runtime as the judge.
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test binary uses a part"
+)]
 
 pub mod onnx_writer;
 
@@ -147,7 +152,16 @@ impl Lists {
 }
 
 /// Values that break careless comparisons.
-pub const SPECIAL: [f32; 8] = [f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1e-45, -1e-45, f32::MAX, f32::MIN];
+pub const SPECIAL: [f32; 8] = [
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    0.0,
+    -0.0,
+    1e-45,
+    -1e-45,
+    f32::MAX,
+    f32::MIN,
+];
 
 impl Case {
     pub fn new(wish: Wish) -> Self {
@@ -155,9 +169,15 @@ impl Case {
         let thresholds: Vec<Vec<f32>> = (0..wish.features)
             .map(|_| {
                 let one = |random: &mut Random| {
-                    if random.chance(5) { SPECIAL[random.below(SPECIAL.len())] } else { random.normal() }
+                    if random.chance(5) {
+                        SPECIAL[random.below(SPECIAL.len())]
+                    } else {
+                        random.normal()
+                    }
                 };
-                (0..wish.thresholds.max(1)).map(|_| one(&mut random)).collect()
+                (0..wish.thresholds.max(1))
+                    .map(|_| one(&mut random))
+                    .collect()
             })
             .collect();
         let mut lists = Lists::default();
@@ -165,7 +185,11 @@ impl Case {
             grow(&wish, &thresholds, &mut random, &mut lists, tree);
         }
         let model = write(&wish, lists, &mut random);
-        Self { wish, model, thresholds }
+        Self {
+            wish,
+            model,
+            thresholds,
+        }
     }
 
     /// Random rows, one in four features on a threshold or beside it, some NaN, infinite or tiny.
@@ -197,7 +221,9 @@ fn grow(wish: &Wish, thresholds: &[Vec<f32>], random: &mut Random, lists: &mut L
     let must_branch = wish.operator == Operator::Ensemble;
     while let Some((at, depth)) = stack.pop() {
         let root = at == start;
-        let ends = depth >= wish.depth || lists.mode.len() - start > 4000 || random.chance(wish.early_leaves);
+        let ends = depth >= wish.depth
+            || lists.mode.len() - start > 4000
+            || random.chance(wish.early_leaves);
         if ends && !(root && must_branch) {
             leaf(wish, random, lists, tree, at - start, at);
             continue;
@@ -229,7 +255,11 @@ fn leaf(wish: &Wish, random: &mut Random, lists: &mut Lists, tree: usize, node: 
         lists.weight_tree.push(tree as i64);
         lists.weight_node.push(node as i64);
         lists.weight_target.push(target as i64);
-        lists.weight.push(if wish.positive { weight.abs() / wish.trees as f32 } else { weight });
+        lists.weight.push(if wish.positive {
+            weight.abs() / wish.trees as f32
+        } else {
+            weight
+        });
     }
 }
 
@@ -238,10 +268,22 @@ fn write(wish: &Wish, lists: Lists, random: &mut Random) -> Vec<u8> {
     let base: Vec<f32> = (0..wish.base_values).map(|_| random.unit()).collect();
     let (op_type, outputs, attributes) = match wish.operator {
         Operator::Ensemble => ("TreeEnsemble", vec!["scores"], attributes_v5(wish, &lists)),
-        Operator::Regressor => ("TreeEnsembleRegressor", vec!["scores"], attributes_v3(wish, lists, base)),
-        Operator::Classifier => ("TreeEnsembleClassifier", vec!["label", "scores"], attributes_v3(wish, lists, base)),
+        Operator::Regressor => (
+            "TreeEnsembleRegressor",
+            vec!["scores"],
+            attributes_v3(wish, lists, base),
+        ),
+        Operator::Classifier => (
+            "TreeEnsembleClassifier",
+            vec!["label", "scores"],
+            attributes_v3(wish, lists, base),
+        ),
     };
-    let score_type = if wish.operator == Operator::Ensemble { element } else { 1 };
+    let score_type = if wish.operator == Operator::Ensemble {
+        element
+    } else {
+        1
+    };
     let node = Node {
         input: vec!["features".to_owned()],
         output: outputs.iter().map(|&name| name.to_owned()).collect(),
@@ -257,10 +299,21 @@ fn write(wish: &Wish, lists: Lists, random: &mut Random) -> Vec<u8> {
     let graph = Graph {
         node: vec![node],
         name: "case".to_owned(),
-        input: vec![value("features", element, &[None, Some(wish.features as i64)])],
+        input: vec![value(
+            "features",
+            element,
+            &[None, Some(wish.features as i64)],
+        )],
         output: outputs.iter().map(output).collect(),
     };
-    model(graph, if wish.operator == Operator::Ensemble { 5 } else { 3 })
+    model(
+        graph,
+        if wish.operator == Operator::Ensemble {
+            5
+        } else {
+            3
+        },
+    )
 }
 
 /// Numbers as a float attribute, or as a double tensor when the model is double.
@@ -268,12 +321,19 @@ fn numbers(wish: &Wish, name: &str, values: Vec<f32>) -> Attribute {
     if !wish.double {
         return floats(name, values);
     }
-    let raw = values.iter().flat_map(|&value| f64::from(value).to_le_bytes()).collect();
+    let raw = values
+        .iter()
+        .flat_map(|&value| f64::from(value).to_le_bytes())
+        .collect();
     tensor(&format!("{name}_as_tensor"), 11, values.len(), raw)
 }
 
 fn attributes_v3(wish: &Wish, lists: Lists, base: Vec<f32>) -> Vec<Attribute> {
-    let prefix = if wish.operator == Operator::Classifier { "class" } else { "target" };
+    let prefix = if wish.operator == Operator::Classifier {
+        "class"
+    } else {
+        "target"
+    };
     let mut attributes = vec![
         ints("nodes_treeids", lists.tree),
         ints("nodes_nodeids", lists.node),
@@ -293,7 +353,12 @@ fn attributes_v3(wish: &Wish, lists: Lists, base: Vec<f32>) -> Vec<Attribute> {
         attributes.push(numbers(wish, "base_values", base));
     }
     if wish.operator == Operator::Classifier {
-        attributes.push(ints("classlabels_int64s", (0..wish.targets as i64).map(|label| label * 10 + 3).collect()));
+        attributes.push(ints(
+            "classlabels_int64s",
+            (0..wish.targets as i64)
+                .map(|label| label * 10 + 3)
+                .collect(),
+        ));
     } else {
         attributes.push(int("n_targets", wish.targets as i64));
         attributes.push(text("aggregate_function", wish.aggregate));
@@ -301,6 +366,7 @@ fn attributes_v3(wish: &Wish, lists: Lists, base: Vec<f32>) -> Vec<Attribute> {
     attributes
 }
 
+#[allow(clippy::too_many_lines, reason = "one list of attributes")]
 fn attributes_v5(wish: &Wish, lists: &Lists) -> Vec<Attribute> {
     let number = |mode: &str| match mode {
         "BRANCH_LEQ" => 0,
@@ -314,7 +380,11 @@ fn attributes_v5(wish: &Wish, lists: &Lists) -> Vec<Attribute> {
     let mut place = vec![0_i64; lists.mode.len()];
     let (mut branches, mut leaves) = (0, 0);
     for (at, place) in place.iter_mut().enumerate() {
-        let counter = if is_leaf(at) { &mut leaves } else { &mut branches };
+        let counter = if is_leaf(at) {
+            &mut leaves
+        } else {
+            &mut branches
+        };
         *place = *counter;
         *counter += 1;
     }
@@ -327,36 +397,80 @@ fn attributes_v5(wish: &Wish, lists: &Lists) -> Vec<Attribute> {
     let pick = |values: &[i64]| inner.iter().map(|&at| values[at]).collect::<Vec<_>>();
     let reals = |values: Vec<f32>| -> Vec<u8> {
         if wish.double {
-            values.iter().flat_map(|&value| f64::from(value).to_le_bytes()).collect()
+            values
+                .iter()
+                .flat_map(|&value| f64::from(value).to_le_bytes())
+                .collect()
         } else {
-            values.iter().flat_map(|value| value.to_le_bytes()).collect()
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect()
         }
     };
     let element = if wish.double { 11 } else { 1 };
-    let true_children: Vec<usize> = inner.iter().map(|&at| child(at, lists.on_true[at])).collect();
-    let false_children: Vec<usize> = inner.iter().map(|&at| child(at, lists.on_false[at])).collect();
+    let true_children: Vec<usize> = inner
+        .iter()
+        .map(|&at| child(at, lists.on_true[at]))
+        .collect();
+    let false_children: Vec<usize> = inner
+        .iter()
+        .map(|&at| child(at, lists.on_false[at]))
+        .collect();
     // Weights were written when a leaf was met, leaves are numbered by their place.
     let mut order: Vec<usize> = (0..lists.weight.len()).collect();
-    order.sort_by_key(|&at| start_of_tree[lists.weight_tree[at] as usize] + lists.weight_node[at] as usize);
+    order.sort_by_key(|&at| {
+        start_of_tree[lists.weight_tree[at] as usize] + lists.weight_node[at] as usize
+    });
     let splits: Vec<f32> = inner.iter().map(|&at| lists.value[at]).collect();
     let weights: Vec<f32> = order.iter().map(|&at| lists.weight[at]).collect();
     let transform = ["NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"];
     let aggregates = ["AVERAGE", "SUM", "MIN", "MAX"];
-    let find = |names: &[&str], name: &str| names.iter().position(|known| *known == name).unwrap() as i64;
+    let find =
+        |names: &[&str], name: &str| names.iter().position(|known| *known == name).unwrap() as i64;
     vec![
         int("n_targets", wish.targets as i64),
         int("aggregate_function", find(&aggregates, wish.aggregate)),
         int("post_transform", find(&transform, wish.post_transform)),
-        ints("tree_roots", start_of_tree.iter().map(|&at| place[at]).collect()),
+        ints(
+            "tree_roots",
+            start_of_tree.iter().map(|&at| place[at]).collect(),
+        ),
         ints("nodes_featureids", pick(&lists.feature)),
         ints("nodes_missing_value_tracks_true", pick(&lists.missing)),
-        ints("nodes_truenodeids", true_children.iter().map(|&at| place[at]).collect()),
-        ints("nodes_falsenodeids", false_children.iter().map(|&at| place[at]).collect()),
-        ints("nodes_trueleafs", true_children.iter().map(|&at| i64::from(is_leaf(at))).collect()),
-        ints("nodes_falseleafs", false_children.iter().map(|&at| i64::from(is_leaf(at))).collect()),
-        tensor("nodes_modes", 2, inner.len(), inner.iter().map(|&at| number(lists.mode[at])).collect()),
+        ints(
+            "nodes_truenodeids",
+            true_children.iter().map(|&at| place[at]).collect(),
+        ),
+        ints(
+            "nodes_falsenodeids",
+            false_children.iter().map(|&at| place[at]).collect(),
+        ),
+        ints(
+            "nodes_trueleafs",
+            true_children
+                .iter()
+                .map(|&at| i64::from(is_leaf(at)))
+                .collect(),
+        ),
+        ints(
+            "nodes_falseleafs",
+            false_children
+                .iter()
+                .map(|&at| i64::from(is_leaf(at)))
+                .collect(),
+        ),
+        tensor(
+            "nodes_modes",
+            2,
+            inner.len(),
+            inner.iter().map(|&at| number(lists.mode[at])).collect(),
+        ),
         tensor("nodes_splits", element, splits.len(), reals(splits)),
-        ints("leaf_targetids", order.iter().map(|&at| lists.weight_target[at]).collect()),
+        ints(
+            "leaf_targetids",
+            order.iter().map(|&at| lists.weight_target[at]).collect(),
+        ),
         tensor("leaf_weights", element, weights.len(), reals(weights)),
     ]
 }
@@ -365,9 +479,15 @@ fn attributes_v5(wish: &Wish, lists: &Lists) -> Vec<Attribute> {
 pub fn environment() -> &'static Environment {
     static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| {
-        let library = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from).or_else(installed_library);
-        let library = library.expect("ONNX Runtime: set ORT_DYLIB_PATH to libonnxruntime.so, or run `uv sync`");
-        ort::init_from(library).expect("loads ONNX Runtime").build().expect("starts ONNX Runtime")
+        let library = std::env::var_os("ORT_DYLIB_PATH")
+            .map(PathBuf::from)
+            .or_else(installed_library);
+        let library = library
+            .expect("ONNX Runtime: set ORT_DYLIB_PATH to libonnxruntime.so, or run `uv sync`");
+        ort::init_from(library)
+            .expect("loads ONNX Runtime")
+            .build()
+            .expect("starts ONNX Runtime")
     })
 }
 
@@ -379,15 +499,20 @@ fn installed_library() -> Option<PathBuf> {
         std::fs::read_dir(folder).into_iter().flatten().flatten()
     });
     let is_library = |file: &PathBuf| {
-        file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so"))
+        file.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so"))
     };
     files.map(|file| file.path()).find(is_library)
 }
 
 /// A one-thread session over a model's bytes.
 pub fn session(model: &[u8]) -> ort::Result<Session> {
-    let builder = Session::builder(environment())?.with_intra_threads(1)?.with_inter_threads(1)?;
-    builder.with_intra_op_spinning(false)?.commit_from_memory(model)
+    let builder = Session::builder(environment())?
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?;
+    builder
+        .with_intra_op_spinning(false)?
+        .commit_from_memory(model)
 }
 
 /// What a session gives: scores as bits (widened to 64) and labels.
@@ -403,22 +528,35 @@ pub fn ask(session: &mut Session, wish: &Wish, rows: &[f32]) -> Answer {
         let rows: Vec<f64> = rows.iter().map(|&x| f64::from(x)).collect();
         session.run(ort::inputs![Tensor::from_array((shape, rows)).unwrap()])
     } else {
-        session.run(ort::inputs![Tensor::from_array((shape, rows.to_vec())).unwrap()])
+        session.run(ort::inputs![
+            Tensor::from_array((shape, rows.to_vec())).unwrap()
+        ])
     };
     let outputs = outputs.unwrap();
     let scores = match outputs["scores"].try_extract_tensor::<f32>() {
         Ok((_, scores)) => bits(scores),
         Err(_) => bits_double(outputs["scores"].try_extract_tensor::<f64>().unwrap().1),
     };
-    let labels = outputs.get("label").map(|label| label.try_extract_tensor::<i64>().unwrap().1.to_vec());
-    Answer { scores, labels: labels.unwrap_or_default() }
+    let labels = outputs
+        .get("label")
+        .map(|label| label.try_extract_tensor::<i64>().unwrap().1.to_vec());
+    Answer {
+        scores,
+        labels: labels.unwrap_or_default(),
+    }
 }
 
 /// Bits with one form of NaN: its sign and payload carry no meaning, and compilers differ in them.
 pub fn bits(scores: &[f32]) -> Vec<u64> {
-    scores.iter().map(|score| u64::from(if score.is_nan() { f32::NAN } else { *score }.to_bits())).collect()
+    scores
+        .iter()
+        .map(|score| u64::from(if score.is_nan() { f32::NAN } else { *score }.to_bits()))
+        .collect()
 }
 
 pub fn bits_double(scores: &[f64]) -> Vec<u64> {
-    scores.iter().map(|score| if score.is_nan() { f64::NAN } else { *score }.to_bits()).collect()
+    scores
+        .iter()
+        .map(|score| if score.is_nan() { f64::NAN } else { *score }.to_bits())
+        .collect()
 }

@@ -127,47 +127,97 @@ pub struct Dimension {
 }
 
 fn attribute(name: &str, r#type: i32) -> Attribute {
-    Attribute { name: name.to_owned(), r#type, ..Default::default() }
+    Attribute {
+        name: name.to_owned(),
+        r#type,
+        ..Default::default()
+    }
 }
 
 pub fn int(name: &str, value: i64) -> Attribute {
-    Attribute { i: Some(value), ..attribute(name, 2) }
+    Attribute {
+        i: Some(value),
+        ..attribute(name, 2)
+    }
 }
 
 pub fn text(name: &str, value: &str) -> Attribute {
-    Attribute { s: Some(value.as_bytes().to_vec()), ..attribute(name, 3) }
+    Attribute {
+        s: Some(value.as_bytes().to_vec()),
+        ..attribute(name, 3)
+    }
 }
 
 pub fn floats(name: &str, values: Vec<f32>) -> Attribute {
-    Attribute { floats: values, ..attribute(name, 6) }
+    Attribute {
+        floats: values,
+        ..attribute(name, 6)
+    }
 }
 
 pub fn ints(name: &str, values: Vec<i64>) -> Attribute {
-    Attribute { ints: values, ..attribute(name, 7) }
+    Attribute {
+        ints: values,
+        ..attribute(name, 7)
+    }
 }
 
 pub fn texts(name: &str, values: &[&str]) -> Attribute {
-    Attribute { strings: values.iter().map(|value| value.as_bytes().to_vec()).collect(), ..attribute(name, 8) }
+    Attribute {
+        strings: values
+            .iter()
+            .map(|value| value.as_bytes().to_vec())
+            .collect(),
+        ..attribute(name, 8)
+    }
 }
 
 pub fn tensor(name: &str, data_type: i32, count: usize, raw_data: Vec<u8>) -> Attribute {
-    let tensor = Tensor { dims: vec![count as i64], data_type, name: name.to_owned(), raw_data };
-    Attribute { t: Some(tensor), ..attribute(name, 4) }
+    let tensor = Tensor {
+        dims: vec![count as i64],
+        data_type,
+        name: name.to_owned(),
+        raw_data,
+    };
+    Attribute {
+        t: Some(tensor),
+        ..attribute(name, 4)
+    }
 }
 
 pub fn value(name: &str, elem_type: i32, dims: &[Option<i64>]) -> ValueInfo {
     let dim = |size: &Option<i64>| match size {
-        Some(size) => Dimension { dim_value: Some(*size), dim_param: None },
-        None => Dimension { dim_value: None, dim_param: Some("N".to_owned()) },
+        Some(size) => Dimension {
+            dim_value: Some(*size),
+            dim_param: None,
+        },
+        None => Dimension {
+            dim_value: None,
+            dim_param: Some("N".to_owned()),
+        },
     };
-    let shape = Shape { dim: dims.iter().map(dim).collect() };
-    let tensor_type = Some(TensorType { elem_type, shape: Some(shape) });
-    ValueInfo { name: name.to_owned(), r#type: Some(Type { tensor_type }) }
+    let shape = Shape {
+        dim: dims.iter().map(dim).collect(),
+    };
+    let tensor_type = Some(TensorType {
+        elem_type,
+        shape: Some(shape),
+    });
+    ValueInfo {
+        name: name.to_owned(),
+        r#type: Some(Type { tensor_type }),
+    }
 }
 
 pub fn model(graph: Graph, ml_version: i64) -> Vec<u8> {
-    let opset = |domain: &str, version| OperatorSet { domain: domain.to_owned(), version };
-    let metadata = Entry { key: "kept".to_owned(), value: "as it was".to_owned() };
+    let opset = |domain: &str, version| OperatorSet {
+        domain: domain.to_owned(),
+        version,
+    };
+    let metadata = Entry {
+        key: "kept".to_owned(),
+        value: "as it was".to_owned(),
+    };
     let model = Model {
         ir_version: 10,
         graph: Some(graph),
