@@ -1,4 +1,67 @@
 //! Streaming technical indicators: one step per bar, the same bits online and offline.
+//!
+//! A [`FeatureSpec`] names features; [`compute`] gives them for a whole history, a [`Series`] for one symbol bar by
+//! bar, a [`Panel`] for many symbols at once, and an [`OrderedSeries`] when bars come late, twice or corrected. All
+//! four run the same [`Kernel::step`] over the same values in the same order, so their results agree bit for bit.
+//!
+//! ```
+//! use candlewire_features::{Bar, FeatureSpec, Series};
+//!
+//! let spec = FeatureSpec::from_json(
+//!     r#"{"features": [{"name": "rsi_3", "kernel": "rsi", "parameters": {"timeperiod": 3}}]}"#,
+//! )?;
+//! assert_eq!(spec.warmup_bars(), 3);
+//! let mut series = Series::new(&spec);
+//! let mut features = [0.0];
+//! for (minute, close) in [100.0, 101.0, 100.5, 102.0].into_iter().enumerate() {
+//!     let open_time_ns = minute as i64 * 60_000_000_000;
+//!     let bar = Bar { open_time_ns, open: close, high: close, low: close, close, volume: 10.0 };
+//!     series.update(&bar, &mut features)?;
+//! }
+//! assert!((features[0] - 100.0 * 2.5 / 3.0).abs() < 1e-12);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+#![allow(
+    clippy::inline_always,
+    reason = "a step must dissolve into its loop, which keeps the state in registers; see `runner`"
+)]
+
+mod arguments;
+mod bar;
+mod batch;
+mod describe;
+mod frame;
+mod history;
+mod kernel;
+mod kernels;
+mod lanes;
+mod late_bars;
+mod nearest;
+mod panel;
+mod plan;
+mod presets;
 #[cfg(feature = "python")]
 mod python;
+mod runner;
+mod series;
+mod spec;
+mod state;
+mod window;
+
+pub use arguments::{Argument, ArgumentError, Arguments, LONGEST_PERIOD, Parameter, ParameterKind};
+pub use bar::{Bar, BarStatus, InvalidBar};
+pub use batch::{ComputeError, compute, compute_columns};
+pub use describe::describe;
+pub use frame::{Column, Columns, Frame, Lookback};
+pub use kernel::{Description, Kernel, OutputDescription, Values, output};
+pub use kernels::all as kernels;
+pub use late_bars::{BarFate, OrderedSeries};
+pub use panel::{Panel, PanelError};
+pub use runner::Entry;
+pub use series::{Series, UpdateError};
+pub use spec::{
+    Feature, FeatureRequest, FeatureSpec, FeatureSpecHash, MOST_FEATURES, MOST_SERIES_BYTES,
+    SpecError, preset_names,
+};
+pub use state::{State, Words, WordsMut};

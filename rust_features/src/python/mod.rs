@@ -1,8 +1,25 @@
-//! The `_features` extension module.
+//! The `_features` extension module: translates arguments and decides nothing.
+
+mod arrays;
+mod compute;
+mod errors;
+mod panel;
+mod spec;
 
 use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
 fn _features(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add(
+        "FeaturesError",
+        module.py().get_type::<errors::FeaturesError>(),
+    )?;
+    module.add("SpecError", module.py().get_type::<errors::SpecError>())?;
+    module.add("InputError", module.py().get_type::<errors::InputError>())?;
+    module.add_class::<spec::PyFeatureSpec>()?;
+    module.add_class::<panel::PyPanel>()?;
+    module.add_function(wrap_pyfunction!(spec::describe, module)?)?;
+    module.add_function(wrap_pyfunction!(spec::preset_names, module)?)?;
+    module.add_function(wrap_pyfunction!(compute::compute_columns, module)?)
 }

@@ -1,0 +1,176 @@
+# The stub is where the documentation of a compiled module lives, and `open` is a column of a bar.
+# ruff: noqa: A002, PYI021
+"""Types of the compiled module; `candlewire_features` re-exports what is public."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "FeatureSpec",
+    "FeaturesError",
+    "InputError",
+    "Panel",
+    "SpecError",
+    "__version__",
+    "compute_columns",
+    "describe",
+    "preset_names",
+]
+
+__version__: str
+
+class FeaturesError(Exception):
+    """Base of every error of candlewire_features."""
+
+class SpecError(FeaturesError):
+    """A feature spec is refused."""
+
+class InputError(FeaturesError):
+    """Bars, arrays or symbols do not fit."""
+
+@final
+class FeatureSpec:
+    """An ordered list of features, checked and complete; immutable, equal when the hashes are."""
+
+    def __new__(
+        cls,
+        features: Sequence[
+            tuple[str, str] | tuple[str, str, dict[str, Any]] | tuple[str, str, dict[str, Any], str]
+        ],
+    ) -> FeatureSpec:
+        """Builds a spec from `(name, kernel[, parameters[, output]])`.
+
+        Raises:
+            SpecError: With the nearest known name where one is near.
+        """
+
+    @staticmethod
+    def from_json(text: str) -> FeatureSpec:
+        """Reads a spec from JSON; defaults may be left out."""
+
+    @staticmethod
+    def preset(name: str) -> FeatureSpec:
+        """A spec that ships with the package; see `preset_names`."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the features in order."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON, hexadecimal."""
+
+    @property
+    def canonical_json(self) -> str:
+        """The spec with every default filled in: sorted keys, no white space."""
+
+    @property
+    def warmup_bars(self) -> int:
+        """Index of the first bar at which every feature is valid."""
+
+    @property
+    def feature_warmup_bars(self) -> list[int]:
+        """Index of the first valid bar of each feature."""
+
+    @property
+    def series_bytes(self) -> int:
+        """Memory that one symbol takes in a panel."""
+
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, tuple[str]]: ...
+
+@final
+class Panel:
+    """Features of many symbols, one bar each per call; safe to share between threads."""
+
+    def __new__(cls, spec: FeatureSpec, symbols: Sequence[str]) -> Panel:
+        """A panel whose symbols have seen no bar.
+
+        Raises:
+            InputError: A symbol appears twice.
+        """
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """The features."""
+
+    @property
+    def symbols(self) -> list[str]:
+        """Symbols in the order of their index."""
+
+    def __len__(self) -> int: ...
+    def symbol_index(self, symbol: str) -> int:
+        """Index of a symbol."""
+
+    def add_symbol(self, symbol: str) -> int:
+        """Adds a symbol that has seen no bar; returns its index."""
+
+    def update(
+        self,
+        symbol_index: npt.NDArray[np.int64],
+        open_time_ns: npt.NDArray[np.int64],
+        open: npt.NDArray[np.float64],
+        high: npt.NDArray[np.float64],
+        low: npt.NDArray[np.float64],
+        close: npt.NDArray[np.float64],
+        volume: npt.NDArray[np.float64],
+        out: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.uint8]:
+        """Applies one bar to each of some symbols.
+
+        Args:
+            symbol_index: Symbol of each bar, shape (bars,). A symbol may repeat, oldest bar first.
+            open_time_ns: Time of the open, nanoseconds since the epoch, UTC, shape (bars,).
+            open: First price, shape (bars,).
+            high: Highest price, shape (bars,).
+            low: Lowest price, shape (bars,).
+            close: Last price, shape (bars,).
+            volume: Traded volume, shape (bars,).
+            out: Receives the features, row-major, shape (bars, features); NaN before a warm-up.
+
+        Returns:
+            A `BarStatus` for each bar. A bad bar changes nothing and has a row of NaN.
+
+        Raises:
+            InputError: An array does not fit or a symbol index is unknown; then nothing changed.
+                No array may be changed by another thread during the call.
+        """
+
+    def peek(
+        self,
+        symbol_index: npt.NDArray[np.int64],
+        open_time_ns: npt.NDArray[np.int64],
+        open: npt.NDArray[np.float64],
+        high: npt.NDArray[np.float64],
+        low: npt.NDArray[np.float64],
+        close: npt.NDArray[np.float64],
+        volume: npt.NDArray[np.float64],
+        out: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.uint8]:
+        """As `update`, but no bar is applied."""
+
+    def reset(self) -> None:
+        """Makes every symbol forget its bars."""
+
+def describe(spec: FeatureSpec) -> str:
+    """Formula, parameters, warm-up and source of every feature, as text for people."""
+
+def preset_names() -> list[str]:
+    """Names of the specs that ship with the package."""
+
+def compute_columns(
+    spec: FeatureSpec,
+    open_time_ns: npt.NDArray[np.int64],
+    open: npt.NDArray[np.float64],
+    high: npt.NDArray[np.float64],
+    low: npt.NDArray[np.float64],
+    close: npt.NDArray[np.float64],
+    volume: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Features of every bar of one symbol, shape (bars, features); see `candlewire_features.compute`."""

@@ -1,0 +1,75 @@
+"""Features of a whole history, from whatever holds its columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+
+import numpy as np
+
+from candlewire_features._features import FeatureSpec, InputError, compute_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    class _Frame(Protocol):
+        """The part of a polars DataFrame that is read here."""
+
+        @property
+        def columns(self) -> list[str]: ...
+        def __getitem__(self, name: str, /) -> Any: ...  # noqa: ANN401
+
+    _Bars: TypeAlias = Mapping[str, npt.NDArray[Any]] | _Frame
+
+TIME_COLUMNS = ("open_time_ns", "open_time", "ts")
+PRICE_COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+def compute(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
+    """Features of every bar of one symbol.
+
+    Args:
+        bars: Columns of one symbol, oldest first, each of shape (bars,): a mapping of NumPy arrays or a
+            polars DataFrame. `open`, `high`, `low`, `close` and `volume` are float64; the time of each bar's
+            open is `open_time_ns` (int64, nanoseconds since the epoch, UTC), or a datetime column `open_time`
+            or `ts`.
+            NumPy columns are read in place: another dtype or a stride is refused, never copied. Columns of a
+            DataFrame are converted where their type differs, and a null becomes NaN.
+        spec: The features.
+
+    Returns:
+        float64 of shape (bars, features), NaN before a feature's warm-up. A bar with a NaN, a price of zero
+        or less, or prices that contradict each other has a row of NaN, and later rows are as if it had not
+        come.
+
+    Raises:
+        InputError: A column is missing or does not fit, or the bars are not in order of time.
+    """
+    names = list(bars.columns if hasattr(bars, "columns") else bars)
+    time_name = next((name for name in TIME_COLUMNS if name in names), None)
+    missing = [name for name in PRICE_COLUMNS if name not in names]
+    if time_name is None:
+        missing.append(" or ".join(TIME_COLUMNS))
+    if missing:
+        raise InputError(f"bars have no column {', '.join(missing)}: they have {', '.join(names) or 'none'}")
+    time = _time_ns(bars[cast("str", time_name)], cast("str", time_name))
+    prices = [_floats(bars[name]) for name in PRICE_COLUMNS]
+    return compute_columns(spec, time, *prices)
+
+
+def _floats(column: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
+    """The column itself when it is an array, else its values as float64."""
+    if isinstance(column, np.ndarray) or not hasattr(column, "to_numpy"):
+        return cast("npt.NDArray[np.float64]", column)
+    return np.ascontiguousarray(column.to_numpy(), dtype=np.float64)
+
+
+def _time_ns(column: Any, name: str) -> npt.NDArray[np.int64]:  # noqa: ANN401
+    """Nanoseconds since the epoch; any NumPy datetime is exact in int64 between the years 1678 and 2262."""
+    values = column if isinstance(column, np.ndarray) else column.to_numpy()
+    if not np.issubdtype(values.dtype, np.datetime64):
+        return cast("npt.NDArray[np.int64]", values)
+    if np.isnat(values).any():
+        raise InputError(f"{name} has missing times: drop those bars")
+    return np.ascontiguousarray(values.astype("datetime64[ns]").view(np.int64))

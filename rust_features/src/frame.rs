@@ -1,0 +1,210 @@
+//! What a kernel sees of the market at one bar: the bar itself and the bars before it.
+
+use crate::bar::Bar;
+
+/// A price or volume column of a bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Column {
+    /// First price.
+    Open = 0,
+    /// Highest price.
+    High = 1,
+    /// Lowest price.
+    Low = 2,
+    /// Last price.
+    Close = 3,
+    /// Traded volume.
+    Volume = 4,
+}
+
+impl Column {
+    /// Every column, in the order of the discriminants.
+    pub const ALL: [Self; 5] = [Self::Open, Self::High, Self::Low, Self::Close, Self::Volume];
+    /// Names as a feature spec writes them, in the order of [`Column::ALL`].
+    pub const NAMES: [&'static str; 5] = ["open", "high", "low", "close", "volume"];
+
+    /// The column of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .zip(Self::NAMES)
+            .find(|(_, known)| *known == name)
+            .map(|(column, _)| column)
+    }
+}
+
+/// How many bars of each column a kernel reads, the current bar included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lookback([usize; 5]);
+
+impl Lookback {
+    /// Reads the current bar only.
+    pub const CURRENT_BAR: Self = Self([0; 5]);
+
+    /// Reads the newest `bars` values of one column.
+    pub const fn of(column: Column, bars: usize) -> Self {
+        let mut counts = [0; 5];
+        counts[column as usize] = bars;
+        Self(counts)
+    }
+
+    /// Reads the newest `bars` values of each of `columns`.
+    pub fn of_each(columns: &[Column], bars: usize) -> Self {
+        columns.iter().fold(Self::CURRENT_BAR, |all, column| {
+            all.and(Self::of(*column, bars))
+        })
+    }
+
+    /// What two readers need together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i].max(other.0[i])))
+    }
+
+    /// Bars kept of one column; zero when nobody looks back on it.
+    pub fn bars(self, column: Column) -> usize {
+        self.0[column as usize]
+    }
+}
+
+/// The current bar of one series and its history, oldest first and ending with the current bar.
+///
+/// Bad bars never appear in it: a kernel need not check for NaN.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// The current bar.
+    pub bar: Bar,
+    history: [&'a [f64]; 5],
+}
+
+impl<'a> Frame<'a> {
+    #[inline(always)]
+    pub(crate) const fn new(bar: Bar, history: [&'a [f64]; 5]) -> Self {
+        Self { bar, history }
+    }
+
+    /// The newest `bars` closes, or `None` while the series has fewer.
+    #[inline(always)]
+    pub fn closes(&self, bars: usize) -> Option<&'a [f64]> {
+        last(self.history[Column::Close as usize], bars)
+    }
+
+    /// The newest `bars` highs, or `None` while the series has fewer.
+    #[inline(always)]
+    pub fn highs(&self, bars: usize) -> Option<&'a [f64]> {
+        last(self.history[Column::High as usize], bars)
+    }
+
+    /// The newest `bars` lows, or `None` while the series has fewer.
+    #[inline(always)]
+    pub fn lows(&self, bars: usize) -> Option<&'a [f64]> {
+        last(self.history[Column::Low as usize], bars)
+    }
+
+    /// The newest `bars` opens, or `None` while the series has fewer.
+    #[inline(always)]
+    pub fn opens(&self, bars: usize) -> Option<&'a [f64]> {
+        last(self.history[Column::Open as usize], bars)
+    }
+
+    /// The newest `bars` volumes, or `None` while the series has fewer.
+    #[inline(always)]
+    pub fn volumes(&self, bars: usize) -> Option<&'a [f64]> {
+        last(self.history[Column::Volume as usize], bars)
+    }
+
+    /// The newest `bars` values of a column, or `None` while the series has fewer.
+    #[inline(always)]
+    pub fn last(&self, column: Column, bars: usize) -> Option<&'a [f64]> {
+        last(self.history[column as usize], bars)
+    }
+
+    /// The current value of a column.
+    #[inline(always)]
+    pub fn current(&self, column: Column) -> f64 {
+        match column {
+            Column::Open => self.bar.open,
+            Column::High => self.bar.high,
+            Column::Low => self.bar.low,
+            Column::Close => self.bar.close,
+            Column::Volume => self.bar.volume,
+        }
+    }
+}
+
+#[inline(always)]
+fn last(values: &[f64], bars: usize) -> Option<&[f64]> {
+    values.get(values.len().checked_sub(bars)?..)
+}
+
+/// Columns of one symbol, oldest first, all of one length.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns<'a> {
+    /// Open times, nanoseconds since the Unix epoch, UTC.
+    pub open_time_ns: &'a [i64],
+    /// First prices.
+    pub open: &'a [f64],
+    /// Highest prices.
+    pub high: &'a [f64],
+    /// Lowest prices.
+    pub low: &'a [f64],
+    /// Last prices.
+    pub close: &'a [f64],
+    /// Traded volumes.
+    pub volume: &'a [f64],
+}
+
+impl<'a> Columns<'a> {
+    /// Number of bars: the length of the shortest column.
+    pub fn len(&self) -> usize {
+        [self.open, self.high, self.low, self.close, self.volume]
+            .into_iter()
+            .map(<[f64]>::len)
+            .fold(self.open_time_ns.len(), usize::min)
+    }
+
+    /// Whether there is no bar.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first `bars` bars.
+    #[must_use]
+    pub fn first(&self, bars: usize) -> Self {
+        Self {
+            open_time_ns: &self.open_time_ns[..bars],
+            open: &self.open[..bars],
+            high: &self.high[..bars],
+            low: &self.low[..bars],
+            close: &self.close[..bars],
+            volume: &self.volume[..bars],
+        }
+    }
+
+    /// The bar at `index`.
+    #[inline(always)]
+    pub fn bar(&self, index: usize) -> Bar {
+        Bar {
+            open_time_ns: self.open_time_ns[index],
+            open: self.open[index],
+            high: self.high[index],
+            low: self.low[index],
+            close: self.close[index],
+            volume: self.volume[index],
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn frame(&self, index: usize) -> Frame<'a> {
+        Frame::new(
+            self.bar(index),
+            [
+                &self.open[..=index],
+                &self.high[..=index],
+                &self.low[..=index],
+                &self.close[..=index],
+                &self.volume[..=index],
+            ],
+        )
+    }
+}

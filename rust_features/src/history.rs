@@ -1,0 +1,190 @@
+//! The last bars of many series, so that every kernel reads one shared copy.
+
+use crate::bar::Bar;
+use crate::frame::{Column, Frame, Lookback};
+
+/// Bars appended to a column before its newest values move back to the front.
+const SLACK: usize = 32;
+
+/// Values that one series takes.
+pub(crate) fn values_per_lane(lookback: Lookback) -> usize {
+    Column::ALL
+        .into_iter()
+        .map(|column| capacity(lookback.bars(column)))
+        .sum()
+}
+
+const fn capacity(lookback: usize) -> usize {
+    if lookback == 0 { 0 } else { lookback + SLACK }
+}
+
+/// Contiguous, chronological windows of each column of each series (lane).
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    lookback: [usize; 5],
+    /// Per column: `capacity` values for each lane.
+    columns: [Vec<f64>; 5],
+    lanes: Vec<Lane>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Lane {
+    bars_seen: u64,
+    last_open_time_ns: i64,
+    /// Bars appended since the values last moved to the front.
+    appended: usize,
+}
+
+impl History {
+    pub(crate) fn new(lookback: Lookback, lanes: usize) -> Self {
+        let lookback = Column::ALL.map(|column| lookback.bars(column));
+        let mut history = Self {
+            lookback,
+            columns: Default::default(),
+            lanes: Vec::new(),
+        };
+        history.grow(lanes);
+        history
+    }
+
+    /// Appends empty lanes until there are `lanes`.
+    pub(crate) fn grow(&mut self, lanes: usize) {
+        for (column, lookback) in self.columns.iter_mut().zip(self.lookback) {
+            column.resize(lanes * capacity(lookback), 0.0);
+        }
+        let first = self.lanes.len();
+        // Lanes that step together would also move their values together; spread that over the bars.
+        self.lanes.extend((first..lanes).map(|lane| Lane {
+            appended: lane % SLACK,
+            ..Lane::default()
+        }));
+    }
+
+    pub(crate) fn clear(&mut self, lane: usize) {
+        self.lanes[lane] = Lane::default();
+    }
+
+    pub(crate) fn bars_seen(&self, lane: usize) -> u64 {
+        self.lanes[lane].bars_seen
+    }
+
+    /// Open time of the newest bar.
+    pub(crate) fn last_open_time_ns(&self, lane: usize) -> Option<i64> {
+        let lane = &self.lanes[lane];
+        (lane.bars_seen > 0).then_some(lane.last_open_time_ns)
+    }
+
+    /// Appends a bar and returns what undoes it.
+    pub(crate) fn push(&mut self, lane: usize, bar: &Bar) -> Undo {
+        let at = &mut self.lanes[lane];
+        let undo = Undo {
+            bars_seen: at.bars_seen,
+            last_open_time_ns: at.last_open_time_ns,
+        };
+        let full = at.appended == SLACK;
+        if full {
+            at.appended = 0;
+        }
+        let values = [bar.open, bar.high, bar.low, bar.close, bar.volume];
+        for ((column, lookback), value) in self.columns.iter_mut().zip(self.lookback).zip(values) {
+            if lookback == 0 {
+                continue;
+            }
+            let buffer = &mut column[lane * capacity(lookback)..][..capacity(lookback)];
+            if full {
+                buffer.copy_within(SLACK.., 0);
+            }
+            buffer[lookback + at.appended] = value;
+        }
+        at.appended += 1;
+        at.bars_seen += 1;
+        at.last_open_time_ns = bar.open_time_ns;
+        undo
+    }
+
+    /// Takes the newest bar back. Nothing older was lost by appending it.
+    pub(crate) fn undo(&mut self, lane: usize, undo: Undo) {
+        let lane = &mut self.lanes[lane];
+        lane.appended -= 1;
+        lane.bars_seen = undo.bars_seen;
+        lane.last_open_time_ns = undo.last_open_time_ns;
+    }
+
+    /// What kernels see at the newest bar, which must be `bar`.
+    pub(crate) fn frame(&self, lane: usize, bar: &Bar) -> Frame<'_> {
+        let at = &self.lanes[lane];
+        let seen = usize::try_from(at.bars_seen).unwrap_or(usize::MAX);
+        let windows = std::array::from_fn(|column| {
+            let lookback = self.lookback[column];
+            if lookback == 0 {
+                return &[][..];
+            }
+            let end = lane * capacity(lookback) + lookback + at.appended;
+            &self.columns[column][end - lookback.min(seen)..end]
+        });
+        Frame::new(*bar, windows)
+    }
+}
+
+/// What [`History::push`] replaced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Undo {
+    bars_seen: u64,
+    last_open_time_ns: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bar(i: i32) -> Bar {
+        let close = f64::from(i);
+        Bar {
+            open_time_ns: i64::from(i),
+            open: close,
+            high: close,
+            low: close,
+            close,
+            volume: close,
+        }
+    }
+
+    #[test]
+    fn windows_are_chronological_at_every_fill() {
+        let mut history = History::new(
+            Lookback::of(Column::Close, 5).and(Lookback::of(Column::High, 40)),
+            3,
+        );
+        for i in 0..200 {
+            for lane in 0..3 {
+                history.push(lane, &bar(i));
+                for (bars, window) in [(5, Frame::closes as fn(&_, _) -> _), (40, Frame::highs)] {
+                    let frame = history.frame(lane, &bar(i));
+                    let expected: Vec<f64> = (i + 1 - bars..=i).map(f64::from).collect();
+                    let full = window(&frame, usize::try_from(bars).unwrap());
+                    assert_eq!(
+                        full,
+                        (i + 1 >= bars).then_some(&expected[..]),
+                        "lane {lane} bar {i}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn undo_leaves_the_window_as_it_was() {
+        let mut history = History::new(Lookback::of(Column::Close, 4), 1);
+        for i in 0..100 {
+            history.push(0, &bar(i));
+            let before = history.frame(0, &bar(i)).closes(4).map(<[f64]>::to_vec);
+            let undo = history.push(0, &bar(-1));
+            history.undo(0, undo);
+            assert_eq!(
+                history.frame(0, &bar(i)).closes(4).map(<[f64]>::to_vec),
+                before
+            );
+            assert_eq!(history.last_open_time_ns(0), Some(i64::from(i)));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The contract of an indicator: one [`Kernel::step`] per bar, for batch, stream and panel alike.
+
+use std::fmt::Debug;
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Frame, Lookback};
+use crate::state::State;
+
+/// One indicator with its parameters. A new one implements this and nothing else.
+///
+/// A kernel holds parameters only. What it remembers of a series lives in three places:
+/// - the shared history of prices and volumes, read through [`Frame`] as far back as [`Kernel::lookback`] declares;
+/// - [`Kernel::State`], plain numbers, for recursions;
+/// - `window`, [`Kernel::window_len`] numbers that start as zero, for past values of its own (see [`crate::window::slide`]).
+///
+/// Whoever owns these three can copy, store and restore a series without knowing the kernel, so `peek`, `reset`,
+/// snapshots and rollback hold for every kernel by construction. `step` must not read a clock, the environment or
+/// anything but its arguments.
+pub trait Kernel: Debug + Send + Sync + Sized + 'static {
+    /// What the kernel remembers besides prices; `()` for a function of the last bars.
+    type State: State;
+    /// `[f64; N]`, one value for each output of the description, in its order.
+    type Output: Values;
+    /// Name, parameters, outputs, formulas and source.
+    const DESCRIPTION: Description;
+
+    /// Builds the kernel from arguments already checked against the description.
+    ///
+    /// # Errors
+    /// A combination of arguments that makes no sense, for example a fast period above the slow one.
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError>;
+
+    /// Bars of each column that `step` reads.
+    fn lookback(&self) -> Lookback {
+        Lookback::CURRENT_BAR
+    }
+
+    /// Numbers of `window`.
+    fn window_len(&self) -> usize {
+        0
+    }
+
+    /// Index of the first bar, counted from 0, at which this output is valid; NaN before it and never after.
+    fn warmup_bars(&self, output: usize) -> usize;
+
+    /// Takes one bar; returns every output, NaN before its warm-up.
+    fn step(&self, state: &mut Self::State, window: &mut [f64], frame: &Frame<'_>) -> Self::Output;
+}
+
+/// The outputs of one step: an array of `f64`.
+pub trait Values: Copy {
+    /// Number of outputs.
+    const LEN: usize;
+    /// The outputs in order.
+    fn as_slice(&self) -> &[f64];
+}
+
+impl<const N: usize> Values for [f64; N] {
+    const LEN: usize = N;
+
+    #[inline(always)]
+    fn as_slice(&self) -> &[f64] {
+        self
+    }
+}
+
+/// What people and specs need to know of a kernel.
+#[derive(Debug, Clone, Copy)]
+pub struct Description {
+    /// Name in a feature spec; TA-Lib's name in lower case where TA-Lib has the indicator.
+    pub name: &'static str,
+    /// What it measures, one line.
+    pub summary: &'static str,
+    /// Parameters with their defaults and ranges.
+    pub parameters: &'static [Parameter],
+    /// Outputs; the first is the default one.
+    pub outputs: &'static [OutputDescription],
+    /// Where the definition comes from.
+    pub source: &'static str,
+}
+
+/// One output of a kernel.
+#[derive(Debug, Clone, Copy)]
+pub struct OutputDescription {
+    /// Name in a feature spec.
+    pub name: &'static str,
+    /// How it is computed, including the value for a flat market.
+    pub formula: &'static str,
+}
+
+/// Shorthand for an [`OutputDescription`].
+pub const fn output(name: &'static str, formula: &'static str) -> OutputDescription {
+    OutputDescription { name, formula }
+}

@@ -1,0 +1,5 @@
+//! Shapes of one or a few bars.
+
+super::kernel_files! {
+    candle_shape: [CandleShape],
+}

@@ -1,0 +1,5 @@
+//! Where a bar lies in the day and the week.
+
+super::kernel_files! {
+    calendar: [DayOfWeek, TimeOfDay],
+}

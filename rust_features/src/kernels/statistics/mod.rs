@@ -1,0 +1,5 @@
+//! Returns and statistics of the last bars.
+
+super::kernel_files! {
+    log_return: [LogReturn],
+}

@@ -1,0 +1,111 @@
+//! Exponential moving average, seeded with a simple one.
+
+use super::simple_moving_average::ratio;
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame};
+use crate::kernel::{Description, Kernel, output};
+use crate::state::state;
+use crate::window::flush_tiny;
+
+/// Exponential average of the last bars.
+#[derive(Debug)]
+pub(crate) struct Ema {
+    smoothing: Smoothing,
+    column: Column,
+}
+
+impl Kernel for Ema {
+    type State = ExponentialAverage;
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: "ema",
+        summary: "exponential moving average",
+        parameters: &[
+            Parameter::period(
+                "timeperiod",
+                "bars of the seed; the smoothing is 2 / (timeperiod + 1)",
+                30,
+                1,
+            ),
+            Parameter::column("close"),
+        ],
+        outputs: &[
+            output(
+                "ema",
+                "ema + (value - ema) * 2 / (timeperiod + 1), seeded with the first timeperiod bars' mean",
+            ),
+            output("ratio", "value / ema - 1; 0 when ema is 0"),
+        ],
+        source: "TA-Lib EMA",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            smoothing: Smoothing::of(arguments.count("timeperiod")?),
+            column: arguments.column()?,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.smoothing.period - 1
+    }
+
+    #[inline(always)]
+    fn step(
+        &self,
+        state: &mut ExponentialAverage,
+        _window: &mut [f64],
+        frame: &Frame<'_>,
+    ) -> [f64; 2] {
+        let value = frame.current(self.column);
+        match state.push(self.smoothing, value) {
+            Some(average) => [average, ratio(value, average)],
+            None => [f64::NAN; 2],
+        }
+    }
+}
+
+/// Period and factor of an exponential average.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Smoothing {
+    pub(crate) period: usize,
+    factor: f64,
+}
+
+impl Smoothing {
+    /// The usual factor, 2 / (period + 1).
+    pub(crate) fn of(period: usize) -> Self {
+        Self {
+            period,
+            factor: 2.0 / (period as f64 + 1.0),
+        }
+    }
+}
+
+state! {
+    /// Running exponential average, or the running sum of its seed.
+    pub(crate) struct ExponentialAverage {
+        value: f64,
+        /// Values of the seed so far; stays at the period afterwards.
+        seeded: u64,
+    }
+}
+
+impl ExponentialAverage {
+    /// Takes a value; the average once the seed is complete.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, smoothing: Smoothing, value: f64) -> Option<f64> {
+        let period = smoothing.period as u64;
+        if self.seeded >= period {
+            self.value = flush_tiny((value - self.value) * smoothing.factor + self.value);
+            return Some(self.value);
+        }
+        self.value += value;
+        self.seeded += 1;
+        if self.seeded < period {
+            return None;
+        }
+        self.value /= smoothing.period as f64;
+        Some(self.value)
+    }
+}

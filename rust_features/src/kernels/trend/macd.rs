@@ -1,0 +1,112 @@
+//! Moving average convergence/divergence.
+
+use super::exponential_moving_average::{ExponentialAverage, Smoothing};
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame};
+use crate::kernel::{Description, Kernel, output};
+use crate::state::state;
+
+/// Difference of a fast and a slow exponential average, and its own average.
+#[derive(Debug)]
+pub(crate) struct Macd {
+    fast: Smoothing,
+    slow: Smoothing,
+    signal: Smoothing,
+    column: Column,
+}
+
+state! {
+    /// The three averages and the bars that only the slow one has seen.
+    pub(crate) struct MacdState {
+        fast: ExponentialAverage,
+        slow: ExponentialAverage,
+        signal: ExponentialAverage,
+        skipped: u64,
+    }
+}
+
+impl Kernel for Macd {
+    type State = MacdState;
+    type Output = [f64; 6];
+    const DESCRIPTION: Description = Description {
+        name: "macd",
+        summary: "moving average convergence/divergence",
+        parameters: &[
+            Parameter::period(
+                "fastperiod",
+                "bars of the fast average, below slowperiod",
+                12,
+                1,
+            ),
+            Parameter::period("slowperiod", "bars of the slow average", 26, 2),
+            Parameter::period("signalperiod", "bars of the signal's average", 9, 1),
+            Parameter::column("close"),
+        ],
+        outputs: &[
+            output(
+                "macd",
+                "fast ema - slow ema; the fast one is seeded with the last bars of the slow one's seed",
+            ),
+            output("signal", "ema of macd"),
+            output("histogram", "macd - signal"),
+            output("macd_ratio", "macd / value; 0 when the value is 0"),
+            output("signal_ratio", "signal / value; 0 when the value is 0"),
+            output(
+                "histogram_ratio",
+                "histogram / value; 0 when the value is 0",
+            ),
+        ],
+        source: "TA-Lib MACD; Appel (1979), The Moving Average Convergence-Divergence Method",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        let (fast, slow) = (
+            arguments.count("fastperiod")?,
+            arguments.count("slowperiod")?,
+        );
+        if fast >= slow {
+            return Err(ArgumentError::Contradiction(format!(
+                "fastperiod is {fast}, slowperiod is {slow}: the fast one must be shorter"
+            )));
+        }
+        Ok(Self {
+            fast: Smoothing::of(fast),
+            slow: Smoothing::of(slow),
+            signal: Smoothing::of(arguments.count("signalperiod")?),
+            column: arguments.column()?,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.slow.period + self.signal.period - 2
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut MacdState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 6] {
+        let value = frame.current(self.column);
+        let slow = state.slow.push(self.slow, value);
+        // The fast seed is the newest part of the slow seed, so that both averages start at one bar.
+        if state.skipped < (self.slow.period - self.fast.period) as u64 {
+            state.skipped += 1;
+            return [f64::NAN; 6];
+        }
+        let fast = state.fast.push(self.fast, value);
+        let (Some(fast), Some(slow)) = (fast, slow) else {
+            return [f64::NAN; 6];
+        };
+        let macd = fast - slow;
+        let Some(signal) = state.signal.push(self.signal, macd) else {
+            return [f64::NAN; 6];
+        };
+        let histogram = macd - signal;
+        let relative = |part: f64| if value == 0.0 { 0.0 } else { part / value };
+        [
+            macd,
+            signal,
+            histogram,
+            relative(macd),
+            relative(signal),
+            relative(histogram),
+        ]
+    }
+}

@@ -1,0 +1,169 @@
+//! True range and its Wilder average.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::Frame;
+use crate::kernel::{Description, Kernel, output};
+use crate::kernels::trend::directional_movement::true_range;
+use crate::state::state;
+use crate::window::flush_tiny;
+
+const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);
+const SOURCE: &str =
+    "TA-Lib ATR, NATR, TRANGE; Wilder (1978), New Concepts in Technical Trading Systems";
+
+state! {
+    /// Previous close and the average, or the running sum of its seed.
+    pub(crate) struct AverageRange {
+        previous_close: f64,
+        average: f64,
+        /// Bars seen, counted until the average is warm.
+        bars: u64,
+    }
+}
+
+impl AverageRange {
+    /// Takes a bar; the average once it is warm.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, period: usize, frame: &Frame<'_>) -> Option<f64> {
+        let range = true_range(frame.bar.high, frame.bar.low, self.previous_close);
+        self.previous_close = frame.bar.close;
+        let length = period as f64;
+        if self.bars > period as u64 {
+            self.average = flush_tiny((self.average * (length - 1.0) + range) / length);
+            return Some(self.average);
+        }
+        self.bars += 1;
+        if self.bars == 1 {
+            return None;
+        }
+        self.average += range;
+        if self.bars <= period as u64 {
+            return None;
+        }
+        self.average /= length;
+        Some(self.average)
+    }
+}
+
+/// Average true range.
+#[derive(Debug)]
+pub(crate) struct Atr {
+    period: usize,
+}
+
+impl Kernel for Atr {
+    type State = AverageRange;
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: "atr",
+        summary: "average true range",
+        parameters: &[PERIOD],
+        outputs: &[
+            output(
+                "atr",
+                "Wilder average of the true range, seeded with the mean of the first timeperiod",
+            ),
+            output("ratio", "atr / close"),
+        ],
+        source: SOURCE,
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut AverageRange, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
+        match state.push(self.period, frame) {
+            Some(average) => [average, average / frame.bar.close],
+            None => [f64::NAN; 2],
+        }
+    }
+}
+
+/// Average true range in percent of the close.
+#[derive(Debug)]
+pub(crate) struct Natr {
+    period: usize,
+}
+
+impl Kernel for Natr {
+    type State = AverageRange;
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "natr",
+        summary: "normalised average true range",
+        parameters: &[PERIOD],
+        outputs: &[output("natr", "atr / close * 100")],
+        source: SOURCE,
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut AverageRange, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        [state
+            .push(self.period, frame)
+            .map_or(f64::NAN, |average| average / frame.bar.close * 100.0)]
+    }
+}
+
+/// True range of one bar.
+#[derive(Debug)]
+pub(crate) struct TrueRange;
+
+state! {
+    /// Previous close.
+    pub(crate) struct PreviousClose {
+        close: f64,
+        known: bool,
+    }
+}
+
+impl Kernel for TrueRange {
+    type State = PreviousClose;
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "trange",
+        summary: "true range",
+        parameters: &[],
+        outputs: &[output(
+            "trange",
+            "largest of high - low, |high - previous close|, |low - previous close|",
+        )],
+        source: SOURCE,
+    };
+
+    fn new(_arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        1
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut PreviousClose, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let range = true_range(frame.bar.high, frame.bar.low, state.close);
+        state.close = frame.bar.close;
+        if std::mem::replace(&mut state.known, true) {
+            [range]
+        } else {
+            [f64::NAN]
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Range of one bar.
+
+use crate::arguments::{ArgumentError, Arguments};
+use crate::frame::Frame;
+use crate::kernel::{Description, Kernel, output};
+
+/// High-low range of one bar.
+#[derive(Debug)]
+pub(crate) struct HighLowRange;
+
+impl Kernel for HighLowRange {
+    type State = ();
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: "high_low_range",
+        summary: "high-low range of the bar",
+        parameters: &[],
+        outputs: &[
+            output("ratio", "(high - low) / close"),
+            output("range", "high - low"),
+        ],
+        source: "definition",
+    };
+
+    fn new(_arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
+        let range = frame.bar.high - frame.bar.low;
+        [range / frame.bar.close, range]
+    }
+}

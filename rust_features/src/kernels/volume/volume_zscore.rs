@@ -1,0 +1,59 @@
+//! Volume against its recent self.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::window::mean_and_variance;
+
+/// Standard score of the volume.
+#[derive(Debug)]
+pub(crate) struct VolumeZscore {
+    period: usize,
+}
+
+impl Kernel for VolumeZscore {
+    type State = ();
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "volume_zscore",
+        summary: "standard score of the volume",
+        parameters: &[Parameter::period(
+            "timeperiod",
+            "bars in the window, the current one included",
+            20,
+            2,
+        )],
+        outputs: &[output(
+            "zscore",
+            "(volume - mean) / population standard deviation over the last timeperiod bars; 0 when all are equal",
+        )],
+        source: "definition",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of(Column::Volume, self.period)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period - 1
+    }
+
+    #[inline(always)]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let Some(values) = frame.volumes(self.period) else {
+            return [f64::NAN];
+        };
+        let (mean, variance) = mean_and_variance(values);
+        [if variance > 0.0 {
+            (frame.bar.volume - mean) / variance.sqrt()
+        } else {
+            0.0
+        }]
+    }
+}

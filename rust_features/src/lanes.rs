@@ -1,0 +1,192 @@
+//! Every kernel of one spec for many series, stepped kernel by kernel over small tiles of series.
+
+use crate::bar::{Bar, InvalidBar};
+use crate::frame::Frame;
+use crate::history::{History, Undo};
+use crate::plan::Plan;
+use crate::runner::{Memory, Rows, Tile, TileRow};
+
+/// Series per tile: enough to pay for the virtual call, few enough that their rows stay in the first-level cache.
+const TILE: usize = 16;
+
+/// Whether a step is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The bar becomes part of the series.
+    Update,
+    /// The bar is only looked at.
+    Peek,
+}
+
+/// Memory of `lanes` series; each is a lane.
+#[derive(Debug, Clone)]
+pub(crate) struct Lanes {
+    count: usize,
+    /// Lanes there is room for; kernels find their memory at multiples of it.
+    room: usize,
+    history: History,
+    words: Vec<u64>,
+    windows: Vec<f64>,
+}
+
+impl Lanes {
+    pub(crate) fn new(plan: &Plan, lanes: usize) -> Self {
+        let mut new = Self {
+            count: lanes,
+            room: lanes,
+            history: History::new(plan.lookback, lanes),
+            words: vec![0; plan.words * lanes],
+            windows: vec![0.0; plan.window * lanes],
+        };
+        for lane in 0..lanes {
+            new.initialise(plan, lane);
+        }
+        new
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn bars_seen(&self, lane: usize) -> u64 {
+        self.history.bars_seen(lane)
+    }
+
+    /// Appends one empty lane.
+    pub(crate) fn add(&mut self, plan: &Plan) {
+        if self.count == self.room {
+            self.make_room(plan, (2 * self.room).max(TILE));
+        }
+        self.count += 1;
+        self.history.grow(self.count);
+        self.initialise(plan, self.count - 1);
+    }
+
+    fn make_room(&mut self, plan: &Plan, room: usize) {
+        let mut words = vec![0; plan.words * room];
+        let mut windows = vec![0.0; plan.window * room];
+        for kernel in &plan.kernels {
+            let (size, first) = (kernel.runner.words(), kernel.first_word);
+            words[first * room..][..size * self.count]
+                .copy_from_slice(&self.words[first * self.room..][..size * self.count]);
+            let (size, first) = (kernel.runner.window_len(), kernel.first_window);
+            windows[first * room..][..size * self.count]
+                .copy_from_slice(&self.windows[first * self.room..][..size * self.count]);
+        }
+        (self.words, self.windows, self.room) = (words, windows, room);
+    }
+
+    /// Makes a lane as if it had seen no bar.
+    pub(crate) fn reset(&mut self, plan: &Plan, lane: usize) {
+        self.history.clear(lane);
+        self.initialise(plan, lane);
+    }
+
+    fn initialise(&mut self, plan: &Plan, lane: usize) {
+        for kernel in &plan.kernels {
+            let size = kernel.runner.words();
+            let first = kernel.first_word * self.room + lane * size;
+            kernel
+                .runner
+                .initialise(&mut self.words[first..first + size]);
+            let size = kernel.runner.window_len();
+            let first = kernel.first_window * self.room + lane * size;
+            self.windows[first..first + size].fill(0.0);
+        }
+    }
+
+    /// Whether a bar can advance a lane.
+    pub(crate) fn admit(&self, lane: usize, bar: &Bar) -> Result<(), InvalidBar> {
+        bar.check()?;
+        match self.history.last_open_time_ns(lane) {
+            Some(last_open_time_ns) if bar.open_time_ns <= last_open_time_ns => {
+                Err(InvalidBar::OutOfOrder {
+                    open_time_ns: bar.open_time_ns,
+                    last_open_time_ns,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Steps `lanes[i]` by `bars[i]` and writes row `i` of `out`; a refused bar gives a row of NaN and its reason.
+    ///
+    /// `out` holds one row of `plan.features` values for each bar; lanes may repeat, in order of time.
+    pub(crate) fn step(
+        &mut self,
+        plan: &Plan,
+        mode: Mode,
+        (lanes, bars): (&[usize], &[Bar]),
+        out: &mut [f64],
+        mut refuse: impl FnMut(usize, InvalidBar),
+    ) {
+        let mut rows = [TileRow::default(); TILE];
+        let mut undo = [None; TILE];
+        let mut filled = 0;
+        for (row, (lane, bar)) in lanes.iter().copied().zip(bars).enumerate() {
+            // A lane that repeats must see its earlier bar first.
+            if rows[..filled].iter().any(|earlier| earlier.lane == lane) {
+                self.run(plan, mode, &rows[..filled], &undo, bars, out);
+                filled = 0;
+            }
+            if let Err(reason) = self.admit(lane, bar) {
+                out[row * plan.features..][..plan.features].fill(f64::NAN);
+                refuse(row, reason);
+                continue;
+            }
+            undo[filled] = Some(self.history.push(lane, bar));
+            rows[filled] = TileRow { lane, row };
+            filled += 1;
+            if filled == TILE {
+                self.run(plan, mode, &rows, &undo, bars, out);
+                filled = 0;
+            }
+        }
+        self.run(plan, mode, &rows[..filled], &undo, bars, out);
+    }
+
+    fn run(
+        &mut self,
+        plan: &Plan,
+        mode: Mode,
+        rows: &[TileRow],
+        undo: &[Option<Undo>],
+        bars: &[Bar],
+        out: &mut [f64],
+    ) {
+        let Some(first) = rows.first() else { return };
+        let nothing = Frame::new(bars[first.row], [&[]; 5]);
+        let mut frames = [nothing; TILE];
+        for (frame, TileRow { lane, row }) in frames.iter_mut().zip(rows) {
+            *frame = self.history.frame(*lane, &bars[*row]);
+        }
+        let tile = Tile {
+            rows,
+            frames: &frames,
+        };
+        for kernel in &plan.kernels {
+            let words = kernel.runner.words() * self.room;
+            let windows = kernel.runner.window_len() * self.room;
+            let memory = Memory {
+                words: &mut self.words[kernel.first_word * self.room..][..words],
+                window: &mut self.windows[kernel.first_window * self.room..][..windows],
+            };
+            let out = Rows {
+                values: &mut *out,
+                stride: plan.features,
+                columns: &kernel.columns,
+            };
+            match mode {
+                Mode::Update => kernel.runner.run_tile(memory, &tile, out),
+                Mode::Peek => kernel.runner.peek_tile(memory, &tile, out),
+            }
+        }
+        if mode == Mode::Peek {
+            for (TileRow { lane, .. }, undo) in rows.iter().zip(undo) {
+                if let Some(undo) = undo {
+                    self.history.undo(*lane, *undo);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Bars as they really arrive: twice, corrected, or late.
+
+use std::collections::VecDeque;
+
+use crate::bar::{Bar, InvalidBar};
+use crate::series::Series;
+use crate::spec::FeatureSpec;
+
+/// What became of a bar.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum BarFate {
+    /// It advanced the series.
+    Accepted {
+        /// Bars missing before it; zero when the bar interval is unknown.
+        gap_bars: u64,
+    },
+    /// A bar with the same values is there already; nothing changed.
+    Duplicate,
+    /// It took the place of a bar with the same open time and other values.
+    Replaced,
+    /// It came late and was applied in its place.
+    LateApplied,
+    /// It came later than the window allows; nothing changed.
+    TooLate,
+    /// It makes no sense; nothing changed.
+    Invalid(InvalidBar),
+}
+
+/// A series that puts late and corrected bars where they belong.
+///
+/// It holds the newest bars and the series as it was before them; a bar among them rolls back and replays.
+#[derive(Debug, Clone)]
+pub struct OrderedSeries {
+    /// State before the first of `recent`.
+    base: Series,
+    /// State after the last of `recent`.
+    live: Series,
+    recent: VecDeque<Bar>,
+    late_window: usize,
+    bar_interval_ns: Option<i64>,
+}
+
+impl OrderedSeries {
+    /// An empty series that corrects its newest bar and accepts bars up to `late_window` bars late.
+    pub fn new(spec: &FeatureSpec, late_window: usize) -> Self {
+        Self {
+            base: Series::new(spec),
+            live: Series::new(spec),
+            recent: VecDeque::new(),
+            late_window,
+            bar_interval_ns: None,
+        }
+    }
+
+    /// Says how far apart bars open in a market without pauses, so that gaps can be counted.
+    #[must_use]
+    pub fn with_bar_interval_ns(mut self, bar_interval_ns: i64) -> Self {
+        self.bar_interval_ns = (bar_interval_ns > 0).then_some(bar_interval_ns);
+        self
+    }
+
+    /// The series after the newest bar.
+    pub fn series(&self) -> &Series {
+        &self.live
+    }
+
+    /// The newest bar.
+    pub fn newest_bar(&self) -> Option<&Bar> {
+        self.recent.back()
+    }
+
+    /// Takes a bar. When the series changed, `out` holds the features of its newest bar; else `out` is untouched.
+    ///
+    /// `out` must hold one value per feature; otherwise it stays untouched while the bar is applied.
+    pub fn apply(&mut self, bar: &Bar, out: &mut [f64]) -> BarFate {
+        if let Err(reason) = bar.check() {
+            return BarFate::Invalid(reason);
+        }
+        // Bars at or after this position are newer than the bar.
+        let position = self
+            .recent
+            .partition_point(|held| held.open_time_ns < bar.open_time_ns);
+        match self.recent.get(position) {
+            None => self.append(*bar, out),
+            Some(held) if held.open_time_ns == bar.open_time_ns => {
+                if held == bar {
+                    return BarFate::Duplicate;
+                }
+                // Correcting the newest bar is always possible: it is held even when the window is zero.
+                if self.recent.len() - 1 - position > self.late_window {
+                    return BarFate::TooLate;
+                }
+                self.recent[position] = *bar;
+                self.replay(out);
+                BarFate::Replaced
+            }
+            Some(_) => {
+                let bars_late = self.recent.len() - position;
+                if bars_late > self.late_window || (position == 0 && self.base.bars_seen() > 0) {
+                    return BarFate::TooLate;
+                }
+                self.recent.insert(position, *bar);
+                self.replay(out);
+                BarFate::LateApplied
+            }
+        }
+    }
+
+    fn append(&mut self, bar: Bar, out: &mut [f64]) -> BarFate {
+        let gap_bars = match (self.recent.back(), self.bar_interval_ns) {
+            (Some(last), Some(interval)) => {
+                let apart = bar.open_time_ns.saturating_sub(last.open_time_ns) / interval;
+                u64::try_from(apart - 1).unwrap_or(0)
+            }
+            _ => 0,
+        };
+        advance(&mut self.live, &bar, out);
+        self.recent.push_back(bar);
+        // One bar more than the window, so that a bar exactly `late_window` late has its place; and a batch of slack.
+        let held = self.late_window + 1;
+        if self.recent.len() > held + self.late_window.max(4) {
+            let mut scratch = vec![0.0; self.base.spec().len()];
+            while self.recent.len() > held {
+                if let Some(oldest) = self.recent.pop_front() {
+                    advance(&mut self.base, &oldest, &mut scratch);
+                }
+            }
+        }
+        BarFate::Accepted { gap_bars }
+    }
+
+    fn replay(&mut self, out: &mut [f64]) {
+        self.live.clone_from(&self.base);
+        let mut scratch = vec![0.0; self.base.spec().len()];
+        for bar in &self.recent {
+            advance(&mut self.live, bar, &mut scratch);
+        }
+        if out.len() == scratch.len() {
+            out.copy_from_slice(&scratch);
+        }
+    }
+}
+
+/// Applies a bar that was checked and is newer than the series.
+fn advance(series: &mut Series, bar: &Bar, out: &mut [f64]) {
+    if series.update(bar, out).is_err() {
+        let mut scratch = vec![0.0; series.spec().len()];
+        let applied = series.update(bar, &mut scratch);
+        debug_assert!(applied.is_ok(), "{applied:?}");
+    }
+}

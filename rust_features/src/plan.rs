@@ -1,0 +1,59 @@
+//! A spec made executable: each distinct kernel once, and where its outputs go.
+
+use crate::frame::Lookback;
+use crate::runner::{OutputColumn, Runner};
+
+/// Kernels of one spec with their places in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) kernels: Vec<PlannedKernel>,
+    pub(crate) features: usize,
+    pub(crate) lookback: Lookback,
+    /// Words of state of one series.
+    pub(crate) words: usize,
+    /// Window values of one series, history excluded.
+    pub(crate) window: usize,
+    pub(crate) warmup_bars: usize,
+}
+
+/// One kernel of a plan.
+#[derive(Debug)]
+pub(crate) struct PlannedKernel {
+    pub(crate) runner: Box<dyn Runner>,
+    pub(crate) columns: Vec<OutputColumn>,
+    pub(crate) first_word: usize,
+    pub(crate) first_window: usize,
+}
+
+impl Plan {
+    /// Adds a kernel and returns its index.
+    pub(crate) fn add_kernel(&mut self, runner: Box<dyn Runner>) -> usize {
+        self.lookback = self.lookback.and(runner.lookback());
+        let (first_word, first_window) = (self.words, self.window);
+        self.words += runner.words();
+        self.window += runner.window_len();
+        self.kernels.push(PlannedKernel {
+            runner,
+            columns: Vec::new(),
+            first_word,
+            first_window,
+        });
+        self.kernels.len() - 1
+    }
+
+    /// Shows an output of a kernel as the next feature.
+    pub(crate) fn add_feature(&mut self, kernel: usize, output: usize) {
+        let kernel = &mut self.kernels[kernel];
+        kernel.columns.push(OutputColumn {
+            output,
+            column: self.features,
+        });
+        self.warmup_bars = self.warmup_bars.max(kernel.runner.warmup_bars(output));
+        self.features += 1;
+    }
+
+    /// Bytes that one series takes.
+    pub(crate) fn series_bytes(&self) -> usize {
+        8 * (self.words + self.window + crate::history::values_per_lane(self.lookback))
+    }
+}

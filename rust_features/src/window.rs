@@ -1,0 +1,179 @@
+//! Sums, moments and extremes of a window of values, oldest first.
+//!
+//! Each is computed afresh from the window, in an order that depends on nothing but the window's length: the result
+//! cannot drift, forgets an outlier the moment it leaves, and has the same bits in batch, stream and panel.
+
+const LANES: usize = 8;
+
+/// Magnitude below which a decaying average counts as zero.
+///
+/// Far below any price move, far above the subnormal numbers that make arithmetic tens of times slower.
+const TINY: f64 = 1e-300;
+
+#[inline(always)]
+fn fold_lanes(lanes: [f64; LANES]) -> f64 {
+    ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
+        + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+}
+
+/// Sum of `term` over the window.
+#[inline(always)]
+pub(crate) fn sum_of(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += term(*value);
+        }
+    }
+    rest.iter()
+        .fold(fold_lanes(lanes), |total, value| total + term(*value))
+}
+
+/// Sum of the window.
+#[inline(always)]
+pub(crate) fn sum(values: &[f64]) -> f64 {
+    sum_of(values, |value| value)
+}
+
+/// Mean of the window; NaN when it is empty.
+#[inline(always)]
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    sum(values) / values.len() as f64
+}
+
+/// Mean and population variance of the window, by the corrected two-pass algorithm.
+///
+/// The correction takes the rounding of the mean out again, so a constant window has a variance of exactly zero.
+/// Source: Chan, Golub and `LeVeque` (1983), Algorithms for Computing the Sample Variance.
+#[inline(always)]
+pub(crate) fn mean_and_variance(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = mean(values);
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut squares = [0.0; LANES];
+    let mut differences = [0.0; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            let difference = chunk[lane] - mean;
+            squares[lane] += difference * difference;
+            differences[lane] += difference;
+        }
+    }
+    let mut square = fold_lanes(squares);
+    let mut difference_sum = fold_lanes(differences);
+    for value in rest {
+        let difference = value - mean;
+        square += difference * difference;
+        difference_sum += difference;
+    }
+    let variance = (square - difference_sum * difference_sum / count) / count;
+    (mean, if variance > 0.0 { variance } else { 0.0 })
+}
+
+/// Highest value of the window; minus infinity when it is empty.
+#[inline(always)]
+pub(crate) fn highest(values: &[f64]) -> f64 {
+    extreme(values, f64::NEG_INFINITY, |a, b| if a > b { a } else { b })
+}
+
+/// Lowest value of the window; infinity when it is empty.
+#[inline(always)]
+pub(crate) fn lowest(values: &[f64]) -> f64 {
+    extreme(values, f64::INFINITY, |a, b| if a < b { a } else { b })
+}
+
+#[inline(always)]
+fn extreme(values: &[f64], start: f64, pick: impl Fn(f64, f64) -> f64) -> f64 {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [start; LANES];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = pick(*lane, *value);
+        }
+    }
+    let halves: [f64; LANES / 2] = std::array::from_fn(|i| pick(lanes[i], lanes[i + LANES / 2]));
+    let best = pick(pick(halves[0], halves[2]), pick(halves[1], halves[3]));
+    rest.iter().fold(best, |best, value| pick(best, *value))
+}
+
+/// Drops the oldest value of the window and appends `value`.
+#[inline(always)]
+pub(crate) fn slide(window: &mut [f64], value: f64) {
+    if window.is_empty() {
+        return;
+    }
+    window.copy_within(1.., 0);
+    if let Some(newest) = window.last_mut() {
+        *newest = value;
+    }
+}
+
+/// The value, or zero once it has decayed below [`TINY`].
+#[inline(always)]
+pub(crate) fn flush_tiny(value: f64) -> f64 {
+    if value.abs() < TINY { decayed() } else { value }
+}
+
+/// Kept out of line so that the check stays a predicted branch and adds nothing to a recursion's latency.
+#[cold]
+#[inline(never)]
+fn decayed() -> f64 {
+    0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_window_has_no_variance() {
+        for value in [0.1, 1e9, 1e-9, 123.456, 1e12 / 3.0] {
+            for length in [2, 5, 14, 20, 33, 66] {
+                assert_eq!(
+                    mean_and_variance(&vec![value; length]).1,
+                    0.0,
+                    "{length} times {value}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn small_moves_on_a_large_price_keep_their_digits() {
+        let values: Vec<f64> = (0..20)
+            .map(|i| if i % 2 == 0 { 1e9 } else { 1e9 + 0.5 })
+            .collect();
+        assert_eq!(mean_and_variance(&values), (1e9 + 0.25, 0.0625));
+    }
+
+    #[test]
+    fn extremes_look_at_every_value() {
+        for length in 1..40 {
+            for at in 0..length {
+                let mut values = vec![0.0; length];
+                values[at] = 1.0;
+                assert_eq!(
+                    (highest(&values), lowest(&values)),
+                    (1.0, if length == 1 { 1.0 } else { 0.0 })
+                );
+                values[at] = -1.0;
+                assert_eq!(lowest(&values), -1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn sums_count_every_value_once() {
+        for length in 0..40 {
+            let values: Vec<f64> = (1..=length).map(f64::from).collect();
+            assert_eq!(sum(&values), f64::from(length * (length + 1) / 2));
+        }
+    }
+
+    #[test]
+    fn decayed_values_become_zero_before_they_turn_subnormal() {
+        assert_eq!(flush_tiny(-1e-301), 0.0);
+        assert_eq!(flush_tiny(1e-299), 1e-299);
+    }
+}

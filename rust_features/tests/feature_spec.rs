@@ -1,0 +1,174 @@
+//! Specs: canonical form, hash, and refusals that name the remedy.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
+
+use candlewire_features::{FeatureSpec, SpecError, describe, kernels, preset_names};
+
+fn one(feature: &str) -> Result<FeatureSpec, SpecError> {
+    FeatureSpec::from_json(&format!("{{\"features\": [{feature}]}}"))
+}
+
+#[test]
+fn defaults_are_part_of_the_canonical_form() {
+    let short = one(r#"{"name": "a", "kernel": "rsi"}"#).unwrap();
+    let long = one(
+        r#"{"output": "rsi", "parameters": {"timeperiod": 14, "source": "close"}, "kernel": "rsi", "name": "a"}"#,
+    )
+    .unwrap();
+    let canonical = r#"{"features":[{"kernel":"rsi","name":"a","output":"rsi","parameters":{"source":"close","timeperiod":14}}]}"#;
+    assert_eq!(short.canonical_json(), canonical);
+    assert_eq!(long.canonical_json(), canonical);
+    assert_eq!(short.hash(), long.hash());
+    assert_eq!(
+        short.hash().to_string(),
+        // printf '%s' "$canonical" | sha256sum
+        "ff40b205f42dcd35073af3f66644f5e8537cdc0ed984927056e12e1048372b89"
+    );
+}
+
+#[test]
+fn order_names_parameters_and_outputs_change_the_hash() {
+    let base = r#"{"name": "a", "kernel": "bbands"}"#;
+    let variants = [
+        base.to_owned(),
+        r#"{"name": "b", "kernel": "bbands"}"#.to_owned(),
+        r#"{"name": "a", "kernel": "bbands", "output": "lower"}"#.to_owned(),
+        r#"{"name": "a", "kernel": "bbands", "parameters": {"nbdevup": 2.5}}"#.to_owned(),
+        format!(r#"{base}, {{"name": "b", "kernel": "rsi"}}"#),
+        format!(r#"{{"name": "b", "kernel": "rsi"}}, {base}"#),
+    ];
+    let hashes: std::collections::BTreeSet<_> = variants
+        .iter()
+        .map(|text| *one(text).unwrap().hash())
+        .collect();
+    assert_eq!(hashes.len(), variants.len());
+}
+
+#[test]
+fn whole_and_fractional_spellings_of_a_number_are_one_spec() {
+    let spec = |number: &str| {
+        one(&format!(
+            r#"{{"name": "a", "kernel": "bbands", "parameters": {{"nbdevup": {number}}}}}"#
+        ))
+        .unwrap()
+    };
+    assert_eq!(spec("2"), spec("2.0"));
+    assert_eq!(spec("0.0"), spec("-0.0"));
+}
+
+#[test]
+fn refusals_name_the_nearest_known_word() {
+    let message = |feature: &str| one(feature).unwrap_err().to_string();
+    assert!(message(r#"{"name": "a", "kernel": "bband"}"#).contains("did you mean \"bbands\"?"));
+    assert!(
+        message(r#"{"name": "a", "kernel": "rsi", "parameters": {"time_period": 3}}"#)
+            .contains("did you mean \"timeperiod\"?")
+    );
+    assert!(
+        message(r#"{"name": "a", "kernel": "bbands", "output": "uper"}"#)
+            .contains("did you mean \"upper\"?")
+    );
+}
+
+#[test]
+fn nonsense_is_refused_with_a_reason() {
+    let cases = [
+        ("", "1 to 4096"),
+        (r#"{"name": "", "kernel": "rsi"}"#, "feature name"),
+        (r#"{"name": "a b", "kernel": "rsi"}"#, "feature name"),
+        (
+            r#"{"name": "a", "kernel": "rsi"}, {"name": "a", "kernel": "sma"}"#,
+            "appears twice",
+        ),
+        (
+            r#"{"name": "a", "kernel": "rsi", "parameters": {"timeperiod": 1}}"#,
+            "from 2 to 100000",
+        ),
+        (
+            r#"{"name": "a", "kernel": "rsi", "parameters": {"timeperiod": 2.5}}"#,
+            "whole number",
+        ),
+        (
+            r#"{"name": "a", "kernel": "rsi", "parameters": {"timeperiod": true}}"#,
+            "not valid JSON",
+        ),
+        (
+            r#"{"name": "a", "kernel": "rsi", "parameters": {"source": "typical"}}"#,
+            "one of open, high",
+        ),
+        (
+            r#"{"name": "a", "kernel": "macd", "parameters": {"fastperiod": 30}}"#,
+            "must be shorter",
+        ),
+        (
+            r#"{"name": "a", "kernel": "rsi", "timeperiod": 3}"#,
+            "unknown field",
+        ),
+    ];
+    for (features, expected) in cases {
+        let message = one(features).unwrap_err().to_string();
+        assert!(message.contains(expected), "{features}: {message}");
+    }
+    for text in [
+        "",
+        "[]",
+        "{",
+        "{\"features\": 3}",
+        "{\"features\": [], \"x\": 1}",
+    ] {
+        assert!(
+            matches!(FeatureSpec::from_json(text), Err(SpecError::Syntax(_))),
+            "{text}"
+        );
+    }
+    let many: Vec<String> = (0..200)
+        .map(|i| {
+            format!(
+                r#"{{"name": "a{i}", "kernel": "mfi", "parameters": {{"timeperiod": {}}}}}"#,
+                90_000 + i
+            )
+        })
+        .collect();
+    assert!(matches!(
+        one(&many.join(",")),
+        Err(SpecError::TooLarge { .. })
+    ));
+}
+
+#[test]
+fn presets_are_canonical_once_read_and_described() {
+    assert!(preset_names().count() > 0);
+    for name in preset_names() {
+        let spec = FeatureSpec::preset(name).unwrap();
+        assert!(spec.len() >= 20, "{name} has {} features", spec.len());
+        assert_eq!(FeatureSpec::from_json(spec.canonical_json()).unwrap(), spec);
+        let text = describe(&spec);
+        assert!(spec.names().all(|feature| text.contains(feature)));
+    }
+    assert!(
+        FeatureSpec::preset("cores")
+            .unwrap_err()
+            .to_string()
+            .contains("known: core")
+    );
+}
+
+#[test]
+fn every_kernel_says_what_it_is() {
+    for entry in kernels() {
+        let description = entry.description;
+        assert!(
+            !description.summary.is_empty() && !description.source.is_empty(),
+            "{}",
+            description.name
+        );
+        assert!(!description.outputs.is_empty(), "{}", description.name);
+        assert!(
+            description
+                .outputs
+                .iter()
+                .all(|output| !output.formula.is_empty()),
+            "{}",
+            description.name
+        );
+    }
+}

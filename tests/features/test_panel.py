@@ -1,0 +1,130 @@
+"""A panel agrees with the batch by bits, and a refused call changes nothing."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import candlewire_features as cf
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+CORE = cf.FeatureSpec.preset("core")
+ORDER = ("open_time_ns", "open", "high", "low", "close", "volume")
+
+
+def bars_at(walk: dict[str, Any], rows: npt.NDArray[np.int64]) -> list[npt.NDArray[Any]]:
+    return [np.ascontiguousarray(walk[name][rows]) for name in ORDER]
+
+
+def step(
+    method: Any,  # noqa: ANN401
+    symbols: npt.NDArray[Any],
+    columns: list[npt.NDArray[Any]],
+    out: npt.NDArray[Any],
+) -> npt.NDArray[np.uint8]:
+    statuses: npt.NDArray[np.uint8] = method(symbols, *columns, out)
+    return statuses
+
+
+def test_a_panel_agrees_with_the_batch_by_bits(walk: dict[str, Any]) -> None:
+    expected = cf.compute(walk, CORE)
+    panel = cf.Panel(CORE, [f"S{symbol}" for symbol in range(40)])
+    symbols = np.arange(40, dtype=np.int64)
+    out = np.zeros((40, len(CORE)))
+    for bar in range(300):
+        # Each symbol sees the same walk, later symbols from a later bar on.
+        rows = bar + symbols
+        columns = bars_at(walk, rows)
+        peeked = np.zeros_like(out)
+        step(panel.peek, symbols, columns, peeked)
+        statuses = step(panel.update, symbols, columns, out)
+        assert (statuses == cf.BarStatus.APPLIED).all()
+        np.testing.assert_array_equal(peeked, out)
+        np.testing.assert_array_equal(out[0], expected[bar])
+    np.testing.assert_array_equal(out[39], cf.compute({k: v[39:] for k, v in walk.items()}, CORE)[299])
+
+
+def test_each_bad_bar_reports_its_own_status(walk: dict[str, Any]) -> None:
+    panel = cf.Panel(CORE, ["A", "B", "C", "D", "E", "F"])
+    symbols = np.arange(6, dtype=np.int64)
+    out = np.zeros((6, len(CORE)))
+    step(panel.update, symbols, bars_at(walk, np.full(6, 5)), out)
+    time, opening, high, low, close, volume = bars_at(walk, np.full(6, 6))
+    close[1] = np.nan
+    low[2] = -1.0
+    high[3] = low[3] / 2
+    volume[4] = -1.0
+    time[5] = walk["open_time_ns"][5]
+    assert panel.update(symbols, time, opening, high, low, close, volume, out).tolist() == list(cf.BarStatus)
+    assert np.isnan(out[1:]).all()
+    assert np.isfinite(out[0]).any()
+
+
+def test_a_refused_call_changes_nothing(walk: dict[str, Any]) -> None:
+    panel = cf.Panel(CORE, ["A", "B"])
+    out = np.full((2, len(CORE)), -1.0)
+    columns = bars_at(walk, np.array([0, 0]))
+    both = np.array([0, 1], dtype=np.int64)
+    refused: list[tuple[Any, Any, str]] = [
+        (np.array([0, 2], dtype=np.int64), out, r"symbol_index\[1\] is 2, the panel has 2"),
+        (np.array([-1, 0], dtype=np.int64), out, r"symbol_index\[0\]"),
+        (both[:1], out[:1], "open_time_ns has length 2, expected 1"),
+        (both, out[:1], "with shape"),
+        (both, out.T.copy().T, "row-major"),
+        (both, out.astype(np.float32), "float64"),
+        (both.astype(np.int32), out, "symbol_index is ndarray of int32"),
+    ]
+    for symbols, matrix, message in refused:
+        with pytest.raises(cf.InputError, match=message):
+            step(panel.update, symbols, columns, matrix)
+    frozen = out.copy()
+    frozen.flags.writeable = False
+    with pytest.raises(cf.InputError, match="writable"):
+        step(panel.update, both, columns, frozen)
+    with pytest.raises(cf.InputError, match="high"):
+        step(panel.update, both, [*columns[:2], out[:, 0], *columns[3:]], out)
+    assert (out == -1.0).all()
+    assert step(panel.update, both, columns, out).tolist() == [0, 0]
+
+
+def test_symbols_can_be_added_and_panels_reset(walk: dict[str, Any]) -> None:
+    panel = cf.Panel(CORE, ["A"])
+    assert panel.add_symbol("B") == 1
+    assert (panel.symbols, len(panel), panel.symbol_index("B")) == (["A", "B"], 2, 1)
+    for action in (
+        lambda: panel.add_symbol("A"),
+        lambda: panel.symbol_index("C"),
+        lambda: cf.Panel(CORE, ["A", "A"]),
+    ):
+        with pytest.raises(cf.InputError, match="symbol"):
+            action()
+    runs = []
+    for _ in range(2):
+        out = np.zeros((60, len(CORE)))
+        step(panel.update, np.ones(60, dtype=np.int64), bars_at(walk, np.arange(60)), out)
+        runs.append(out)
+        panel.reset()
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert np.isfinite(runs[0][CORE.warmup_bars :]).all()
+
+
+def test_threads_share_a_panel_without_losing_a_bar(walk: dict[str, Any]) -> None:
+    panel = cf.Panel(CORE, [f"S{symbol}" for symbol in range(4)])
+    outs = [np.zeros((400, len(CORE))) for _ in range(4)]
+
+    def feed(symbol: int) -> None:
+        for bar in range(400):
+            step(
+                panel.update, np.array([symbol]), bars_at(walk, np.array([bar])), outs[symbol][bar : bar + 1]
+            )
+
+    threads = [threading.Thread(target=feed, args=(symbol,)) for symbol in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = cf.compute(walk, CORE)
+    for out in outs:
+        np.testing.assert_array_equal(out, expected)
