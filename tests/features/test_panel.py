@@ -19,7 +19,7 @@ def bars_at(walk: dict[str, Any], rows: npt.NDArray[np.int64]) -> list[npt.NDArr
 
 
 def step(
-    method: Any,  # noqa: ANN401
+    method: Any,
     symbols: npt.NDArray[Any],
     columns: list[npt.NDArray[Any]],
     out: npt.NDArray[Any],
