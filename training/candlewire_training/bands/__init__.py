@@ -1,0 +1,1 @@
+"""Return bands: a volatility scale, quantiles in its units, conformal width."""

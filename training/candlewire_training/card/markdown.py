@@ -1,0 +1,172 @@
+"""The card as Markdown: sample sizes, intervals, baselines and limits, before any number that flatters."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from candlewire_training.export.parity import ParityReport
+    from candlewire_training.export.timing import GraphTiming
+    from candlewire_training.pipeline import TrainedModel
+    from candlewire_training.validation.block_bootstrap import Estimate
+    from candlewire_training.validation.evaluation import Evaluation
+
+
+def render_card(
+    trained: "TrainedModel", manifest: dict[str, Any], parity: "ParityReport", timing: "GraphTiming"
+) -> str:
+    """The card of one version."""
+    evaluation = trained.evaluation
+    parts = [
+        f"# {manifest['model']} {manifest['version']}\n",
+        _verdict(evaluation, manifest),
+        "## What it is\n",
+        _identity(trained, manifest),
+        "## Direction, on the unseen test part\n",
+        _direction(evaluation),
+        "## Calibration\n",
+        _reliability(evaluation),
+        "## Return band\n",
+        _band(trained, evaluation),
+        "## The graph\n",
+        _graph(parity, timing, manifest),
+        "## Data\n",
+        _data(trained, manifest),
+        "## Limits of use\n",
+        _limits(trained, evaluation),
+    ]
+    return "\n".join(parts)
+
+
+def verdict(evaluation: "Evaluation") -> str:
+    """One sentence on whether the direction forecast beats knowing nothing."""
+    gain = evaluation.direction["model"].gain
+    interval = f"{gain.value:+.4f} nats a row, 95 % interval {gain.low:+.4f} to {gain.high:+.4f}"
+    if gain.low > 0:
+        return f"Direction beats the majority baseline in log loss ({interval})."
+    if gain.high < 0:
+        return f"Direction is worse than the majority baseline in log loss ({interval}): do not trade on it."
+    return f"No skill in direction is shown: the gain over the majority baseline includes zero ({interval})."
+
+
+def _verdict(evaluation: "Evaluation", manifest: dict[str, Any]) -> str:
+    coverage = evaluation.band["model"].coverage
+    target = manifest["band"]["target_coverage"]
+    return (
+        f"{verdict(evaluation)}\n"
+        f"The return band covered {estimate(coverage)} of the test rows; its long-run target is {target:.2f}.\n"
+    )
+
+
+def estimate(value: "Estimate", digits: int = 3) -> str:
+    """A value with its interval."""
+    return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+
+
+def _identity(trained: "TrainedModel", manifest: dict[str, Any]) -> str:
+    spec = trained.spec
+    rows = [
+        ("Foretells", f"whether the close is higher after {manifest['horizon_bars']} bars of {manifest['timeframe']}, and by how much"),
+        ("Symbols", ", ".join(manifest["symbols"])),
+        ("Features", f"{len(spec.names)}, preset `{trained.settings.preset}`, hash `{spec.hash[:16]}`"),
+        ("Members", ", ".join(manifest["members"])),
+        ("Seed", str(trained.settings.seed)),
+        ("Trials", "1: no search over settings was run"),
+    ]
+    return _table(("", ""), rows)
+
+
+def _direction(evaluation: "Evaluation") -> str:
+    lines = [
+        f"{evaluation.rows} rows over {evaluation.decision_times} decision times. Rows overlap and symbols move "
+        f"together: {evaluation.design_effect:.0f} rows count as one (design effect). "
+        f"The price rose in {evaluation.base_rate:.3f} of the rows. Brackets are 95 % block-bootstrap intervals; "
+        "`gain` is log loss below the majority baseline's.\n"
+    ]
+    rows = [
+        (name, estimate(r.log_loss, 4), estimate(r.gain, 4), estimate(r.brier, 4), estimate(r.hit_rate))
+        for name, r in evaluation.direction.items()
+    ]
+    lines.append(_table(("forecast", "log loss", "gain", "Brier", "sign called right"), rows))
+    decisions = ", ".join(f"{name} {count}" for name, count in evaluation.decisions.items())
+    lines.append(f"Signals the policy would have given: {decisions}.\n")
+    return "\n".join(lines)
+
+
+def _reliability(evaluation: "Evaluation") -> str:
+    rows = [
+        (f"{bin_.low:.3f} to {bin_.high:.3f}", str(bin_.rows), f"{bin_.forecast:.3f}", f"{bin_.happened:.3f}")
+        for bin_ in evaluation.reliability
+    ]
+    return _table(("P(up)", "rows", "mean forecast", "share that rose"), rows)
+
+
+def _band(trained: "TrainedModel", evaluation: "Evaluation") -> str:
+    control = evaluation.band["20-bar deviation"].winkler
+    rows = [
+        (name, estimate(r.coverage), f"{r.width:.4f}", f"{r.winkler:.4f}", f"{r.winkler / control:.3f}")
+        for name, r in evaluation.band.items()
+    ]
+    low, mid, high = evaluation.coverage_by_volatility
+    symbols = ", ".join(f"{name} {share:.3f} (n {rows_})" for name, (rows_, share) in evaluation.coverage_by_symbol.items())
+    ratio = trained.model.band.trees_winkler_ratio
+    trees = "were not tried: too few rows" if ratio is None else (
+        f"{'earned' if trained.model.band.trees else 'did not earn'} their place "
+        f"(Winkler score {ratio:.3f} of the band without, on held-back train rows)"
+    )
+    return (
+        _table(("band", "coverage", "mean width", "Winkler", "Winkler / control"), rows)
+        + f"\nCoverage by tercile of volatility, calm to wild: {low:.3f}, {mid:.3f}, {high:.3f}. By symbol: {symbols}.\n"
+        f"Quantile trees {trees}. Width and Winkler are in log return.\n"
+    )
+
+
+def _graph(parity: "ParityReport", timing: "GraphTiming", manifest: dict[str, Any]) -> str:
+    near = sum(counts["near_ties"] for counts in parity.decisions.values())
+    return (
+        f"Parity with the native pipeline on {parity.rows} rows, tree thresholds and edges among them: largest "
+        f"difference of a probability {parity.largest_probability_difference:.1e}, of band and dissimilarity "
+        f"{parity.largest_relative_difference:.1e} of their size, 0 decision flips ({near} near ties). Same bits in "
+        f"batches of {', '.join(map(str, parity.batch_sizes))}.\n\n"
+        f"{timing.megabytes:.2f} MB; {timing.one_row_us:.0f} µs for one row and {timing.batch_64_us_per_row:.1f} µs a "
+        "row in batches of 64, one thread, called from Python on the machine that trained it. "
+        f"SHA-256 `{manifest['onnx']['sha256'][:16]}`.\n"
+    )
+
+
+def _data(trained: "TrainedModel", manifest: dict[str, Any]) -> str:
+    training = manifest["training"]
+    rows = [
+        (name, str(part["rows"]), part["first_decision"], part["last_decision"])
+        for name, part in training["parts"].items()
+    ]
+    notes = "".join(f"- {note}\n" for note in trained.bars.notes)
+    return (
+        f"{trained.bars.source}, {training['data']['bars']} bars, fingerprint `{training['data']['fingerprint'][:16]}`.\n"
+        f"{notes}\n"
+        + _table(("part", "rows", "first decision", "last decision"), rows)
+        + f"\n{training['purged_rows']} rows were purged or embargoed at the boundaries, {training['dropped_rows']} "
+        "left out for a feature that was not finite. The test part judged the model once and fitted nothing.\n"
+    )
+
+
+def _limits(trained: "TrainedModel", evaluation: "Evaluation") -> str:
+    lines = [
+        "- The coverage target holds in the long run over many bars, not per day, week, symbol or crash.",
+        "- Rows with dissimilarity above 1 lie outside the training data "
+        f"({evaluation.outliers:.1%} of the test rows); the index flags outliers, it does not predict error.",
+        "- Costs, slippage and fills are not in any number here: this is a forecast, not a backtest.",
+        "- Symbols in use today were chosen with hindsight (survivorship).",
+    ]
+    if len(trained.bars.symbols) < 20:
+        lines.append(f"- {len(trained.bars.symbols)} symbols are few: nothing here speaks for other symbols.")
+    if not evaluation.has_skill():
+        lines.append("- No skill in direction is shown: use the band and the interval, not the signal.")
+    return "\n".join(lines) + "\n"
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+__all__ = ["estimate", "render_card", "verdict"]

@@ -1,0 +1,226 @@
+"""The commands of training: `candlewire train` and `candlewire data`.
+
+The libraries that training needs take seconds to import: each command imports them when it runs, so that the other
+commands of `candlewire` start at once.
+"""
+
+# ruff: noqa: PLC0415 - see the docstring
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from candlewire_training.export.bundle import Bundle
+    from candlewire_training.pipeline import TrainedModel
+
+data_app = typer.Typer(no_args_is_help=True, help="Look at bars and get sample bars.")
+
+BAD_INPUT_EXIT = 2
+PARITY_EXIT = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this room to the `candlewire` command."""
+    app.command("train")(train)
+    app.add_typer(data_app, name="data")
+
+
+def train(
+    bars: Annotated[
+        Path | None,
+        typer.Option(help="Parquet file of bars, or a folder of them.", rich_help_panel="Data"),
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Train on the bars that ship with Candlewire.", rich_help_panel="Data")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Model store to write to.", rich_help_panel="Data")] = ...,  # type: ignore[assignment]
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", "--end-date", metavar="DATE", help="Use only bars before this date.", rich_help_panel="Data"
+        ),
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option(help="Timeframe of the bars; detected when absent.", rich_help_panel="Data")
+    ] = None,
+    bad_bars: Annotated[
+        str, typer.Option(help="What to do with bad bars: fail or drop.", rich_help_panel="Data")
+    ] = "fail",
+    asset_class: Annotated[
+        str, typer.Option(help="Asset class that routes and band pools go by.", rich_help_panel="Data")
+    ] = "stock",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name of the model; direction-TIMEFRAME when absent.", rich_help_panel="Model"),
+    ] = None,
+    horizon: Annotated[int, typer.Option(help="Bars ahead to foretell.", rich_help_panel="Model")] = 5,
+    preset: Annotated[str, typer.Option(help="Feature preset.", rich_help_panel="Model")] = "core",
+    trees: Annotated[int, typer.Option(help="Boosting rounds.", rich_help_panel="Model")] = 300,
+    depth: Annotated[
+        int, typer.Option(help="Levels of each tree; latency grows with it.", rich_help_panel="Model")
+    ] = 3,
+    learning_rate: Annotated[float, typer.Option(help="Shrinkage of each round.", rich_help_panel="Model")] = 0.02,
+    target_coverage: Annotated[
+        float, typer.Option(help="Long-run coverage the return band aims at.", rich_help_panel="Model")
+    ] = 0.9,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.", rich_help_panel="Model")] = 7,
+    calibration_share: Annotated[
+        float, typer.Option(help="Share of rows that calibrate.", rich_help_panel="Validation")
+    ] = 0.2,
+    test_share: Annotated[
+        float, typer.Option(help="Share of rows, the newest, that judge.", rich_help_panel="Validation")
+    ] = 0.2,
+    embargo: Annotated[
+        int | None,
+        typer.Option(
+            help="Bars left out after each boundary, beyond the purge; the horizon when absent.",
+            rich_help_panel="Validation",
+        ),
+    ] = None,
+    version_stamp: Annotated[
+        int | None,
+        typer.Option(
+            metavar="YYYYMMDDHHMMSS",
+            help="Version to write; the clock's when absent. Same bars, seed and stamp give the same bytes.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads of a fit.", rich_help_panel="Output")] = 2,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print only the bundle's folder.", rich_help_panel="Output")
+    ] = False,
+) -> None:
+    """Train a model from bars and write its bundle to a store.
+
+    Bars become features, labels (is the close higher after HORIZON bars?) and a purged chronological split; XGBoost is
+    trained on the oldest part, calibrated on the middle one and judged once on the newest. Everything becomes one ONNX
+    graph that must agree with the native pipeline before anything is written.
+
+    Examples:
+
+    candlewire train --sample --out store
+
+    candlewire train --bars bars.parquet --out store --model daily --horizon 5 --until 2012-03-01
+    """
+    with _one_line_errors():
+        from candlewire_training.data.bars import parse_date
+        from candlewire_training.data.parquet import read_bars
+        from candlewire_training.data.sample import sample_bars
+        from candlewire_training.errors import SettingsError
+        from candlewire_training.export.bundle import write_bundle
+        from candlewire_training.pipeline import train_model
+        from candlewire_training.progress import StepProgress
+        from candlewire_training.settings import TrainingSettings
+
+        if sample == (bars is not None):
+            raise SettingsError("give either --bars FILE_OR_FOLDER or --sample")
+        end = parse_date(until, option="--until") if until else None
+        table = sample_bars() if bars is None else read_bars(bars, timeframe=timeframe, bad_bars=bad_bars)
+        settings = TrainingSettings(
+            model=model or f"direction-{table.timeframe}",
+            horizon=horizon,
+            preset=preset,
+            trees=trees,
+            depth=depth,
+            learning_rate=learning_rate,
+            seed=seed,
+            threads=threads,
+            target_coverage=target_coverage,
+            calibration_share=calibration_share,
+            test_share=test_share,
+            embargo_bars=horizon if embargo is None else embargo,
+            asset_class=asset_class,
+            until=end,
+            version=version_stamp,
+        )
+        with StepProgress(quiet=quiet) as progress:
+            trained = train_model(table, settings, progress)
+            bundle = write_bundle(trained, out, progress)
+        if quiet:
+            typer.echo(bundle.folder)
+        else:
+            _print_summary(trained, bundle)
+
+
+def _print_summary(trained: "TrainedModel", bundle: "Bundle") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from candlewire_training.card.markdown import estimate, verdict
+
+    evaluation, model = trained.evaluation, trained.model
+    direction, band = evaluation.direction, evaluation.band
+    parts = bundle.manifest["training"]["parts"]
+    table = Table(title=f"{trained.settings.model} {bundle.version}", show_header=False, title_justify="left")
+    for note in trained.bars.notes:
+        table.add_row("bars", note)
+    for name, part in parts.items():
+        table.add_row(name, f"{part['rows']} rows, {part['first_decision']} to {part['last_decision']}")
+    table.add_row("log loss", f"{estimate(direction['model'].log_loss, 4)}; majority {estimate(direction['majority'].log_loss, 4)}")
+    table.add_row("Brier", f"{estimate(direction['model'].brier, 4)}; majority {estimate(direction['majority'].brier, 4)}")
+    table.add_row("direction", verdict(evaluation))
+    control = band["20-bar deviation"].winkler
+    table.add_row(
+        "band coverage", f"{estimate(band['model'].coverage)}, long-run target {model.band.target_coverage:.2f}"
+    )
+    table.add_row("band Winkler", f"{band['model'].winkler / control:.3f} of the 20-bar deviation band's")
+    parity = bundle.parity
+    table.add_row(
+        "parity", f"{parity.rows} rows, largest difference {parity.largest_probability_difference:.1e}, no decision flips"
+    )
+    table.add_row(
+        "graph",
+        f"{bundle.timing.megabytes:.2f} MB, {bundle.timing.one_row_us:.0f} µs a row, "
+        f"{bundle.timing.batch_64_us_per_row:.1f} µs a row in batches of 64",
+    )
+    table.add_row("deployed", "yes, as production" if bundle.deployed else "no: promote it to serve it")
+    console = Console(soft_wrap=False)
+    console.print(table)
+    typer.echo(f"bundle: {bundle.folder}")
+
+
+@data_app.command("sample")
+def write_sample(
+    out: Annotated[Path, typer.Option(help="Folder to write sample.parquet to.")],
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="Only bars from this date on.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="DATE", help="Only bars before this date.")] = None,
+    as_traded: Annotated[bool, typer.Option("--as-traded", help="Leave splits unadjusted.")] = False,
+) -> None:
+    """Write the sample bars as Parquet: five US stocks, daily, 2000 to 2013, adjusted for splits."""
+    with _one_line_errors():
+        from candlewire_training.data.bars import parse_date
+        from candlewire_training.data.parquet import write_bars
+        from candlewire_training.data.sample import sample_bars
+
+        first = parse_date(start, option="--from") if start else None
+        end = parse_date(until, option="--until") if until else None
+        table = sample_bars(adjusted=not as_traded).between(first, end)
+        path = out / "sample.parquet"
+        write_bars(table, path)
+        for note in table.notes:
+            typer.echo(note, err=True)
+        typer.echo(f"{table.frame.height} bars of {', '.join(table.symbols)}: {path}")
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Errors of the package become one line on standard error and an exit code."""
+    from candlewire_training.errors import ParityError, TrainingError
+
+    try:
+        yield
+    except TrainingError as error:
+        typer.echo(f"candlewire: {error}", err=True)
+        raise typer.Exit(PARITY_EXIT if isinstance(error, ParityError) else BAD_INPUT_EXIT) from error
+    except KeyboardInterrupt as error:
+        typer.echo("candlewire: interrupted; nothing was written", err=True)
+        raise typer.Exit(130) from error
+
+
+__all__: list[Any] = ["register"]

@@ -1,0 +1,40 @@
+"""Errors of candlewire_training.
+
+::
+
+    TrainingError
+    ├── BarsError              the bars cannot be read or contradict themselves
+    │   └── TooFewBarsError    too little history for what was asked
+    ├── SettingsError          an option's value makes no sense
+    ├── StoreError             the model store cannot be read or written
+    └── ParityError            the ONNX graph disagrees with the native pipeline
+
+Every message names the field, the value and the remedy, in one line: the command prints it as it is.
+"""
+
+
+class TrainingError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class BarsError(TrainingError):
+    """The bars cannot be read or contradict themselves."""
+
+
+class TooFewBarsError(BarsError):
+    """There is too little history for what was asked."""
+
+
+class SettingsError(TrainingError):
+    """An option's value makes no sense."""
+
+
+class StoreError(TrainingError):
+    """The model store cannot be read or written."""
+
+
+class ParityError(TrainingError):
+    """The ONNX graph disagrees with the native pipeline; nothing was written."""
+
+
+__all__ = ["BarsError", "ParityError", "SettingsError", "StoreError", "TooFewBarsError", "TrainingError"]

@@ -1,0 +1,1 @@
+"""Export: one fused ONNX graph, its parity gate and its bundle."""

@@ -1,0 +1,124 @@
+"""The manifest of a bundle: what the graph is and what it was trained on."""
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version as distribution_version
+from typing import Any
+
+from candlewire_training.data.bars import date_text
+from candlewire_training.export.parity import ParityReport
+from candlewire_training.pipeline import TrainedModel
+from candlewire_training.scoring_model import CLASSES
+from candlewire_training.settings import parse_version
+
+FORMAT = "candlewire-bundle"
+FORMAT_VERSION = 1
+LIBRARIES = ("candlewire-training", "candlewire-features", "numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost-cpu")
+
+
+def build_manifest(trained: TrainedModel, *, version: int) -> dict[str, Any]:
+    """The manifest without `onnx`, `golden` and the parity report, which exist only once the graph does.
+
+    Nothing in it depends on the clock but the version and the time it stands for.
+    """
+    settings = trained.settings
+    created = parse_version(version)
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "model": settings.model,
+        "version": version,
+        "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "timeframe": trained.bars.timeframe,
+        "horizon_bars": settings.horizon,
+        "asset_class": settings.asset_class,
+        "symbols": list(trained.bars.symbols),
+        "classes": list(CLASSES),
+        "feature_spec": json.loads(trained.spec.canonical_json),
+        "feature_spec_hash": trained.spec.hash,
+        "feature_names": list(trained.spec.names),
+        "members": [member.name for member in trained.model.members],
+        "band": {
+            "target_coverage": settings.target_coverage,
+            "eta": controller_step(trained),
+            "initial_multiplier": 1.0,
+        },
+        "policy": asdict(settings.policy),
+        "training": _training(trained),
+    }
+
+
+def controller_step(trained: TrainedModel) -> float:
+    """Step of the server's width controller: slower on intraday bars, whose outcomes come quickly."""
+    if trained.settings.controller_step is not None:
+        return trained.settings.controller_step
+    return 0.02 if trained.bars.timeframe in {"1d", "1w", "1M"} else 0.005
+
+
+def _training(trained: TrainedModel) -> dict[str, Any]:
+    samples, split, settings = trained.samples, trained.split, trained.settings
+    parts = {"train": split.train, "calibration": split.calibration, "test": split.test}
+    evaluation, model = trained.evaluation, trained.model
+    return {
+        "data": {
+            "source": trained.bars.source,
+            "fingerprint": trained.bars.fingerprint,
+            "bars": trained.bars.frame.height,
+            "notes": list(trained.bars.notes),
+        },
+        "parts": {
+            name: {
+                "rows": int(rows.size),
+                "first_decision": date_text(samples.decision_time_ns[rows].min()),
+                "last_decision": date_text(samples.decision_time_ns[rows].max()),
+            }
+            for name, rows in parts.items()
+        },
+        "purged_rows": split.purged_rows,
+        "dropped_rows": samples.dropped_rows,
+        "settings": {
+            "preset": settings.preset,
+            "trees": settings.trees,
+            "depth": settings.depth,
+            "learning_rate": settings.learning_rate,
+            "seed": settings.seed,
+            "threads": settings.threads,
+            "embargo_bars": settings.embargo_bars,
+            "until": settings.until.isoformat() if settings.until else None,
+        },
+        "calibration": {
+            "kind": "venn-abers",
+            "knots": int(model.calibration.knots.size),
+            "design_effect": model.calibration.design_effect,
+        },
+        "band": {
+            "multiplier": model.band.multiplier,
+            "quantile_trees": model.band.trees is not None,
+            "quantile_trees_winkler_ratio": model.band.trees_winkler_ratio,
+            "scale_features": [samples.feature_names[column] for column in model.band.scale.columns],
+        },
+        "weights": list(model.weights),
+        "test": {
+            "rows": evaluation.rows,
+            "decision_times": evaluation.decision_times,
+            "design_effect": evaluation.design_effect,
+            "base_rate_up": evaluation.base_rate,
+            "direction": {name: asdict(result) for name, result in evaluation.direction.items()},
+            "band": {name: asdict(result) for name, result in evaluation.band.items()},
+        },
+        "libraries": {name: distribution_version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+    }
+
+
+def to_json(manifest: dict[str, Any]) -> str:
+    """Keys sorted, so that equal manifests are equal bytes."""
+    return json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parity_record(report: ParityReport) -> dict[str, Any]:
+    """What the manifest says of the parity gate."""
+    return asdict(report) | {"batch_sizes": list(report.batch_sizes)}
+
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "build_manifest", "controller_step", "parity_record", "to_json"]

@@ -1,0 +1,1 @@
+"""Members: models of direction that may enter the ensemble."""

@@ -1,0 +1,130 @@
+"""From bars to a fitted model and its evaluation; nothing here writes a file."""
+
+from dataclasses import dataclass
+
+import candlewire_features as cf
+import numpy as np
+
+from candlewire_training.arrays import I64
+from candlewire_training.bands.return_band import BandSettings, conformalise, fit_return_band
+from candlewire_training.calibration.venn_abers import fit_venn_abers
+from candlewire_training.data.bars import BarTable
+from candlewire_training.data.samples import Samples, build_samples, preset_spec
+from candlewire_training.errors import TooFewBarsError
+from candlewire_training.members.contract import DirectionMember
+from candlewire_training.members.xgboost_direction import XGBoostDirection
+from candlewire_training.progress import StepProgress
+from candlewire_training.scoring_model import ScoringModel, stack
+from candlewire_training.settings import TrainingSettings
+from candlewire_training.trust.dissimilarity import fit_dissimilarity
+from candlewire_training.validation.block_bootstrap import time_blocks
+from candlewire_training.validation.chronological import ChronologicalSplit, chronological_split
+from candlewire_training.validation.evaluation import Evaluation, evaluate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedModel:
+    """A fitted model with everything its bundle and card tell."""
+
+    settings: TrainingSettings
+    bars: BarTable
+    spec: cf.FeatureSpec
+    samples: Samples
+    split: ChronologicalSplit
+    model: ScoringModel
+    evaluation: Evaluation
+
+
+def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgress) -> TrainedModel:
+    """Features, labels, split, members, calibration, band, dissimilarity, evaluation.
+
+    Raises:
+        TooFewBarsError: The history is too short.
+        SettingsError: The preset is unknown.
+    """
+    spec = preset_spec(settings.preset)
+    bars = bars.until(settings.until)
+    with progress.step("Features and labels", len(bars.symbols)) as advance:
+        samples = build_samples(bars, spec, horizon=settings.horizon, advance=advance)
+    split = chronological_split(
+        samples.decision_time_ns,
+        samples.known_from_ns,
+        calibration_share=settings.calibration_share,
+        test_share=settings.test_share,
+        embargo_bars=settings.embargo_bars,
+    )
+    train = samples.take(split.train)
+    if train.up.min() == train.up.max():
+        raise TooFewBarsError("the train part holds only one direction; give longer history")
+    model = fit_model(train, samples.take(split.calibration), settings, progress)
+    test = samples.take(split.test)
+    with progress.step("Evaluation on unseen bars", 1):
+        evaluation = evaluate(
+            model.score(test.X),
+            train=train,
+            calibration=samples.take(split.calibration),
+            test=test,
+            horizon=settings.horizon,
+            target_coverage=settings.target_coverage,
+            thresholds=settings.decision_thresholds,
+            seed=settings.seed,
+        )
+    return TrainedModel(
+        settings=settings, bars=bars, spec=spec, samples=samples, split=split, model=model, evaluation=evaluation
+    )
+
+
+def fit_model(
+    train: Samples, calibration: Samples, settings: TrainingSettings, progress: StepProgress
+) -> ScoringModel:
+    """Fits members, band and dissimilarity on `train`; probabilities and band width on `calibration`."""
+    members: tuple[DirectionMember, ...] = (
+        XGBoostDirection(
+            trees=settings.trees,
+            depth=settings.depth,
+            learning_rate=settings.learning_rate,
+            seed=settings.seed,
+            threads=settings.threads,
+        ),
+    )
+    for member in members:
+        with progress.step(f"Training {member.name}", member.steps) as advance:
+            member.fit(train.X, train.up, advance=advance)
+    weights = (1.0,)
+    blocks = time_blocks(calibration.decision_time_ns, horizon=settings.horizon)
+    with progress.step("Calibration", 1):
+        margins = np.stack([member.margin(calibration.X) for member in members], axis=1)
+        venn_abers = fit_venn_abers(stack(margins, weights), calibration.up, blocks)
+    band_settings = BandSettings(
+        target_coverage=settings.target_coverage,
+        horizon=settings.horizon,
+        seed=settings.seed,
+        threads=settings.threads,
+    )
+    with progress.step("Return band", 4 * band_settings.tree_rounds) as advance:
+        band = fit_return_band(
+            train.X,
+            train.forward_return,
+            train.forward_variance,
+            settings=band_settings,
+            feature_names=train.feature_names,
+            holdout=_holdout(train),
+            advance=advance,
+        )
+        band = conformalise(band, calibration.X, calibration.forward_return, blocks)
+    with progress.step("Dissimilarity", 1):
+        dissimilarity = fit_dissimilarity(train.X, seed=settings.seed)
+    return ScoringModel(
+        members=members, weights=weights, calibration=venn_abers, band=band, dissimilarity=dissimilarity
+    )
+
+
+def _holdout(train: Samples, share: float = 0.3) -> tuple[I64, I64] | None:
+    """Earlier and later train rows, purged at the boundary; None when there are too few."""
+    boundary = int(np.quantile(train.decision_time_ns, 1.0 - share, method="nearest"))
+    earlier = np.flatnonzero(train.known_from_ns <= boundary)
+    later = np.flatnonzero(train.decision_time_ns >= boundary)
+    return (earlier, later) if min(earlier.size, later.size) >= 500 else None
+
+
+__all__ = ["TrainedModel", "fit_model", "train_model"]

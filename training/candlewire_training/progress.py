@@ -1,0 +1,41 @@
+"""Progress of long steps: bars on a terminal, nothing elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class StepProgress:
+    """Shows each step with its count and time left while it runs."""
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._quiet = quiet or not self._console.is_terminal
+        self._progress = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=self._quiet,
+        )
+
+    def __enter__(self) -> "StepProgress":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    @contextmanager
+    def step(self, name: str, total: int) -> Iterator[Callable[[], None]]:
+        """Yields the function that advances the step by one."""
+        task = self._progress.add_task(name, total=total)
+        yield lambda: self._progress.advance(task)
+        self._progress.update(task, completed=total)
+
+
+__all__ = ["StepProgress"]

@@ -1,0 +1,109 @@
+"""Settings of a training run, checked once."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from candlewire_training.errors import SettingsError
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The signal policy that the bundle carries; the server obeys it."""
+
+    buy_probability: float = 0.60
+    sell_probability: float = 0.60
+    medium_confidence: float = 0.55
+    high_confidence: float = 0.65
+    maximum_dissimilarity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """What to train.
+
+    Attributes:
+        model: Name in the store.
+        horizon: Bars ahead.
+        preset: Feature preset.
+        trees: Boosting rounds of the direction model.
+        depth: Levels of its trees.
+        learning_rate: Its shrinkage.
+        seed: Seed of everything random.
+        threads: Threads of a fit.
+        target_coverage: Coverage the band aims at in the long run.
+        calibration_share: Share of rows for calibration and conformal width.
+        test_share: Share of rows, the newest, that judge the model.
+        embargo_bars: Bars left out after each boundary, beyond the purge.
+        asset_class: Asset class that the manifest carries.
+        controller_step: Step of the server's width controller; None takes the timeframe's.
+        until: Bars that open at or after this time are not used; None uses all.
+        version: Version to write; None takes the clock.
+        parity_rows: Least rows of the parity gate.
+        policy: The signal policy.
+    """
+
+    model: str
+    horizon: int = 5
+    preset: str = "core"
+    trees: int = 300
+    depth: int = 3
+    learning_rate: float = 0.02
+    seed: int = 7
+    threads: int = 2
+    target_coverage: float = 0.9
+    calibration_share: float = 0.2
+    test_share: float = 0.2
+    embargo_bars: int = 5
+    asset_class: str = "stock"
+    controller_step: float | None = None
+    until: datetime | None = None
+    version: int | None = None
+    parity_rows: int = 10_000
+    policy: Policy = Policy()
+
+    def __post_init__(self) -> None:
+        if not MODEL_NAME.fullmatch(self.model):
+            raise SettingsError(
+                f"model {self.model!r} is no name; use letters, digits, '_', '.' and '-', at most 64 of them"
+            )
+        _within("horizon", self.horizon, 1, 10_000)
+        _within("trees", self.trees, 1, 10_000)
+        _within("depth", self.depth, 1, 12)
+        _within("learning-rate", self.learning_rate, 1e-5, 1.0)
+        _within("target-coverage", self.target_coverage, 0.5, 0.99)
+        _within("calibration-share", self.calibration_share, 0.05, 0.6)
+        _within("test-share", self.test_share, 0.05, 0.6)
+        _within("embargo", self.embargo_bars, 0, 10_000)
+        _within("seed", self.seed, 0, 2**31 - 1)
+        _within("threads", self.threads, 1, 256)
+        _within("parity-rows", self.parity_rows, 10_000, 10_000_000)
+        if self.version is not None:
+            parse_version(self.version)
+
+    @property
+    def decision_thresholds(self) -> tuple[float, float]:
+        """P(up) at and above which the policy buys; at and below which it sells."""
+        return self.policy.buy_probability, 1.0 - self.policy.sell_probability
+
+
+def parse_version(version: int) -> datetime:
+    """The time a version stands for.
+
+    Raises:
+        SettingsError: It is no time written as YYYYMMDDHHMMSS.
+    """
+    try:
+        return datetime.strptime(f"{version}+0000", "%Y%m%d%H%M%S%z")
+    except ValueError as error:
+        raise SettingsError(f"version-stamp {version} is no time; write it as YYYYMMDDHHMMSS, UTC") from error
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise SettingsError(f"{name} {value} is out of range; use {low:g} to {high:g}")
+
+
+__all__ = ["Policy", "TrainingSettings", "parse_version"]

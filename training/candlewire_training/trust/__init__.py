@@ -1,0 +1,1 @@
+"""Trust: how far a row lies from what the model has learnt from."""
