@@ -1,10 +1,8 @@
 """The commands of training: `candlewire train` and `candlewire data`.
 
-The libraries that training needs take seconds to import: each command imports them when it runs, so that the other
-commands of `candlewire` start at once.
+The libraries that training needs take seconds to import: each command imports them when it runs, so that the
+other commands of `candlewire` start at once.
 """
-
-# ruff: noqa: PLC0415 - see the docstring
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,13 +33,18 @@ def train(
         typer.Option(help="Parquet file of bars, or a folder of them.", rich_help_panel="Data"),
     ] = None,
     sample: Annotated[
-        bool, typer.Option("--sample", help="Train on the bars that ship with Candlewire.", rich_help_panel="Data")
+        bool,
+        typer.Option("--sample", help="Train on the bars that ship with Candlewire.", rich_help_panel="Data"),
     ] = False,
     out: Annotated[Path, typer.Option(help="Model store to write to.", rich_help_panel="Data")] = ...,  # type: ignore[assignment]
     until: Annotated[
         str | None,
         typer.Option(
-            "--until", "--end-date", metavar="DATE", help="Use only bars before this date.", rich_help_panel="Data"
+            "--until",
+            "--end-date",
+            metavar="DATE",
+            help="Use only bars before this date.",
+            rich_help_panel="Data",
         ),
     ] = None,
     timeframe: Annotated[
@@ -63,7 +66,9 @@ def train(
     depth: Annotated[
         int, typer.Option(help="Levels of each tree; latency grows with it.", rich_help_panel="Model")
     ] = 3,
-    learning_rate: Annotated[float, typer.Option(help="Shrinkage of each round.", rich_help_panel="Model")] = 0.02,
+    learning_rate: Annotated[
+        float, typer.Option(help="Shrinkage of each round.", rich_help_panel="Model")
+    ] = 0.02,
     target_coverage: Annotated[
         float, typer.Option(help="Long-run coverage the return band aims at.", rich_help_panel="Model")
     ] = 0.9,
@@ -96,12 +101,11 @@ def train(
 ) -> None:
     """Train a model from bars and write its bundle to a store.
 
-    Bars become features, labels (is the close higher after HORIZON bars?) and a purged chronological split; XGBoost is
-    trained on the oldest part, calibrated on the middle one and judged once on the newest. Everything becomes one ONNX
-    graph that must agree with the native pipeline before anything is written.
+    Bars become features, labels (is the close higher after HORIZON bars?) and a purged chronological split;
+    XGBoost is trained on the oldest part, calibrated on the middle one and judged once on the newest.
+    Everything becomes one ONNX graph that must agree with the native pipeline before anything is written.
 
     Examples:
-
     candlewire train --sample --out store
 
     candlewire train --bars bars.parquet --out store --model daily --horizon 5 --until 2012-03-01
@@ -160,17 +164,26 @@ def _print_summary(trained: "TrainedModel", bundle: "Bundle") -> None:
         table.add_row("bars", note)
     for name, part in parts.items():
         table.add_row(name, f"{part['rows']} rows, {part['first_decision']} to {part['last_decision']}")
-    table.add_row("log loss", f"{estimate(direction['model'].log_loss, 4)}; majority {estimate(direction['majority'].log_loss, 4)}")
-    table.add_row("Brier", f"{estimate(direction['model'].brier, 4)}; majority {estimate(direction['majority'].brier, 4)}")
+    table.add_row(
+        "log loss",
+        f"{estimate(direction['model'].log_loss, 4)}; majority {estimate(direction['majority'].log_loss, 4)}",
+    )
+    table.add_row(
+        "Brier",
+        f"{estimate(direction['model'].brier, 4)}; majority {estimate(direction['majority'].brier, 4)}",
+    )
     table.add_row("direction", verdict(evaluation))
     control = band["20-bar deviation"].winkler
     table.add_row(
-        "band coverage", f"{estimate(band['model'].coverage)}, long-run target {model.band.target_coverage:.2f}"
+        "band coverage",
+        f"{estimate(band['model'].coverage)}, long-run target {model.band.target_coverage:.2f}",
     )
     table.add_row("band Winkler", f"{band['model'].winkler / control:.3f} of the 20-bar deviation band's")
     parity = bundle.parity
     table.add_row(
-        "parity", f"{parity.rows} rows, largest difference {parity.largest_probability_difference:.1e}, no decision flips"
+        "parity",
+        f"{parity.rows} rows, largest difference {parity.largest_probability_difference:.1e}, no decision "
+        "flips",
     )
     table.add_row(
         "graph",
@@ -189,7 +202,9 @@ def write_sample(
     start: Annotated[
         str | None, typer.Option("--from", metavar="DATE", help="Only bars from this date on.")
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="DATE", help="Only bars before this date.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="Only bars before this date.")
+    ] = None,
     as_traded: Annotated[bool, typer.Option("--as-traded", help="Leave splits unadjusted.")] = False,
 ) -> None:
     """Write the sample bars as Parquet: five US stocks, daily, 2000 to 2013, adjusted for splits."""

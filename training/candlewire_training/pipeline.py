@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import candlewire_features as cf
 import numpy as np
 
-from candlewire_training.arrays import I64
+from candlewire_training.arrays import I32, I64
 from candlewire_training.bands.return_band import BandSettings, conformalise, fit_return_band
+from candlewire_training.bands.volatility_scale import volatility_columns
 from candlewire_training.calibration.venn_abers import fit_venn_abers
 from candlewire_training.data.bars import BarTable
 from candlewire_training.data.samples import Samples, build_samples, preset_spec
 from candlewire_training.errors import TooFewBarsError
-from candlewire_training.members.contract import DirectionMember
+from candlewire_training.members.contract import DirectionMember  # noqa: TC001 - read with its users
 from candlewire_training.members.xgboost_direction import XGBoostDirection
 from candlewire_training.progress import StepProgress
 from candlewire_training.scoring_model import ScoringModel, stack
@@ -56,7 +57,13 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
     train = samples.take(split.train)
     if train.up.min() == train.up.max():
         raise TooFewBarsError("the train part holds only one direction; give longer history")
-    model = fit_model(train, samples.take(split.calibration), settings, progress)
+    model = fit_model(
+        train,
+        samples.take(split.calibration),
+        settings,
+        progress,
+        volatility=volatility_columns(spec.canonical_json),
+    )
     test = samples.take(split.test)
     with progress.step("Evaluation on unseen bars", 1):
         evaluation = evaluate(
@@ -70,14 +77,33 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
             seed=settings.seed,
         )
     return TrainedModel(
-        settings=settings, bars=bars, spec=spec, samples=samples, split=split, model=model, evaluation=evaluation
+        settings=settings,
+        bars=bars,
+        spec=spec,
+        samples=samples,
+        split=split,
+        model=model,
+        evaluation=evaluation,
     )
 
 
 def fit_model(
-    train: Samples, calibration: Samples, settings: TrainingSettings, progress: StepProgress
+    train: Samples,
+    calibration: Samples,
+    settings: TrainingSettings,
+    progress: StepProgress,
+    *,
+    volatility: I32,
 ) -> ScoringModel:
-    """Fits members, band and dissimilarity on `train`; probabilities and band width on `calibration`."""
+    """Fits members, band and dissimilarity on `train`; probabilities and band width on `calibration`.
+
+    Args:
+        train: Rows to learn from.
+        calibration: Later rows, which no member sees.
+        settings: What to train.
+        progress: Shows the steps.
+        volatility: Columns that measure volatility; the band's width follows them.
+    """
     members: tuple[DirectionMember, ...] = (
         XGBoostDirection(
             trees=settings.trees,
@@ -107,7 +133,7 @@ def fit_model(
             train.forward_return,
             train.forward_variance,
             settings=band_settings,
-            feature_names=train.feature_names,
+            volatility=volatility,
             holdout=_holdout(train),
             advance=advance,
         )

@@ -2,9 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class StepProgress:
@@ -23,7 +31,7 @@ class StepProgress:
             disable=self._quiet,
         )
 
-    def __enter__(self) -> "StepProgress":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

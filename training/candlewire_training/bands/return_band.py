@@ -1,10 +1,10 @@
 """The return band: quantiles of the forward return in units of the volatility scale, conformalised.
 
-band = scale * (mid -+ multiplier * half-width). The half-widths are constants, plus shallow quantile trees when these
-earn a better Winkler score on later rows than they were fitted on. The multiplier is a conformal quantile over the
-calibration part, in the form that the server's online controller continues.
-Sources: Romano, Patterson and Candès (2019), Conformalized Quantile Regression; Sesia and Candès (2020), A comparison
-of some conformal quantile regression methods (the multiplicative form).
+band = scale * (mid -+ multiplier * half-width). The half-widths are constants, plus shallow quantile trees
+when these earn a better Winkler score on later rows than they were fitted on. The multiplier is a conformal
+quantile over the calibration part, in the form that the server's online controller continues.
+Sources: Romano, Patterson and Candès (2019), Conformalized Quantile Regression; Sesia and Candès (2020), A
+comparison of some conformal quantile regression methods (the multiplicative form).
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xgboost as xgb
 
-from candlewire_training.arrays import F32, F64, I64
+from candlewire_training.arrays import F32, F64, I32, I64
 from candlewire_training.bands.volatility_scale import VolatilityScale, fit_volatility_scale
 from candlewire_training.export.graph_builder import GraphBuilder
 from candlewire_training.export.tree_ensemble import xgboost_trees
@@ -49,7 +49,8 @@ class ReturnBand:
         trees: Trees for low and high, or None when they did not earn their place.
         multiplier: Conformal multiplier of the half-widths.
         target_coverage: Coverage aimed at in the long run.
-        trees_winkler_ratio: Winkler score with trees by that without, on held-back train rows; None when not tried.
+        trees_winkler_ratio: Winkler score with trees by that without, on held-back train rows; None when not
+            tried.
     """
 
     scale: VolatilityScale
@@ -108,7 +109,9 @@ class ReturnBand:
         """Thresholds of the quantile trees."""
         if self.trees is None:
             return []
-        return [point for trees in self.trees for point in xgboost_trees(trees.booster, base=0.0).split_points()]
+        return [
+            point for trees in self.trees for point in xgboost_trees(trees.booster, base=0.0).split_points()
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,7 @@ def fit_return_band(
     forward_variance: F64,
     *,
     settings: BandSettings,
-    feature_names: tuple[str, ...],
+    volatility: I32,
     holdout: tuple[I64, I64] | None,
     advance: Callable[[], None] = lambda: None,
 ) -> ReturnBand:
@@ -140,9 +143,9 @@ def fit_return_band(
         forward_return: Log return over the horizon.
         forward_variance: Mean variance a bar over the horizon.
         settings: How to fit.
-        feature_names: Names of the columns.
-        holdout: Earlier and later train rows (purged) on which quantile trees must earn their place; None leaves
-            the trees out.
+        volatility: Columns that measure volatility.
+        holdout: Earlier and later train rows (purged) on which quantile trees must earn their place; None
+            leaves the trees out.
         advance: Called after each boosting round.
     """
 
@@ -152,7 +155,7 @@ def fit_return_band(
             forward_return[rows],
             forward_variance[rows],
             settings=settings,
-            feature_names=feature_names,
+            volatility=volatility,
             with_trees=with_trees,
             advance=advance,
         )
@@ -161,9 +164,11 @@ def fit_return_band(
     if holdout is None:
         return fit(everything, with_trees=False)
     earlier, later = holdout
-    ratio = float(
-        np.divide(*(_winkler_of(fit(earlier, with_trees=trees), X[later], forward_return[later]) for trees in (True, False)))
+    with_trees, without = (
+        _winkler_of(fit(earlier, with_trees=trees), X[later], forward_return[later])
+        for trees in (True, False)
     )
+    ratio = with_trees / without
     chosen = fit(everything, with_trees=ratio < 1.0 - ADMISSION_GAIN)
     return replace(chosen, trees_winkler_ratio=ratio)
 
@@ -179,11 +184,11 @@ def _fit_quantiles(
     forward_variance: F64,
     *,
     settings: BandSettings,
-    feature_names: tuple[str, ...],
+    volatility: I32,
     with_trees: bool,
     advance: Callable[[], None],
 ) -> ReturnBand:
-    scale = fit_volatility_scale(X, forward_variance, feature_names=feature_names, horizon=settings.horizon)
+    scale = fit_volatility_scale(X, forward_variance, columns=volatility, horizon=settings.horizon)
     standard = forward_return / scale.apply(X)
     tail = (1.0 - settings.target_coverage) / 2.0
     low, mid, high = (float(q) for q in np.quantile(standard, (tail, 0.5, 1.0 - tail)))
@@ -221,13 +226,17 @@ def _fit_trees(
     }
     data = xgb.DMatrix(X, label=shifted, nthread=settings.threads)
     booster = xgb.train(
-        parameters, data, num_boost_round=settings.tree_rounds, callbacks=[RoundProgress(advance)], verbose_eval=False
+        parameters,
+        data,
+        num_boost_round=settings.tree_rounds,
+        callbacks=[RoundProgress(advance)],
+        verbose_eval=False,
     )
     return QuantileTrees(booster=booster, threads=settings.threads)
 
 
 def conformalise(band: ReturnBand, X: F32, forward_return: F64, blocks: I64) -> ReturnBand:
-    """The band with its conformal multiplier, from calibration rows that neither scale nor quantiles have seen.
+    """The band with its conformal multiplier, from rows that neither scale nor quantiles have seen.
 
     The finite-sample correction counts independent rows: rows divided by the design effect of the misses.
     """

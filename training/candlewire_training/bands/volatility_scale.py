@@ -1,9 +1,10 @@
 """The volatility scale: how far the price may move over the horizon, foretold from the row's own features.
 
-A log-linear model of forward variance on the logarithms of the spec's volatility features; the band's width is
-proportional to it, so the band breathes. Without any volatility feature the scale is constant.
+A log-linear model of forward variance on the logarithms of the spec's volatility features; the band's width
+is proportional to it, so the band breathes. Without any volatility feature the scale is constant.
 """
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,20 @@ import numpy as np
 from candlewire_training.arrays import F32, F64, I32
 from candlewire_training.export.graph_builder import GraphBuilder
 
-# Kernels (and outputs) that measure volatility in units of return, whatever the symbol's price.
-VOLATILITY_NAMES = ("natr", "true_range", "volatility", "stddev", "width", "range", "parkinson", "garman", "yang")
+# Kernels and outputs that measure volatility in units of return, whatever the symbol's price.
+VOLATILITY_OUTPUTS = frozenset(
+    {
+        ("atr", "ratio"),
+        ("bbands", "width"),
+        ("garman_klass", "garman_klass"),
+        ("high_low_range", "high_low_range"),
+        ("natr", "natr"),
+        ("parkinson", "parkinson"),
+        ("realised_volatility", "realised_volatility"),
+        ("rogers_satchell", "rogers_satchell"),
+        ("yang_zhang", "yang_zhang"),
+    }
+)
 RIDGE = 1e-3
 # Beyond this many times the training range the scale no longer grows.
 RANGE_SLACK = float(np.log(1.5))
@@ -55,31 +68,39 @@ class VolatilityScale:
         logs = graph.add("ReduceLogSum", column, graph.integers([2]), keepdims=0)
         total = graph.weighted_sums(logs, self.weights)
         fitted = graph.add("Add", total, graph.floats([self.intercept]))
-        limited = graph.add("Clip", fitted, graph.floats(self.limits[0], ()), graph.floats(self.limits[1], ()))
+        limited = graph.add(
+            "Clip", fitted, graph.floats(self.limits[0], ()), graph.floats(self.limits[1], ())
+        )
         return graph.add("Exp", limited)
 
 
-def volatility_columns(feature_names: tuple[str, ...], X: F32) -> I32:
-    """Columns that measure volatility by name and are never negative in the data."""
-    named = [
-        column
-        for column, name in enumerate(feature_names)
-        if any(word in name for word in VOLATILITY_NAMES) and "ratio" not in name and "rank" not in name
-    ]
-    usable = [column for column in named if X[:, column].min() >= 0 and np.median(X[:, column]) > 0]
-    return np.array(usable, dtype=np.int32)
+def volatility_columns(spec_json: str) -> I32:
+    """Columns of a feature spec that measure volatility, by kernel and output.
+
+    Args:
+        spec_json: The spec's canonical JSON.
+    """
+    features = json.loads(spec_json)["features"]
+    return np.array(
+        [
+            column
+            for column, feature in enumerate(features)
+            if (feature["kernel"], feature["output"]) in VOLATILITY_OUTPUTS
+        ],
+        dtype=np.int32,
+    )
 
 
-def fit_volatility_scale(X: F32, forward_variance: F64, *, feature_names: tuple[str, ...], horizon: int) -> VolatilityScale:
+def fit_volatility_scale(X: F32, forward_variance: F64, *, columns: I32, horizon: int) -> VolatilityScale:
     """Least squares in logarithms.
 
     Args:
         X: Features, shape (rows, features).
         forward_variance: Mean variance a bar over the horizon, shape (rows,).
-        feature_names: Names of the columns.
+        columns: Columns that measure volatility; those that are rarely above zero are left out.
         horizon: Bars ahead; the scale grows with its square root.
     """
-    columns = volatility_columns(feature_names, X)
+    columns = np.array([column for column in columns if np.median(X[:, column]) > 0], dtype=np.int32)
     target = 0.5 * np.log(np.maximum(forward_variance * horizon, _least_positive(forward_variance * horizon)))
     if columns.size == 0:
         return VolatilityScale(
@@ -113,4 +134,4 @@ def _least_positive(values: F64) -> float:
     return float(np.quantile(positive, 0.005)) if positive.size else 1e-8
 
 
-__all__ = ["VOLATILITY_NAMES", "VolatilityScale", "fit_volatility_scale", "volatility_columns"]
+__all__ = ["VOLATILITY_OUTPUTS", "VolatilityScale", "fit_volatility_scale", "volatility_columns"]

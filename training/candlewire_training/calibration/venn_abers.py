@@ -1,10 +1,11 @@
 """Venn-Abers calibration: a probability with the interval of its own uncertainty.
 
-The inductive Venn-Abers predictor fits isotonic regression twice, once with the new row labelled 0 and once 1.
-Here that is done at knots over the calibration margins and joined linearly, so that no rounding of a margin can make
-the probability jump. Calibration rows overlap in time and move together: each counts for 1 / (design effect), which
-keeps the interval honest.
-Source: Vovk, Petej and Fedorova (2015), Large-scale probabilistic predictors with and without guarantees of validity.
+The inductive Venn-Abers predictor fits isotonic regression twice, once with the new row labelled 0 and once
+1. Here that is done at knots over the calibration margins and joined linearly, so that no rounding of a
+margin can make the probability jump. Calibration rows overlap in time and move together: each counts for 1 /
+(design effect), which keeps the interval honest.
+Source: Vovk, Petej and Fedorova (2015), Large-scale probabilistic predictors with and without guarantees of
+validity.
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ class VennAbers:
             low = graph.add("Add", zero, graph.floats(self.low))
             high = graph.add("Add", zero, graph.floats(self.high))
         else:
-            # Both curves are sums of non-negative steps along the knots: each step is the part of the segment passed.
+            # Both curves are sums of non-negative steps along the knots: each step is the part of the segment
+            # passed.
             knots = self.knots.astype(np.float32)
             starts, ends = graph.floats(knots[:-1], (1, -1)), graph.floats(knots[1:], (1, -1))
             inside = graph.add("Min", graph.add("Max", margin, starts), ends)
@@ -98,7 +100,9 @@ def _knot_grid(margin: F64, knots: int) -> F64:
 
     Close knots would make steep segments, and steep segments turn rounding into differences of probability.
     """
-    quantiles = np.unique(np.quantile(margin, np.linspace(0.0, 1.0, knots)).astype(np.float32)).astype(np.float64)
+    quantiles = np.unique(np.quantile(margin, np.linspace(0.0, 1.0, knots)).astype(np.float32)).astype(
+        np.float64
+    )
     least_gap = (quantiles[-1] - quantiles[0]) / 100.0
     kept = [float(quantiles[0])]
     for quantile in quantiles[1:]:

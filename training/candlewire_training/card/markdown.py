@@ -1,5 +1,6 @@
 """The card as Markdown: sample sizes, intervals, baselines and limits, before any number that flatters."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def _verdict(evaluation: "Evaluation", manifest: dict[str, Any]) -> str:
     target = manifest["band"]["target_coverage"]
     return (
         f"{verdict(evaluation)}\n"
-        f"The return band covered {estimate(coverage)} of the test rows; its long-run target is {target:.2f}.\n"
+        f"The return band covered {estimate(coverage)} of the test rows; its long-run target is "
+        f"{target:.2f}.\n"
     )
 
 
@@ -64,7 +66,13 @@ def estimate(value: "Estimate", digits: int = 3) -> str:
 def _identity(trained: "TrainedModel", manifest: dict[str, Any]) -> str:
     spec = trained.spec
     rows = [
-        ("Foretells", f"whether the close is higher after {manifest['horizon_bars']} bars of {manifest['timeframe']}, and by how much"),
+        (
+            "Foretells",
+            (
+                f"whether the close is higher after {manifest['horizon_bars']} bars of "
+                f"{manifest['timeframe']}, and by how much"
+            ),
+        ),
         ("Symbols", ", ".join(manifest["symbols"])),
         ("Features", f"{len(spec.names)}, preset `{trained.settings.preset}`, hash `{spec.hash[:16]}`"),
         ("Members", ", ".join(manifest["members"])),
@@ -76,10 +84,14 @@ def _identity(trained: "TrainedModel", manifest: dict[str, Any]) -> str:
 
 def _direction(evaluation: "Evaluation") -> str:
     lines = [
-        f"{evaluation.rows} rows over {evaluation.decision_times} decision times. Rows overlap and symbols move "
-        f"together: {evaluation.design_effect:.0f} rows count as one (design effect). "
-        f"The price rose in {evaluation.base_rate:.3f} of the rows. Brackets are 95 % block-bootstrap intervals; "
-        "`gain` is log loss below the majority baseline's.\n"
+        (
+            f"{evaluation.rows} rows over {evaluation.decision_times} decision times. Rows overlap and "
+            "symbols move "
+            f"together: {evaluation.design_effect:.0f} rows count as one (design effect). "
+            f"The price rose in {evaluation.base_rate:.3f} of the rows. Brackets are 95 % block-bootstrap "
+            "intervals; "
+            "`gain` is log loss below the majority baseline's.\n"
+        )
     ]
     rows = [
         (name, estimate(r.log_loss, 4), estimate(r.gain, 4), estimate(r.brier, 4), estimate(r.hit_rate))
@@ -106,15 +118,22 @@ def _band(trained: "TrainedModel", evaluation: "Evaluation") -> str:
         for name, r in evaluation.band.items()
     ]
     low, mid, high = evaluation.coverage_by_volatility
-    symbols = ", ".join(f"{name} {share:.3f} (n {rows_})" for name, (rows_, share) in evaluation.coverage_by_symbol.items())
+    symbols = ", ".join(
+        f"{name} {share:.3f} (n {rows_})" for name, (rows_, share) in evaluation.coverage_by_symbol.items()
+    )
     ratio = trained.model.band.trees_winkler_ratio
-    trees = "were not tried: too few rows" if ratio is None else (
-        f"{'earned' if trained.model.band.trees else 'did not earn'} their place "
-        f"(Winkler score {ratio:.3f} of the band without, on held-back train rows)"
+    trees = (
+        "were not tried: too few rows"
+        if ratio is None
+        else (
+            f"{'earned' if trained.model.band.trees else 'did not earn'} their place "
+            f"(Winkler score {ratio:.3f} of the band without, on held-back train rows)"
+        )
     )
     return (
         _table(("band", "coverage", "mean width", "Winkler", "Winkler / control"), rows)
-        + f"\nCoverage by tercile of volatility, calm to wild: {low:.3f}, {mid:.3f}, {high:.3f}. By symbol: {symbols}.\n"
+        + f"\nCoverage by tercile of volatility, calm to wild: {low:.3f}, {mid:.3f}, {high:.3f}. By symbol: "
+        f"{symbols}.\n"
         f"Quantile trees {trees}. Width and Winkler are in log return.\n"
     )
 
@@ -122,11 +141,14 @@ def _band(trained: "TrainedModel", evaluation: "Evaluation") -> str:
 def _graph(parity: "ParityReport", timing: "GraphTiming", manifest: dict[str, Any]) -> str:
     near = sum(counts["near_ties"] for counts in parity.decisions.values())
     return (
-        f"Parity with the native pipeline on {parity.rows} rows, tree thresholds and edges among them: largest "
+        f"Parity with the native pipeline on {parity.rows} rows, tree thresholds and edges among them: "
+        "largest "
         f"difference of a probability {parity.largest_probability_difference:.1e}, of band and dissimilarity "
-        f"{parity.largest_relative_difference:.1e} of their size, 0 decision flips ({near} near ties). Same bits in "
+        f"{parity.largest_relative_difference:.1e} of their size, 0 decision flips ({near} near ties). Same "
+        "bits in "
         f"batches of {', '.join(map(str, parity.batch_sizes))}.\n\n"
-        f"{timing.megabytes:.2f} MB; {timing.one_row_us:.0f} µs for one row and {timing.batch_64_us_per_row:.1f} µs a "
+        f"{timing.megabytes:.2f} MB; {timing.one_row_us:.0f} µs for one row and "
+        f"{timing.batch_64_us_per_row:.1f} µs a "
         "row in batches of 64, one thread, called from Python on the machine that trained it. "
         f"SHA-256 `{manifest['onnx']['sha256'][:16]}`.\n"
     )
@@ -140,19 +162,25 @@ def _data(trained: "TrainedModel", manifest: dict[str, Any]) -> str:
     ]
     notes = "".join(f"- {note}\n" for note in trained.bars.notes)
     return (
-        f"{trained.bars.source}, {training['data']['bars']} bars, fingerprint `{training['data']['fingerprint'][:16]}`.\n"
+        f"{trained.bars.source}, {training['data']['bars']} bars, fingerprint "
+        f"`{training['data']['fingerprint'][:16]}`.\n"
         f"{notes}\n"
         + _table(("part", "rows", "first decision", "last decision"), rows)
-        + f"\n{training['purged_rows']} rows were purged or embargoed at the boundaries, {training['dropped_rows']} "
-        "left out for a feature that was not finite. The test part judged the model once and fitted nothing.\n"
+        + f"\n{training['purged_rows']} rows were purged or embargoed at the boundaries, "
+        f"{training['dropped_rows']} "
+        "left out for a feature that was not finite. The test part judged the model once and fitted "
+        "nothing.\n"
     )
 
 
 def _limits(trained: "TrainedModel", evaluation: "Evaluation") -> str:
     lines = [
         "- The coverage target holds in the long run over many bars, not per day, week, symbol or crash.",
-        "- Rows with dissimilarity above 1 lie outside the training data "
-        f"({evaluation.outliers:.1%} of the test rows); the index flags outliers, it does not predict error.",
+        (
+            "- Rows with dissimilarity above 1 lie outside the training data "
+            f"({evaluation.outliers:.1%} of the test rows); the index flags outliers, it does not "
+            "predict error."
+        ),
         "- Costs, slippage and fills are not in any number here: this is a forecast, not a backtest.",
         "- Symbols in use today were chosen with hindsight (survivorship).",
     ]
@@ -163,7 +191,7 @@ def _limits(trained: "TrainedModel", evaluation: "Evaluation") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 
 import numpy as np
 import polars as pl
@@ -82,21 +82,21 @@ def parse_date(text: str, *, option: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise SettingsError(f"{option} {text!r} is no date; write it as 2012-01-31") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def to_ns(moment: datetime | date) -> int:
     """Nanoseconds since the Unix epoch, UTC."""
     if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time(), tzinfo=timezone.utc)
-    epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
+        moment = datetime.combine(moment, time(), tzinfo=UTC)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
     delta = moment - epoch
     return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1_000
 
 
 def date_text(open_time_ns: object) -> str:
     """A bar time for people: the date, with the time of day when there is one."""
-    moment = datetime.fromtimestamp(int(str(open_time_ns)) / 1e9, tz=timezone.utc)
+    moment = datetime.fromtimestamp(int(str(open_time_ns)) / 1e9, tz=UTC)
     return moment.strftime("%Y-%m-%d" if moment.time() == time() else "%Y-%m-%d %H:%M")
 
 
@@ -106,8 +106,9 @@ def canonical_bars(
     """A checked table from columns as people have them.
 
     Args:
-        frame: `symbol` (optional when there is one), `timeframe` (optional), a time column named `open_time_ns`
-            (integer), `ts`, `open_time`, `timestamp`, `date` or `time`, and `open`, `high`, `low`, `close`, `volume`.
+        frame: `symbol` (optional when there is one), `timeframe` (optional), a time column named
+            `open_time_ns` (integer), `ts`, `open_time`, `timestamp`, `date` or `time`, and `open`, `high`,
+            `low`, `close`, `volume`.
         source: What to call the bars in messages.
         timeframe: Overrides what the bars say; None detects it.
         bad_bars: `fail` refuses the bars at the first defect, `drop` leaves such rows out and counts them.
@@ -185,9 +186,7 @@ def _open_time(frame: pl.DataFrame, source: str) -> pl.Expr:
     raise BarsError(f"{source}: column ts (or open_time_ns) is missing; it holds {', '.join(frame.columns)}")
 
 
-def _without_defects(
-    table: pl.DataFrame, source: str, bad_bars: str
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def _without_defects(table: pl.DataFrame, source: str, bad_bars: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
     prices = [pl.col(name) for name in PRICES]
     body_high, body_low = pl.max_horizontal("open", "close"), pl.min_horizontal("open", "close")
     unreadable = pl.any_horizontal(
@@ -195,7 +194,10 @@ def _without_defects(
     )
     checks: tuple[tuple[str, pl.Expr], ...] = (
         ("has no symbol or no time", unreadable),
-        ("has a price that is not finite", pl.any_horizontal(*[~p.is_finite().fill_null(value=False) for p in prices])),
+        (
+            "has a price that is not finite",
+            pl.any_horizontal(*[~p.is_finite().fill_null(value=False) for p in prices]),
+        ),
         ("has a price of zero or below", pl.any_horizontal(*[p <= 0 for p in prices])),
         ("has high below low", pl.col("high") < pl.col("low")),
         ("has open or close outside low..high", (body_high > pl.col("high")) | (body_low < pl.col("low"))),

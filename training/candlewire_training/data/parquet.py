@@ -50,7 +50,11 @@ def write_bars(bars: BarTable, path: Path) -> None:
     frame = bars.frame.select(
         "symbol",
         pl.lit(bars.timeframe).alias("timeframe"),
-        pl.col("open_time_ns").cast(pl.Datetime("ns")).dt.cast_time_unit("us").dt.replace_time_zone("UTC").alias("ts"),
+        pl.col("open_time_ns")
+        .cast(pl.Datetime("ns"))
+        .dt.cast_time_unit("us")
+        .dt.replace_time_zone("UTC")
+        .alias("ts"),
         "open",
         "high",
         "low",

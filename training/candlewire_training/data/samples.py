@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import candlewire_features as cf
 import numpy as np
+import numpy.typing as npt
 
 from candlewire_training.arrays import F32, F64, I32, I64, Bool
 from candlewire_training.data.bars import BarTable
@@ -26,7 +28,8 @@ class Samples:
         forward_variance: Mean variance a bar over the horizon.
         past_return: Natural log return over the horizon just passed; 0 where there is no such history.
         momentum: Natural log return over the past MOMENTUM_BARS bars; 0 where there is no such history.
-        deviation: Standard deviation of the past MOMENTUM_BARS one-bar returns, times the root of the horizon.
+        deviation: Standard deviation of the past MOMENTUM_BARS one-bar returns, times the root of the
+            horizon.
         symbol_index: Index into `symbols`.
         decision_time_ns: Close of the row's bar.
         known_from_ns: When the label became known.
@@ -80,8 +83,8 @@ def preset_spec(name: str) -> cf.FeatureSpec:
     """
     try:
         return cf.FeatureSpec.preset(name)
-    except (ValueError, KeyError) as error:
-        raise SettingsError(f"preset {name!r}: {error}") from error
+    except cf.SpecError as error:
+        raise SettingsError(f"preset: {error}") from error
 
 
 def build_samples(
@@ -99,7 +102,7 @@ def build_samples(
         TooFewBarsError: No symbol has a row that is warmed up and labelled.
     """
     bar_ns = timeframe_ns(bars.timeframe)
-    parts: list[dict[str, np.ndarray]] = []  # type: ignore[type-arg]
+    parts: list[dict[str, npt.NDArray[Any]]] = []
     dropped = 0
     for index, symbol in enumerate(bars.symbols):
         columns = bars.of_symbol(symbol)
@@ -112,7 +115,8 @@ def build_samples(
     if rows["up"].size == 0:
         longest = int(bars.frame.group_by("symbol").len()["len"].max())  # type: ignore[arg-type]
         raise TooFewBarsError(
-            f"too few bars: the longest symbol has {longest}, features need {spec.warmup_bars + 1} to warm up and "
+            f"too few bars: the longest symbol has {longest}, features need {spec.warmup_bars + 1} to warm "
+            "up and "
             f"labels {horizon} more; give longer history, a lighter preset or a shorter horizon"
         )
     order = np.lexsort((rows["symbol_index"], rows["decision_time_ns"]))
@@ -126,7 +130,7 @@ def build_samples(
 
 def _symbol_rows(
     columns: dict[str, F64 | I64], spec: cf.FeatureSpec, *, horizon: int, bar_ns: int
-) -> tuple[dict[str, np.ndarray], int]:  # type: ignore[type-arg]
+) -> tuple[dict[str, npt.NDArray[Any]], int]:
     labels = direction_labels(columns, horizon=horizon, bar_ns=bar_ns)
     with np.errstate(over="ignore"):
         X = cf.compute(columns, spec).astype(np.float32)

@@ -4,7 +4,7 @@ Nothing is guessed from prices. AAPL's fall of 52 % on 2000-09-29 is a profit wa
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 
 import polars as pl
 
@@ -37,7 +37,7 @@ def adjust_for_splits(bars: pl.DataFrame, events: tuple[SplitEvent, ...]) -> pl.
     """
     factor = pl.lit(1.0)
     for event in events:
-        ex_time = datetime.combine(event.ex_date, time(), tzinfo=timezone.utc)
+        ex_time = datetime.combine(event.ex_date, time(), tzinfo=UTC)
         ex_ns = int(ex_time.timestamp()) * 1_000_000_000
         before = (pl.col("symbol") == event.symbol) & (pl.col("open_time_ns") < ex_ns)
         factor = factor * pl.when(before).then(event.ratio).otherwise(1.0)

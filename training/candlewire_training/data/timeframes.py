@@ -50,7 +50,8 @@ def detect_timeframe(open_time_ns: I64) -> str:
         if step == length or (name == "1M" and 28 * DAY_NS <= step <= 31 * DAY_NS):
             return name
     raise BarsError(
-        f"timeframe cannot be told: the commonest step between bars is {step / SECOND_NS:g} s; give --timeframe"
+        f"timeframe cannot be told: the commonest step between bars is {step / SECOND_NS:g} s; give "
+        "--timeframe"
     )
 
 

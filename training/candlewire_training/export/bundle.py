@@ -5,13 +5,13 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from candlewire_training.arrays import F32, Bool
+from candlewire_training.arrays import F32, I64, Bool
 from candlewire_training.card.markdown import render_card
 from candlewire_training.errors import StoreError
 from candlewire_training.export.deployment import deploy_if_new
@@ -126,21 +126,27 @@ def _flush(folder: Path) -> None:
 
 def _free_version(model_folder: Path) -> int:
     """The version of this second, or the first later one that is free."""
-    seconds = int(datetime.now(tz=timezone.utc).timestamp())
+    seconds = int(datetime.now(tz=UTC).timestamp())
     while True:
-        version = int(datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%Y%m%d%H%M%S"))
+        version = int(datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y%m%d%H%M%S"))
         if not (model_folder / str(version)).exists():
             return version
         seconds += 1
 
 
 def _golden(trained: TrainedModel, runtime: OneThreadRuntime) -> dict[str, F32]:
-    """Real rows, evenly spaced over all parts, none near a decision, with what one-thread ONNX Runtime says."""
+    """Real rows over all parts, none near a decision, with what one-thread ONNX Runtime says of them."""
     X = trained.samples.X
-    rows = X[np.unique(np.linspace(0, X.shape[0] - 1, 2 * GOLDEN_ROWS).astype(np.int64))]
-    clear = _clear_of_decisions(runtime.run(rows), trained)
-    rows = np.ascontiguousarray(rows[clear][:GOLDEN_ROWS])
+    rows = X[_spread_out(X.shape[0], 2 * GOLDEN_ROWS)]
+    rows = rows[_clear_of_decisions(runtime.run(rows), trained)]
+    rows = np.ascontiguousarray(rows[_spread_out(rows.shape[0], GOLDEN_ROWS)])
     return {"features": rows, **runtime.run(rows)}
+
+
+def _spread_out(rows: int, most: int) -> I64:
+    """At most `most` row numbers, evenly spaced."""
+    spread: I64 = np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(np.int64))
+    return spread
 
 
 def _clear_of_decisions(outputs: dict[str, F32], trained: TrainedModel) -> Bool:
@@ -148,13 +154,21 @@ def _clear_of_decisions(outputs: dict[str, F32], trained: TrainedModel) -> Bool:
     policy = trained.settings.policy
     thresholds = {
         threshold
-        for level in (policy.buy_probability, policy.sell_probability, policy.medium_confidence, policy.high_confidence, 0.5)
+        for level in (
+            policy.buy_probability,
+            policy.sell_probability,
+            policy.medium_confidence,
+            policy.high_confidence,
+            0.5,
+        )
         for threshold in (level, 1.0 - level)
     }
     clear = np.ones(up.size, dtype=bool)
     for threshold in thresholds:
         clear &= np.abs(up - threshold) > GOLDEN_MARGIN
-    return clear & (np.abs(outputs["dissimilarity"] - policy.maximum_dissimilarity) > GOLDEN_MARGIN)
+    edge_distance = np.abs(outputs["dissimilarity"] - policy.maximum_dissimilarity)
+    result: Bool = clear & (edge_distance > GOLDEN_MARGIN)
+    return result
 
 
 __all__ = ["Bundle", "write_bundle"]

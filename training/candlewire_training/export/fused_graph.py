@@ -29,16 +29,24 @@ def build_fused_graph(model: ScoringModel, *, features: int, metadata: dict[str,
     graph = GraphBuilder()
     one, rows = graph.floats([1.0]), graph.integers([-1])
     margins = [member.export(graph, "features") for member in model.members]
-    stacked = margins[0] if len(margins) == 1 and model.weights == (1.0,) else _stacked(graph, margins, model.weights)
+    stacked = (
+        margins[0]
+        if len(margins) == 1 and model.weights == (1.0,)
+        else _stacked(graph, margins, model.weights)
+    )
     up, low, high = model.calibration.export(graph, stacked)
     down = graph.add("Sub", one, up)
     graph.output(graph.add("Concat", down, up, axis=1), "probabilities", ["N", len(CLASSES)])
     vectors = {"probability_low": low, "probability_high": high}
-    vectors |= dict(zip(("band_low", "band_mid", "band_high"), model.band.export(graph, "features"), strict=True))
+    vectors |= dict(
+        zip(("band_low", "band_mid", "band_high"), model.band.export(graph, "features"), strict=True)
+    )
     vectors["dissimilarity"] = model.dissimilarity.export(graph, "features")
     for name, tensor in vectors.items():
         graph.output(graph.add("Reshape", tensor, rows), name, ["N"])
-    member_up = graph.add("Sigmoid", margins[0] if len(margins) == 1 else graph.add("Concat", *margins, axis=1))
+    member_up = graph.add(
+        "Sigmoid", margins[0] if len(margins) == 1 else graph.add("Concat", *margins, axis=1)
+    )
     last = graph.integers([2])
     member_up = graph.add("Unsqueeze", member_up, last)
     members = graph.add("Concat", graph.add("Sub", one, member_up), member_up, axis=2)
@@ -47,7 +55,10 @@ def build_fused_graph(model: ScoringModel, *, features: int, metadata: dict[str,
 
 
 def _stacked(graph: GraphBuilder, margins: list[str], weights: tuple[float, ...]) -> str:
-    weighted = [graph.add("Mul", margin, graph.floats([weight])) for margin, weight in zip(margins, weights, strict=True)]
+    weighted = [
+        graph.add("Mul", margin, graph.floats([weight]))
+        for margin, weight in zip(margins, weights, strict=True)
+    ]
     return weighted[0] if len(weighted) == 1 else graph.add("Sum", *weighted)
 
 

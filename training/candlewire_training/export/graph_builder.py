@@ -1,4 +1,4 @@
-"""A small builder of ONNX graphs: names tensors, shares constants, fixes the versions of the operator sets."""
+"""A small builder of ONNX graphs: names tensors, shares constants, fixes operator set versions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,8 @@ ML_DOMAIN = "ai.onnx.ml"
 class GraphBuilder:
     """Collects nodes and constants; every `add` returns the name of its result.
 
-    Only operators whose result for a row does not depend on the batch may be used: no Log, Softplus, Einsum or
+    Only operators whose result for a row does not depend on the batch may be used: no Log, Softplus, Einsum
+        or
     LinearClassifier (see docs/training.md). The parity gate checks the bits of what was built.
     """
 
@@ -27,7 +28,14 @@ class GraphBuilder:
         self._initializers: list[onnx.TensorProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
-    def add(self, operator: str, *inputs: str, name: str | None = None, domain: str = "", **attributes: Any) -> str:  # noqa: ANN401 - ONNX attributes are of any type
+    def add(
+        self,
+        operator: str,
+        *inputs: str,
+        name: str | None = None,
+        domain: str = "",
+        **attributes: Any,  # noqa: ANN401 - ONNX attributes are of any type
+    ) -> str:
         """Adds one node.
 
         Args:
@@ -39,7 +47,9 @@ class GraphBuilder:
         """
         result = name or f"{operator.lower()}_{len(self._nodes)}"
         self._nodes.append(
-            helper.make_node(operator, list(inputs), [result], name=f"node_{result}", domain=domain, **attributes)
+            helper.make_node(
+                operator, list(inputs), [result], name=f"node_{result}", domain=domain, **attributes
+            )
         )
         return result
 
@@ -63,8 +73,9 @@ class GraphBuilder:
     def weighted_sums(self, values: str, weights: npt.ArrayLike) -> str:
         """Adds sums over columns, one for each row of `weights`: [N, columns] becomes [N, sums].
 
-        A matrix product, because ONNX Runtime's ReduceSum adds up a row in an order that depends on where in memory the
-        row begins. A single sum is computed twice: a product with one column may take a path of its own.
+        A matrix product, because ONNX Runtime's ReduceSum adds up a row in an order that depends on where in
+        memory the row begins. A single sum is computed twice: a product with one column may take a path of
+        its own.
 
         Args:
             values: Tensor of shape [N, columns].
@@ -72,7 +83,9 @@ class GraphBuilder:
         """
         matrix = np.atleast_2d(np.asarray(weights, dtype=np.float32))
         sums = matrix.shape[0]
-        total = self.add("MatMul", values, self.floats(matrix.T if sums > 1 else np.repeat(matrix.T, 2, axis=1)))
+        total = self.add(
+            "MatMul", values, self.floats(matrix.T if sums > 1 else np.repeat(matrix.T, 2, axis=1))
+        )
         return self.columns(total, 0, 1) if sums == 1 else total
 
     def columns(self, values: str, start: int, end: int) -> str:
@@ -84,7 +97,9 @@ class GraphBuilder:
         self._nodes.append(helper.make_node("Identity", [tensor], [name], name=f"node_{name}"))
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
 
-    def model(self, *, features: int, metadata: dict[str, str], input_name: str = "features") -> onnx.ModelProto:
+    def model(
+        self, *, features: int, metadata: dict[str, str], input_name: str = "features"
+    ) -> onnx.ModelProto:
         """The finished model, checked by ONNX.
 
         Args:
@@ -109,7 +124,7 @@ class GraphBuilder:
 
 
 def _without_identities(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Renames results to the outputs they feed, so that no copy is made, where a result feeds one output only."""
+    """Renames each result that feeds one output only to that output: no copy is made."""
     identities = [node for node in nodes if node.op_type == "Identity"]
     sources = [node.input[0] for node in identities]
     renamed = {node.input[0]: node.output[0] for node in identities if sources.count(node.input[0]) == 1}

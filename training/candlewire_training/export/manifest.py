@@ -14,7 +14,15 @@ from candlewire_training.settings import parse_version
 
 FORMAT = "candlewire-bundle"
 FORMAT_VERSION = 1
-LIBRARIES = ("candlewire-training", "candlewire-features", "numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost-cpu")
+LIBRARIES = (
+    "candlewire-training",
+    "candlewire-features",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "scikit-learn",
+    "xgboost-cpu",
+)
 
 
 def build_manifest(trained: TrainedModel, *, version: int) -> dict[str, Any]:
@@ -107,7 +115,8 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
             "direction": {name: asdict(result) for name, result in evaluation.direction.items()},
             "band": {name: asdict(result) for name, result in evaluation.band.items()},
         },
-        "libraries": {name: distribution_version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+        "libraries": {name: distribution_version(name) for name in LIBRARIES}
+        | {"python": platform.python_version()},
     }
 
 

@@ -45,8 +45,8 @@ def check_parity(
 ) -> ParityReport:
     """Compares the graph with the native pipeline on rows X.
 
-    Besides the policy's thresholds, which an honest model of direction may never reach, decisions are counted at the
-    deciles of the native P(up), so that the check is never an empty one.
+    Besides the policy's thresholds, which an honest model of direction may never reach, decisions are counted
+    at thresholds near the deciles of the native P(up) too, so that the check is never an empty one.
 
     Args:
         model: The native pipeline.
@@ -55,15 +55,17 @@ def check_parity(
         decision_thresholds: Thresholds on P(up) at which a decision changes.
 
     Raises:
-        ParityError: Any probability differs by more than PROBABILITY_TOLERANCE, any decision flips that is no near
-            tie, or a row's bits depend on its batch.
+        ParityError: Any probability differs by more than PROBABILITY_TOLERANCE, any decision flips that is no
+            near tie, or a row's bits depend on its batch.
     """
     runtime = OneThreadRuntime(graph)
     native, exported = model.score(X), runtime.run_in_batches(X, rows=max(BATCH_SIZES))
     for name in OUTPUTS:
         if not np.isfinite(exported[name]).all():
             row = int(np.flatnonzero(~np.isfinite(exported[name]).reshape(X.shape[0], -1).all(axis=1))[0])
-            raise ParityError(f"parity: output {name} of the graph is not finite at row {row}; nothing was written")
+            raise ParityError(
+                f"parity: output {name} of the graph is not finite at row {row}; nothing was written"
+            )
     probability = _probability_difference(native, exported)
     relative = _relative_difference(native, exported)
     decisions = _decisions(native.up, exported["probabilities"][:, -1], decision_thresholds)
@@ -84,7 +86,9 @@ def _probability_difference(native: Scores, exported: dict[str, F32]) -> float:
         worst = float(difference.max())
         if worst > PROBABILITY_TOLERANCE:
             row = int(np.argmax(difference.reshape(difference.shape[0], -1).max(axis=1)))
-            count = int((difference.reshape(difference.shape[0], -1).max(axis=1) > PROBABILITY_TOLERANCE).sum())
+            count = int(
+                (difference.reshape(difference.shape[0], -1).max(axis=1) > PROBABILITY_TOLERANCE).sum()
+            )
             raise ParityError(
                 f"parity: {name} differs by {worst:.3g} at row {row} (allowed {PROBABILITY_TOLERANCE:g}; "
                 f"{count} of {difference.shape[0]} rows); nothing was written"
@@ -116,7 +120,7 @@ def _relative_difference(native: Scores, exported: dict[str, F32]) -> float:
 
 def _decisions(native: F64, exported: F32, thresholds: tuple[float, ...]) -> dict[str, dict[str, int]]:
     named = {f"{threshold:g}": threshold for threshold in thresholds}
-    named |= {f"decile {10 * (index + 1)} %": float(q) for index, q in enumerate(_deciles(native))}
+    named |= {f"between values near {threshold:.4f}": threshold for threshold in _between_values(native)}
     counts: dict[str, dict[str, int]] = {}
     for name, threshold in named.items():
         native_above, exported_above = native >= threshold, exported.astype(np.float64) >= threshold
@@ -133,8 +137,15 @@ def _decisions(native: F64, exported: F32, thresholds: tuple[float, ...]) -> dic
     return counts
 
 
-def _deciles(values: F64) -> F64:
-    return np.unique(np.quantile(values, np.arange(1, 10) / 10.0))
+def _between_values(values: F64) -> list[float]:
+    """Thresholds near the deciles, each midway in a gap between values that are clearly apart."""
+    distinct = np.unique(values)
+    wide = np.flatnonzero(np.diff(distinct) > 10 * NEAR_TIE)
+    if wide.size == 0:
+        return []
+    middles = (distinct[wide] + distinct[wide + 1]) / 2.0
+    nearest = np.searchsorted(middles, np.quantile(values, np.arange(1, 10) / 10.0))
+    return [float(middle) for middle in np.unique(middles[np.minimum(nearest, middles.size - 1)])]
 
 
 def _check_batches(runtime: OneThreadRuntime, X: F32) -> None:

@@ -7,9 +7,7 @@ from candlewire_training.arrays import F32
 MINIMUM_ROWS = 10_000
 
 
-def parity_rows(
-    X: F32, split_points: list[tuple[int, F32]], *, seed: int, rows: int = MINIMUM_ROWS
-) -> F32:
+def parity_rows(X: F32, split_points: list[tuple[int, F32]], *, seed: int, rows: int = MINIMUM_ROWS) -> F32:
     """At least `rows` rows: a third at thresholds and their float32 neighbours, the rest real, and edges.
 
     Args:

@@ -1,4 +1,4 @@
-"""Tree ensembles: one form for every library's trees, evaluated natively or exported as TreeEnsembleRegressor."""
+"""Tree ensembles: one form for every library's trees, exported as TreeEnsembleRegressor."""
 
 import json
 from dataclasses import dataclass
@@ -46,7 +46,9 @@ class TreeEnsemble:
             inner = tree.left >= 0
             for feature, threshold in zip(tree.feature[inner], tree.threshold[inner], strict=True):
                 points.setdefault(int(feature), []).append(threshold)
-        return [(feature, np.unique(np.asarray(points[feature], dtype=np.float32))) for feature in sorted(points)]
+        return [
+            (feature, np.unique(np.asarray(points[feature], dtype=np.float32))) for feature in sorted(points)
+        ]
 
     def export(self, graph: GraphBuilder, features: str) -> str:
         """Adds the ensemble as one node; its result has shape [N, 1]."""
@@ -55,6 +57,7 @@ class TreeEnsemble:
         columns = _NodeColumns()
         for number, tree in enumerate(self.trees):
             columns.add(number, tree)
+        attributes: dict[str, Any] = dict(columns.attributes())
         return graph.add(
             "TreeEnsembleRegressor",
             features,
@@ -63,7 +66,7 @@ class TreeEnsemble:
             aggregate_function="SUM",
             post_transform="NONE",
             base_values=[float(np.float32(self.base))],
-            **columns.attributes(),
+            **attributes,
         )
 
     def _export_constant(self, graph: GraphBuilder, features: str) -> str:
@@ -130,7 +133,8 @@ def xgboost_trees(booster: xgb.Booster, *, base: float) -> TreeEnsemble:
     """Trees of a booster with one output a round, exactly as XGBoost compares and sums them.
 
     Args:
-        booster: The booster; all of its rounds are taken, so cut an early-stopped one first (`booster[:best]`).
+        booster: The booster; all of its rounds are taken, so cut an early-stopped one first
+            (`booster[:best]`).
         base: Value the leaves are added to, in the space of the raw score.
     """
     learner = json.loads(booster.save_raw("json").decode())["learner"]

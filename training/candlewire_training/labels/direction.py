@@ -17,8 +17,8 @@ class DirectionLabels:
     Attributes:
         up: 1 when the close after `horizon` bars lies above this close, else 0; -1 where unknown.
         forward_return: Natural log return over the horizon; NaN where unknown.
-        forward_variance: Mean variance a bar over the horizon, half from squared returns and half from ranges;
-            NaN where unknown.
+        forward_variance: Mean variance a bar over the horizon, half from squared returns and half from
+            ranges; NaN where unknown.
         decision_time_ns: Close of the bar: a decision on it cannot be made before.
         known_from_ns: Close of the bar that settles the label; the largest integer where unknown.
     """
@@ -62,11 +62,13 @@ def direction_labels(columns: dict[str, F64 | I64], *, horizon: int, bar_ns: int
 
 
 def bar_variance(columns: dict[str, F64 | I64]) -> F64:
-    """Variance estimate of each bar, squared log units: half squared close-to-close return, half range and gap.
+    """Variance estimate of each bar, squared log units: half from its return, half from its range and gap.
 
     Source: Garman and Klass (1980), On the Estimation of Security Price Volatilities; plus the overnight gap.
     """
-    opened, high, low, close = (np.log(columns[name].astype(np.float64)) for name in ("open", "high", "low", "close"))
+    opened, high, low, close = (
+        np.log(columns[name].astype(np.float64)) for name in ("open", "high", "low", "close")
+    )
     step = np.diff(close, prepend=close[:1])
     gap = opened - np.concatenate((opened[:1], close[:-1]))
     ranged = np.maximum(0.5 * (high - low) ** 2 - BODY_WEIGHT * (close - opened) ** 2, 0.0)

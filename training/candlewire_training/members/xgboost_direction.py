@@ -70,7 +70,11 @@ class XGBoostDirection:
         }
         data = xgb.DMatrix(X, label=up, nthread=self.threads)
         self.booster_ = xgb.train(
-            parameters, data, num_boost_round=self.trees, callbacks=[RoundProgress(advance)], verbose_eval=False
+            parameters,
+            data,
+            num_boost_round=self.trees,
+            callbacks=[RoundProgress(advance)],
+            verbose_eval=False,
         )
         return self
 

@@ -1,7 +1,7 @@
 """Dissimilarity index: distance to the nearest cluster of training rows; 1 is the edge of the training data.
 
-An outlier flag, not a predictor of error. The idea is the dissimilarity index of Meyer and Pebesma (2021), Predicting
-into unknown space?, with cluster centres in place of every training row.
+An outlier flag, not a predictor of error. The idea is the dissimilarity index of Meyer and Pebesma (2021),
+Predicting into unknown space?, with cluster centres in place of every training row.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,8 @@ class Dissimilarity:
         nearest = np.full(X.shape[0], np.inf)
         for centre in self.centres:
             nearest = np.minimum(nearest, np.sum((standard - centre) ** 2, axis=1))
-        return np.sqrt(nearest)
+        distance: F64 = np.sqrt(nearest)
+        return distance
 
     def export(self, graph: GraphBuilder, features: str) -> str:
         """Adds the index; the result has shape [N, 1]."""
@@ -80,9 +81,9 @@ def fit_dissimilarity(X: F32, *, seed: int, centres: int = CENTRES, most_rows: i
     thinned = X[:: max(1, X.shape[0] // most_rows)]
     # Sums over threads would not be reproducible to the bit.
     with threadpool_limits(limits=1):
-        clusters = KMeans(n_clusters=min(centres, thinned.shape[0]), n_init=1, max_iter=50, random_state=seed).fit(
-            np.clip(_standardise(thinned, mean, spread), -8.0, 8.0)
-        )
+        clusters = KMeans(
+            n_clusters=min(centres, thinned.shape[0]), n_init=1, max_iter=50, random_state=seed
+        ).fit(np.clip(_standardise(thinned, mean, spread), -8.0, 8.0))
     index = Dissimilarity(
         mean=mean, spread=spread, centres=np.asarray(clusters.cluster_centers_, dtype=np.float64), edge=1.0
     )

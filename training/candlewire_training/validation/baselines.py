@@ -1,6 +1,7 @@
 """Baselines: what any model must beat before it is worth a microsecond.
 
-Each is a probability of up for every row, fitted on train rows only, so that proper scores compare like with like.
+Each is a probability of up for every row, fitted on train rows only, so that proper scores compare like with
+like.
 """
 
 import numpy as np

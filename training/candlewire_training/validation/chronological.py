@@ -37,9 +37,9 @@ def chronological_split(
 ) -> ChronologicalSplit:
     """Splits by time, never by row.
 
-    A row belongs to a part only when its label was known before the part's end: the label of a train row must be
-    settled by the first decision of calibration. The first `embargo_bars` decision times of calibration and of test
-    are left out as well.
+    A row belongs to a part only when its label was known before the part's end: the label of a train row must
+    be settled by the first decision of calibration. The first `embargo_bars` decision times of calibration
+    and of test are left out as well.
 
     Args:
         decision_time_ns: When each row's decision is made, shape (rows,).
@@ -55,7 +55,8 @@ def chronological_split(
     """
     if not (calibration_share > 0 and test_share > 0 and calibration_share + test_share < 1):
         raise SettingsError(
-            f"calibration share {calibration_share} and test share {test_share} must be above 0 and sum to less than 1"
+            f"calibration share {calibration_share} and test share {test_share} must be above 0 and sum to "
+            "less than 1"
         )
     times, counts = np.unique(decision_time_ns, return_counts=True)
     rows_before = np.cumsum(counts) - counts
@@ -78,7 +79,8 @@ def chronological_split(
     for name, mask in parts.items():
         if mask.sum() < minimum_rows:
             raise TooFewBarsError(
-                f"too few bars: the {name} part would have {mask.sum()} rows, at least {minimum_rows} are needed; "
+                f"too few bars: the {name} part would have {mask.sum()} rows, at least {minimum_rows} are "
+                "needed; "
                 "give longer history or more symbols"
             )
     kept = int(train.sum() + calibration.sum() + test.sum())

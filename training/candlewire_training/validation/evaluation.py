@@ -8,7 +8,12 @@ from candlewire_training.arrays import F64
 from candlewire_training.data.samples import Samples
 from candlewire_training.scoring_model import Scores
 from candlewire_training.validation.baselines import baseline_probabilities
-from candlewire_training.validation.block_bootstrap import Estimate, block_estimate, design_effect, time_blocks
+from candlewire_training.validation.block_bootstrap import (
+    Estimate,
+    block_estimate,
+    design_effect,
+    time_blocks,
+)
 from candlewire_training.validation.proper_scores import brier, log_loss, winkler
 
 
@@ -16,7 +21,8 @@ from candlewire_training.validation.proper_scores import brier, log_loss, winkle
 class DirectionResult:
     """Scores of one forecast of direction.
 
-    `gain` is the log loss of the majority baseline minus this one's: above zero is better than knowing nothing.
+    `gain` is the log loss of the majority baseline minus this one's: above zero is better than knowing
+    nothing.
     """
 
     log_loss: Estimate
@@ -115,7 +121,9 @@ def evaluate(
             name: BandResult(
                 coverage=block_estimate(_covered(low, high, test.forward_return), blocks, seed=seed),
                 width=float(np.mean(high - low)),
-                winkler=float(winkler(low, high, test.forward_return, target_coverage=target_coverage).mean()),
+                winkler=float(
+                    winkler(low, high, test.forward_return, target_coverage=target_coverage).mean()
+                ),
             )
             for name, (low, high) in bands.items()
         },

@@ -26,7 +26,9 @@ def winkler(low: F64, high: F64, realised: F64, *, target_coverage: float) -> F6
     Source: Winkler (1972), A Decision-Theoretic Approach to Interval Estimation.
     """
     penalty = 2.0 / (1.0 - target_coverage)
-    result: F64 = (high - low) + penalty * (np.maximum(low - realised, 0.0) + np.maximum(realised - high, 0.0))
+    result: F64 = (high - low) + penalty * (
+        np.maximum(low - realised, 0.0) + np.maximum(realised - high, 0.0)
+    )
     return result
 
 
