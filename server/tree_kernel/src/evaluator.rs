@@ -1,13 +1,13 @@
 //! Rows in, scores out: picks the kernel and joins what it finds.
 
-use std::cmp::Ordering;
-
-use crate::ensemble::{Aggregate, Ensemble, Node, PostTransform, Task};
+use crate::ensemble::{Ensemble, PostTransform, Task};
 use crate::instructions::Instructions;
+use crate::join::{join_lanes, join_row};
+use crate::kernels::Kernels;
 use crate::lanes::LaneFile;
 use crate::plan::{CHUNK, LANES, Leaves, Plan};
 use crate::rank::MAX_SLOTS;
-use crate::{Output, Scalar, TreeError, lanes, walk};
+use crate::{Output, Scalar, TreeError, walk};
 
 /// From this many rows on, the batch kernel is faster than one row after the other.
 const LANE_ROWS: usize = 16;
@@ -17,7 +17,7 @@ const LANE_ROWS: usize = 16;
 pub struct Evaluator<T: Scalar> {
     ensemble: Ensemble<T>,
     plan: Plan<T>,
-    instructions: Instructions,
+    kernels: Kernels,
     /// Which targets some leaf speaks of, where that does not depend on the row.
     has: Vec<bool>,
 }
@@ -30,7 +30,7 @@ pub struct Scratch<T: Scalar> {
     lane_keys: Vec<T::Key>,
     lane_ranks: Vec<[u8; LANES]>,
     file: LaneFile,
-    scores: Vec<T>,
+    scores: Vec<[T; LANES]>,
     has: Vec<bool>,
     row_scores: Vec<T>,
     row_has: Vec<bool>,
@@ -71,7 +71,7 @@ impl<T: Scalar> Evaluator<T> {
         ensemble: Ensemble<T>,
         instructions: Instructions,
     ) -> Result<Self, TreeError> {
-        let plan = Plan::build(&ensemble, |_| {})?;
+        let (kernels, plan) = Kernels::build(instructions, |visit| Plan::build(&ensemble, visit))?;
         let mut has = vec![false; ensemble.targets];
         ensemble
             .weights
@@ -81,7 +81,7 @@ impl<T: Scalar> Evaluator<T> {
         Ok(Self {
             ensemble,
             plan,
-            instructions: instructions.min(Instructions::detect()),
+            kernels,
             has,
         })
     }
@@ -93,7 +93,7 @@ impl<T: Scalar> Evaluator<T> {
 
     /// The instruction set in use.
     pub fn instructions(&self) -> Instructions {
-        self.instructions
+        self.kernels.instructions()
     }
 
     /// Evaluates `rows`, row-major with `columns` features each, into `scores` (rows x targets) and, for a classifier,
@@ -202,96 +202,38 @@ impl<T: Scalar> Evaluator<T> {
             row_has,
             ..
         } = scratch;
+        let keys = &mut keys[..2 * self.plan.ranks.features];
         let (scores, has) = (&mut row_scores[..targets], &mut row_has[..targets]);
-        for (at, (row, out)) in rows
+        let rows = rows
             .chunks_exact(columns)
-            .zip(out.chunks_exact_mut(targets))
-            .enumerate()
-        {
-            self.plan
-                .ranks
-                .keys(row, &mut keys[..2 * self.plan.ranks.features]);
-            walk::rank_row(&self.plan.ranks, keys, ranks);
+            .zip(out.chunks_exact_mut(targets));
+        for (at, (row, out)) in rows.enumerate() {
+            self.kernels.keys(&self.plan.ranks, row, keys);
+            self.kernels.rank_row(&self.plan.ranks, keys, ranks);
             scores.fill(T::default());
-            has.copy_from_slice(&self.has);
             if matches!(self.plan.leaves, Leaves::Nodes(_)) {
                 has.fill(false);
+            } else {
+                has.copy_from_slice(&self.has);
             }
             let mut leaves = [0_u32; CHUNK];
             for (chunk, trees) in self.plan.trees.chunks(CHUNK).enumerate() {
-                walk::chunk(&self.plan, chunk, trees, ranks, &mut leaves);
-                self.join_row(chunk * CHUNK, &leaves[..trees.len()], scores, has);
+                self.kernels
+                    .chunk(&self.plan, chunk, trees, ranks, &mut leaves);
+                let found = &leaves[..trees.len()];
+                join_row(
+                    &self.ensemble,
+                    &self.plan.leaves,
+                    chunk * CHUNK,
+                    found,
+                    scores,
+                    has,
+                );
             }
             let label = self.ensemble.finish(scores, has, out);
             if let Some(labels) = labels.as_deref_mut() {
                 labels[at] = label;
             }
-        }
-    }
-
-    /// Adds the leaves of consecutive trees to the scores of one row.
-    #[inline]
-    fn join_row(&self, first_tree: usize, leaves: &[u32], scores: &mut [T], has: &mut [bool]) {
-        match &self.plan.leaves {
-            Leaves::One(values) => {
-                let sum = leaves
-                    .iter()
-                    .fold(scores[0], |sum, &leaf| sum + values[leaf as usize]);
-                scores[0] = sum;
-            }
-            Leaves::PerTree(targets, values) => {
-                for (&leaf, &target) in leaves.iter().zip(&targets[first_tree..]) {
-                    let score = &mut scores[target as usize];
-                    *score = *score + values[leaf as usize];
-                }
-            }
-            Leaves::Every(values) => {
-                let width = scores.len();
-                for &leaf in leaves {
-                    let values = &values[leaf as usize * width..][..width];
-                    for (score, &value) in scores.iter_mut().zip(values) {
-                        *score = *score + value;
-                    }
-                }
-            }
-            Leaves::Nodes(nodes) => {
-                for &leaf in leaves {
-                    self.join_node(nodes[leaf as usize], scores, has, 1, 0);
-                }
-            }
-        }
-    }
-
-    /// Joins one leaf node to the scores of a row, which lie `stride` apart from `offset` on.
-    fn join_node(
-        &self,
-        node: u32,
-        scores: &mut [T],
-        has: &mut [bool],
-        stride: usize,
-        offset: usize,
-    ) {
-        let Node::Leaf { first, count } = self.ensemble.nodes[node as usize] else {
-            return;
-        };
-        for weight in &self.ensemble.weights[first as usize..(first + count) as usize] {
-            let at = weight.target as usize * stride + offset;
-            let score = scores[at];
-            scores[at] = match self.ensemble.aggregate {
-                Aggregate::Sum | Aggregate::Average => score + weight.value,
-                Aggregate::Min
-                    if has[at] && weight.value.partial_cmp(&score) != Some(Ordering::Less) =>
-                {
-                    score
-                }
-                Aggregate::Max
-                    if has[at] && weight.value.partial_cmp(&score) != Some(Ordering::Greater) =>
-                {
-                    score
-                }
-                Aggregate::Min | Aggregate::Max => weight.value,
-            };
-            has[at] = true;
         }
     }
 
@@ -304,8 +246,9 @@ impl<T: Scalar> Evaluator<T> {
         mut labels: Option<&mut [i64]>,
     ) {
         let targets = self.ensemble.targets;
+        let count = rows.len() / columns;
+        self.rank_lanes(rows, columns, scratch);
         let Scratch {
-            lane_keys,
             lane_ranks,
             file,
             scores,
@@ -314,44 +257,46 @@ impl<T: Scalar> Evaluator<T> {
             row_has,
             ..
         } = scratch;
-        let count = rows.len() / columns;
-        let width = 2 * self.plan.ranks.features;
-        lane_keys.resize(width * LANES, T::KEY_MIN);
-        for (row, keys) in rows
-            .chunks_exact(columns)
-            .zip(lane_keys.chunks_exact_mut(width.max(1)))
-        {
-            self.plan.ranks.keys(row, keys);
-        }
-        lane_ranks.resize(self.plan.ranks.slots().max(1), [0; LANES]);
-        lanes::rank(
-            &self.plan.ranks,
-            &lane_keys[..width * count],
-            count,
-            lane_ranks,
-        );
         file.prepare(self.plan.lane_temporaries);
         scores.clear();
-        scores.resize(targets * LANES, T::default());
+        scores.resize(targets, [T::default(); LANES]);
         has.clear();
         has.resize(targets * LANES, false);
         for (number, tree) in self.plan.trees.iter().enumerate() {
+            let mut found = [0_u32; LANES];
             if tree.has_lanes() {
                 let steps = &self.plan.lane_steps[tree.lane_start as usize..tree.lane_end as usize];
-                let places = lanes::tree(steps, lane_ranks, file);
-                let leaf = |row: usize| tree.first_leaf as usize + usize::from(places[row]);
-                self.join_lanes(number, leaf, count, scores, has);
+                let places = self.kernels.tree(steps, lane_ranks, file);
+                match &self.plan.leaves {
+                    Leaves::One(values) => {
+                        self.kernels
+                            .add_leaves(tree, &places, values, &mut scores[0]);
+                        continue;
+                    }
+                    Leaves::PerTree(targets, values) => {
+                        let scores = &mut scores[targets[number] as usize];
+                        self.kernels.add_leaves(tree, &places, values, scores);
+                        continue;
+                    }
+                    _ => found = places.map(|place| tree.first_leaf + u32::from(place)),
+                }
             } else {
-                let mut found = [0_u32; LANES];
                 walk::rows(&self.plan, tree, lane_ranks, &mut found);
-                self.join_lanes(number, |row| found[row] as usize, count, scores, has);
             }
+            join_lanes(
+                &self.ensemble,
+                &self.plan.leaves,
+                number,
+                &found[..count],
+                scores,
+                has,
+            );
         }
         let dynamic = matches!(self.plan.leaves, Leaves::Nodes(_));
         row_has[..targets].copy_from_slice(&self.has);
         for (row, out) in out.chunks_exact_mut(targets).enumerate() {
             for target in 0..targets {
-                row_scores[target] = scores[target * LANES + row];
+                row_scores[target] = scores[target][row];
                 if dynamic {
                     row_has[target] = has[target * LANES + row];
                 }
@@ -365,42 +310,29 @@ impl<T: Scalar> Evaluator<T> {
         }
     }
 
-    /// Adds the leaf of each row in one tree to the scores, which are target-major.
-    #[inline]
-    fn join_lanes(
-        &self,
-        tree: usize,
-        leaf: impl Fn(usize) -> usize,
-        count: usize,
-        scores: &mut [T],
-        has: &mut [bool],
-    ) {
-        let add = |scores: &mut [T], value: &dyn Fn(usize) -> T| {
-            for (row, score) in scores.iter_mut().enumerate() {
-                *score = *score + value(row);
-            }
-        };
-        match &self.plan.leaves {
-            Leaves::One(values) => add(&mut scores[..count], &|row| values[leaf(row)]),
-            Leaves::PerTree(targets, values) => {
-                let start = targets[tree] as usize * LANES;
-                add(&mut scores[start..start + count], &|row| values[leaf(row)]);
-            }
-            Leaves::Every(values) => {
-                let width = self.ensemble.targets;
-                for target in 0..width {
-                    add(
-                        &mut scores[target * LANES..target * LANES + count],
-                        &|row| values[leaf(row) * width + target],
-                    );
-                }
-            }
-            Leaves::Nodes(nodes) => {
-                for row in 0..count {
-                    self.join_node(nodes[leaf(row)], scores, has, LANES, row);
-                }
-            }
+    /// Ranks up to 64 rows. Lanes without a row keep what was there: any rank leads to some leaf, and nobody reads it.
+    fn rank_lanes(&self, rows: &[T], columns: usize, scratch: &mut Scratch<T>) {
+        let Scratch {
+            lane_keys,
+            lane_ranks,
+            ..
+        } = scratch;
+        let table = &self.plan.ranks;
+        let width = 2 * table.features;
+        lane_ranks.resize(lane_ranks.len().max(table.slots()), [0; LANES]);
+        if width == 0 {
+            return;
         }
+        lane_keys.resize(width * LANES, T::KEY_MIN);
+        for (row, keys) in rows
+            .chunks_exact(columns)
+            .zip(lane_keys.chunks_exact_mut(width))
+        {
+            self.kernels.keys(table, row, keys);
+        }
+        let count = rows.len() / columns;
+        self.kernels
+            .rank_lanes(table, &mut lane_keys[..width * count], count, lane_ranks);
     }
 }
 

@@ -43,11 +43,7 @@ pub(crate) fn rank<T: Scalar>(
 
 /// Runs a tree's steps; the number of each row's leaf within the tree.
 #[inline]
-pub(crate) fn tree<'a>(
-    steps: &[LaneStep],
-    ranks: &[[u8; LANES]],
-    file: &'a mut LaneFile,
-) -> &'a [u8; LANES] {
+pub(crate) fn tree(steps: &[LaneStep], ranks: &[[u8; LANES]], file: &mut LaneFile) -> [u8; LANES] {
     let rows = &mut file.rows[..];
     let mut result = 0;
     for step in steps {
@@ -68,5 +64,5 @@ pub(crate) fn tree<'a>(
         result = usize::from(step.target);
         rows[result] = chosen;
     }
-    &rows[result]
+    rows[result]
 }

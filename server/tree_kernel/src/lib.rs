@@ -8,11 +8,17 @@
 //! for the design and what it is measured against.
 
 mod attributes;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod ensemble;
 mod error;
 mod evaluator;
 mod finish;
 mod instructions;
+mod join;
+mod kernels;
 mod lanes;
 mod model;
 mod onnx_proto;
@@ -24,6 +30,7 @@ mod reader;
 mod reader_v5;
 mod rewrite;
 mod scalar;
+mod vector_trees;
 #[cfg(feature = "ort-operator")]
 mod verify;
 mod walk;

@@ -71,9 +71,9 @@ pub(crate) struct WalkGroup {
 /// What the leaves hold, in the order of the leaf numbers.
 #[derive(Debug)]
 pub(crate) enum Leaves<T> {
-    /// One target: a value for each leaf.
+    /// One target: a value for each leaf, and 64 zeros.
     One(Vec<T>),
-    /// Each tree adds to one target: the targets by tree, a value for each leaf.
+    /// Each tree adds to one target: the targets by tree, a value for each leaf, and 64 zeros.
     PerTree(Vec<u32>, Vec<T>),
     /// Each leaf adds to every target: that many values for each leaf.
     Every(Vec<T>),
@@ -89,8 +89,6 @@ pub(crate) struct Plan<T: Scalar> {
     pub(crate) walk: Vec<WalkNode>,
     /// For each walk node that is a leaf, its leaf number.
     pub(crate) walk_leaf: Vec<u32>,
-    /// For each chunk of trees, its groups.
-    pub(crate) groups: Vec<Vec<WalkGroup>>,
     pub(crate) lane_steps: Vec<LaneStep>,
     /// Rows of the value file that hold partial results.
     pub(crate) lane_temporaries: usize,
@@ -209,7 +207,6 @@ impl<T: Scalar> Plan<T> {
             trees: Vec::with_capacity(ensemble.roots.len()),
             walk: Vec::with_capacity(ensemble.nodes.len()),
             walk_leaf: Vec::with_capacity(ensemble.nodes.len()),
-            groups: Vec::new(),
             lane_steps: Vec::new(),
             lane_temporaries: 0,
             leaves: Leaves::Nodes(Vec::new()),
@@ -232,7 +229,6 @@ impl<T: Scalar> Plan<T> {
             leaf_nodes.extend_from_slice(&shape.leaf_nodes);
             visit(&shape);
         }
-        plan.groups = plan.trees.chunks(CHUNK).map(groups_of).collect();
         plan.leaves = leaves_of(ensemble, &plan.trees, leaf_nodes);
         Ok(plan)
     }
@@ -318,9 +314,9 @@ impl<T: Scalar> Plan<T> {
     }
 }
 
-/// Groups of like depth, so that few trees wait for a deeper one.
-fn groups_of(trees: &[Tree]) -> Vec<WalkGroup> {
-    let mut order: Vec<u8> = (0..trees.len() as u8).collect();
+/// Groups of like depth, so that few trees wait for a deeper one. `places` are the chunk's trees to walk.
+pub(crate) fn groups_of(trees: &[Tree], places: &[u8]) -> Vec<WalkGroup> {
+    let mut order = places.to_vec();
     order.sort_by_key(|&at| trees[usize::from(at)].depth);
     let group = |places: &[u8]| {
         let last = places[places.len() - 1];
@@ -338,6 +334,11 @@ fn leaves_of<T: Scalar>(ensemble: &Ensemble<T>, trees: &[Tree], leaf_nodes: Vec<
     if matches!(ensemble.aggregate, Aggregate::Min | Aggregate::Max) {
         return Leaves::Nodes(leaf_nodes);
     }
+    // The vector kernels read full vectors from a tree's first leaf on.
+    let pad = |mut values: Vec<T>| {
+        values.resize(values.len() + LANES, T::default());
+        values
+    };
     let weights = |node: u32| match ensemble.nodes[node as usize] {
         Node::Leaf { first, count } => &ensemble.weights[first as usize..(first + count) as usize],
         Node::Branch { .. } => &[],
@@ -348,7 +349,7 @@ fn leaves_of<T: Scalar>(ensemble: &Ensemble<T>, trees: &[Tree], leaf_nodes: Vec<
             .map(|&node| weights(node)[0].value)
             .collect();
         if ensemble.targets == 1 {
-            return Leaves::One(values);
+            return Leaves::One(pad(values));
         }
         let target_of = |tree: &Tree| {
             let own =
@@ -359,7 +360,7 @@ fn leaves_of<T: Scalar>(ensemble: &Ensemble<T>, trees: &[Tree], leaf_nodes: Vec<
                 .then_some(target)
         };
         if let Some(targets) = trees.iter().map(target_of).collect::<Option<Vec<u32>>>() {
-            return Leaves::PerTree(targets, values);
+            return Leaves::PerTree(targets, pad(values));
         }
         return Leaves::Nodes(leaf_nodes);
     }

@@ -146,6 +146,12 @@ impl<T: Scalar> RankTable<T> {
         }
     }
 
+    /// This table, if its keys are those of `f32`.
+    #[inline]
+    pub(crate) fn as_f32(&self) -> Option<&RankTable<f32>> {
+        (self as &dyn std::any::Any).downcast_ref()
+    }
+
     /// Number of slots.
     pub(crate) fn slots(&self) -> usize {
         self.sources.len()

@@ -40,12 +40,12 @@ pub trait Scalar:
     fn from_f64(value: f64) -> Self;
     /// The number of trees, as the divisor of an average.
     fn from_count(count: usize) -> Self;
-    /// This value as one of the kernels' fast type, if it is that type.
+    /// The values as the kernels' fast type, if they are that type.
     fn as_f32_slice(values: &[Self]) -> Option<&[f32]>;
     /// Like [`Scalar::as_f32_slice`], to write.
     fn as_f32_slice_mut(values: &mut [Self]) -> Option<&mut [f32]>;
     /// Keys as 32-bit integers, if they are.
-    fn keys_as_i32(keys: &[Self::Key]) -> Option<&[i32]>;
+    fn keys_as_i32(keys: &mut [Self::Key]) -> Option<&mut [i32]>;
 }
 
 impl Scalar for f32 {
@@ -108,7 +108,7 @@ impl Scalar for f32 {
     }
 
     #[inline]
-    fn keys_as_i32(keys: &[i32]) -> Option<&[i32]> {
+    fn keys_as_i32(keys: &mut [i32]) -> Option<&mut [i32]> {
         Some(keys)
     }
 }
@@ -172,7 +172,7 @@ impl Scalar for f64 {
     }
 
     #[inline]
-    fn keys_as_i32(_: &[i64]) -> Option<&[i32]> {
+    fn keys_as_i32(_: &mut [i64]) -> Option<&mut [i32]> {
         None
     }
 }

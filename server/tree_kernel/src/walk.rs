@@ -4,7 +4,7 @@
 //! processor overlaps eight chains of loads.
 
 use crate::Scalar;
-use crate::plan::{CHUNK, FLIGHT, LANES, Plan, Tree, WalkNode};
+use crate::plan::{CHUNK, FLIGHT, LANES, Plan, Tree, WalkGroup, WalkNode};
 use crate::rank::{MAX_SLOTS, RankTable};
 
 /// Ranks one row's keys.
@@ -23,16 +23,16 @@ fn step(node: WalkNode, rank: u8) -> u32 {
     node.child + u32::from(rank > node.index)
 }
 
-/// Finds the leaf of one row in each tree of a chunk.
+/// Finds the leaf of one row in each tree of some groups of a chunk.
 #[inline]
 pub(crate) fn chunk<T: Scalar>(
     plan: &Plan<T>,
-    chunk: usize,
+    groups: &[WalkGroup],
     trees: &[Tree],
     ranks: &[u8; MAX_SLOTS],
     leaves: &mut [u32; CHUNK],
 ) {
-    for group in &plan.groups[chunk] {
+    for group in groups {
         let mut at: [u32; FLIGHT] = group.trees.map(|place| trees[usize::from(place)].root);
         for _ in 0..group.depth {
             for at in &mut at {

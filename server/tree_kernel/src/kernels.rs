@@ -1,0 +1,228 @@
+//! One face over the kernels of all instruction sets. Keys and sums of `f64` take the portable form everywhere; finding
+//! leaves by ranks knows no element type.
+
+use crate::Scalar;
+#[cfg(target_arch = "x86_64")]
+use crate::avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use crate::avx512::Avx512;
+use crate::instructions::Instructions;
+use crate::lanes::{self, LaneFile};
+use crate::plan::{CHUNK, LANES, LaneStep, Plan, Shape, Tree, WalkGroup, groups_of};
+use crate::rank::{MAX_SLOTS, RankTable};
+use crate::vector_trees::{VECTOR_SLOTS, VectorTrees};
+use crate::walk;
+
+/// The chosen instruction set, with the proof that the machine has it.
+#[derive(Debug, Clone, Copy)]
+enum Chosen {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+/// The kernels, and the layouts that only some of them read.
+#[derive(Debug)]
+pub(crate) struct Kernels {
+    chosen: Chosen,
+    vectors: VectorTrees,
+    /// For each chunk, the trees that are walked.
+    groups: Vec<Vec<WalkGroup>>,
+}
+
+impl Kernels {
+    /// The kernels for some instructions, or for the best that the machine has if that is less; `ensemble` lays out the
+    /// plan and shows each tree's shape on the way.
+    pub(crate) fn build<T: Scalar, E>(
+        instructions: Instructions,
+        plan: impl FnOnce(&mut dyn FnMut(&Shape)) -> Result<Plan<T>, E>,
+    ) -> Result<(Self, Plan<T>), E> {
+        let chosen = Chosen::new(instructions);
+        let mut vectors = VectorTrees::default();
+        let wants_vectors = chosen.instructions() == Instructions::Avx512;
+        let plan = plan(&mut |shape| {
+            if wants_vectors {
+                vectors.push(shape);
+            }
+        })?;
+        if plan.ranks.slots() > VECTOR_SLOTS {
+            vectors = VectorTrees::default();
+        }
+        let all: Vec<u8> = (0..CHUNK as u8).collect();
+        let walked = |(chunk, trees): (usize, &[Tree])| match vectors.chunks.get(chunk) {
+            Some(vectors) => groups_of(trees, &vectors.rest),
+            None => groups_of(trees, &all[..trees.len()]),
+        };
+        let groups = plan.trees.chunks(CHUNK).enumerate().map(walked).collect();
+        Ok((
+            Self {
+                chosen,
+                vectors,
+                groups,
+            },
+            plan,
+        ))
+    }
+
+    /// The instruction set in use.
+    pub(crate) fn instructions(&self) -> Instructions {
+        self.chosen.instructions()
+    }
+
+    /// See [`RankTable::keys`].
+    #[inline]
+    pub(crate) fn keys<T: Scalar>(&self, table: &RankTable<T>, row: &[T], keys: &mut [T::Key]) {
+        match (self.chosen, T::as_f32_slice(row)) {
+            #[cfg(target_arch = "x86_64")]
+            (Chosen::Avx2(kernel), Some(row)) => {
+                if let Some(keys) = T::keys_as_i32(keys) {
+                    kernel.keys(table.features, row, keys);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Chosen::Avx512(kernel), Some(row)) => {
+                if let Some(keys) = T::keys_as_i32(keys) {
+                    kernel.keys(table.features, row, keys);
+                }
+            }
+            _ => table.keys(row, keys),
+        }
+    }
+
+    /// See [`walk::rank_row`].
+    #[inline]
+    pub(crate) fn rank_row<T: Scalar>(
+        &self,
+        table: &RankTable<T>,
+        keys: &mut [T::Key],
+        ranks: &mut [u8; MAX_SLOTS],
+    ) {
+        match (self.chosen, table.as_f32(), T::keys_as_i32(keys)) {
+            #[cfg(target_arch = "x86_64")]
+            (Chosen::Avx2(kernel), Some(table), Some(keys)) => kernel.rank_row(table, keys, ranks),
+            #[cfg(target_arch = "x86_64")]
+            (Chosen::Avx512(kernel), Some(table), Some(keys)) => {
+                kernel.rank_row(table, keys, ranks);
+            }
+            _ => walk::rank_row(table, keys, ranks),
+        }
+    }
+
+    /// See [`lanes::rank`].
+    pub(crate) fn rank_lanes<T: Scalar>(
+        &self,
+        table: &RankTable<T>,
+        keys: &mut [T::Key],
+        count: usize,
+        ranks: &mut [[u8; LANES]],
+    ) {
+        match (self.chosen, table.as_f32(), T::keys_as_i32(keys)) {
+            #[cfg(target_arch = "x86_64")]
+            (Chosen::Avx2(kernel), Some(table), Some(keys)) => {
+                kernel.rank_lanes(table, keys, count, ranks);
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Chosen::Avx512(kernel), Some(table), Some(keys)) => {
+                kernel.rank_lanes(table, keys, count, ranks);
+            }
+            _ => lanes::rank(table, keys, count, ranks),
+        }
+    }
+
+    /// Finds the leaf of one row in each tree of a chunk.
+    #[inline]
+    pub(crate) fn chunk<T: Scalar>(
+        &self,
+        plan: &Plan<T>,
+        chunk: usize,
+        trees: &[Tree],
+        ranks: &[u8; MAX_SLOTS],
+        leaves: &mut [u32; CHUNK],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if let (Chosen::Avx512(kernel), Some(vectors)) =
+            (self.chosen, self.vectors.chunks.get(chunk))
+        {
+            kernel.chunk(vectors, trees, plan.ranks.slots(), ranks, leaves);
+        }
+        walk::chunk(plan, &self.groups[chunk], trees, ranks, leaves);
+    }
+
+    /// See [`lanes::tree`].
+    #[inline]
+    pub(crate) fn tree(
+        &self,
+        steps: &[LaneStep],
+        ranks: &[[u8; LANES]],
+        file: &mut LaneFile,
+    ) -> [u8; LANES] {
+        match self.chosen {
+            Chosen::Portable => lanes::tree(steps, ranks, file),
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx2(kernel) => kernel.tree(steps, ranks, file),
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx512(kernel) => kernel.tree(steps, ranks, file),
+        }
+    }
+
+    /// Adds to each row's score the value of its leaf in one tree.
+    #[inline]
+    pub(crate) fn add_leaves<T: Scalar>(
+        &self,
+        tree: &Tree,
+        places: &[u8; LANES],
+        values: &[T],
+        scores: &mut [T; LANES],
+    ) {
+        let values = &values[tree.first_leaf as usize..];
+        match (
+            self.chosen,
+            T::as_f32_slice(values),
+            T::as_f32_slice_mut(scores).and_then(|all| all.first_chunk_mut()),
+        ) {
+            #[cfg(target_arch = "x86_64")]
+            (Chosen::Avx2(kernel), Some(values), Some(scores)) => {
+                kernel.add_leaves(places, values, scores);
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Chosen::Avx512(kernel), Some(values), Some(scores)) => {
+                kernel.add_leaves(places, tree.leaves as usize, values, scores);
+            }
+            _ => {
+                for (score, &place) in scores.iter_mut().zip(places) {
+                    *score = *score + values[usize::from(place)];
+                }
+            }
+        }
+    }
+}
+
+impl Chosen {
+    fn new(instructions: Instructions) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let (Instructions::Avx512, Some(kernel)) = (instructions, Avx512::detect()) {
+                return Self::Avx512(kernel);
+            }
+            if let (Instructions::Avx2 | Instructions::Avx512, Some(kernel)) =
+                (instructions, Avx2::detect())
+            {
+                return Self::Avx2(kernel);
+            }
+        }
+        let _ = instructions;
+        Self::Portable
+    }
+
+    fn instructions(self) -> Instructions {
+        match self {
+            Self::Portable => Instructions::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => Instructions::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => Instructions::Avx512,
+        }
+    }
+}
