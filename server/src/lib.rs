@@ -1,4 +1,17 @@
 //! Candlewire's data plane: bars and requests in, calibrated scores with bands out.
+//!
+//! A request goes `transport` → [`scoring::desk`] → [`scoring::batcher`] → engine → band → policy and back. A bar goes
+//! `transport` → [`bars::pipeline`] (admission, features, the same batcher, band, policy) → [`bars::hub`] →
+//! subscribers. [`models::registry`] says which version serves, and swaps versions without stopping either.
 
+pub mod admin;
+pub mod bars;
+pub mod error;
+pub mod models;
+pub mod plane;
 #[cfg(feature = "python")]
 mod python;
+pub mod scoring;
+pub mod settings;
+pub mod telemetry;
+pub mod transport;

@@ -1,8 +1,144 @@
-//! The `_data_plane` extension module.
+//! The `_data_plane` extension module: a thin wrapper, no decisions.
 
-use pyo3::prelude::*;
+use std::{path::PathBuf, sync::Arc};
+
+use prost::Message;
+use pyo3::{create_exception, exceptions::PyException, prelude::*, types::PyBytes};
+
+use crate::{
+    admin,
+    error::ServeError,
+    plane::{DataPlane, StartError},
+    scoring::onnx::OnnxRuntime,
+    settings::Settings,
+    transport::{proto, status::wire},
+};
+
+create_exception!(_data_plane, StartFailed, PyException, "The data plane did not start: one clear line.");
+create_exception!(_data_plane, AddressInUse, StartFailed, "A port could not be taken.");
+create_exception!(_data_plane, Refused, PyException, "A request was refused: (gRPC code, reason, message).");
+
+fn start_failed(error: &StartError) -> PyErr {
+    match error {
+        StartError::Bind { .. } => AddressInUse::new_err(error.to_string()),
+        StartError::Serve(_) | StartError::Runtime(_) | StartError::Reflection(_) => StartFailed::new_err(error.to_string()),
+    }
+}
+
+fn refused(error: &ServeError) -> PyErr {
+    let wire = wire(error);
+    Refused::new_err((wire.code as i32, wire.reason, error.to_string()))
+}
+
+/// Decodes a request, answers it without the GIL, encodes the response.
+fn answer<'py, Request: Message + Default, Response: Message>(
+    py: Python<'py>,
+    request: &[u8],
+    work: impl FnOnce(Request) -> Result<Response, ServeError> + Send,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let answered = py.detach(|| {
+        let request = Request::decode(request)
+            .map_err(|error| ServeError::InvalidField { field: "request", problem: error.to_string() })?;
+        work(request).map(|response| response.encode_to_vec())
+    });
+    answered.map(|bytes| PyBytes::new(py, &bytes)).map_err(|error| refused(&error))
+}
+
+/// A running data plane.
+#[pyclass(frozen, name = "DataPlane", module = "candlewire_server._data_plane")]
+struct PyDataPlane {
+    plane: Arc<DataPlane>,
+}
+
+#[pymethods]
+impl PyDataPlane {
+    /// Starts serving. `settings_json` holds the fields of the data plane's settings.
+    #[new]
+    fn start(py: Python<'_>, settings_json: &str, onnxruntime_library: PathBuf) -> PyResult<Self> {
+        let settings: Settings =
+            serde_json::from_str(settings_json).map_err(|error| StartFailed::new_err(format!("settings: {error}")))?;
+        py.detach(|| {
+            let runtime = OnnxRuntime::open(&onnxruntime_library).map_err(|error| StartFailed::new_err(error.to_string()))?;
+            let plane = DataPlane::start(&settings, Arc::new(runtime)).map_err(|error| start_failed(&error))?;
+            Ok(Self { plane: Arc::new(plane) })
+        })
+    }
+
+    /// Address of the data port.
+    #[getter]
+    fn data_address(&self) -> String {
+        self.plane.data_address().to_string()
+    }
+
+    /// Address of the metrics port.
+    #[getter]
+    fn metrics_address(&self) -> String {
+        self.plane.metrics_address().to_string()
+    }
+
+    /// Drains and stops; true when all that was accepted was answered in time.
+    fn stop(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.plane.stop())
+    }
+
+    fn list_models<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        answer(py, request, |request: proto::ListModelsRequest| admin::list_models(self.plane.registry(), &request))
+    }
+
+    fn get_model<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        answer(py, request, |request: proto::GetModelRequest| admin::get_model(self.plane.registry(), &request))
+    }
+
+    fn promote_model<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        answer(py, request, |request: proto::PromoteModelRequest| {
+            let response = admin::promote(self.plane.registry(), &request);
+            self.plane.refresh_health();
+            response
+        })
+    }
+
+    fn rollback_model<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        answer(py, request, |request: proto::RollbackModelRequest| {
+            let response = admin::roll_back(self.plane.registry(), &request);
+            self.plane.refresh_health();
+            response
+        })
+    }
+
+    fn reload_models<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        answer(py, request, |_: proto::ReloadModelsRequest| {
+            let response = admin::reload(self.plane.registry());
+            self.plane.refresh_health();
+            response
+        })
+    }
+
+    fn list_outcomes<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        answer(py, request, |request: proto::ListOutcomesRequest| admin::list_outcomes(self.plane.pipeline(), &request))
+    }
+
+    fn get_coverage<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        answer(py, request, |request: proto::GetCoverageRequest| admin::get_coverage(self.plane.registry(), &request))
+    }
+}
+
+/// Starts logging to standard error: `format` is "json" or "pretty", `filter` as `RUST_LOG` reads it. Once a process.
+#[pyfunction]
+fn start_logging(filter: &str, format: &str) {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    // A second call in one process finds logging started: that is what it asks for.
+    let _ = if format == "json" { builder.json().try_init() } else { builder.try_init() };
+}
 
 #[pymodule(gil_used = false)]
 fn _data_plane(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("StartFailed", module.py().get_type::<StartFailed>())?;
+    module.add("AddressInUse", module.py().get_type::<AddressInUse>())?;
+    module.add("Refused", module.py().get_type::<Refused>())?;
+    module.add_function(wrap_pyfunction!(start_logging, module)?)?;
+    module.add_class::<PyDataPlane>()
 }

@@ -1,0 +1,7 @@
+//! The path of a bar: admission, features, score, band, policy, subscribers; and, `horizon` bars later, its outcome.
+
+pub mod admission;
+pub mod hub;
+pub mod outcomes;
+pub mod pipeline;
+pub mod series;

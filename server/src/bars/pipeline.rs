@@ -1,0 +1,307 @@
+//! Takes bars in, in the order of their stream: admission, features, score, band, policy, subscribers.
+//!
+//! Bars that came together are scored together, and their outcomes, bands and signals follow one by one in the order
+//! of the bars: however a stream is cut into chunks, every signal has the same bits.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use candlewire_features::{Bar, BarFate};
+
+use super::{
+    admission::{AdmittedBar, RawBar, Rejection, Timeframe},
+    hub::{Hub, Signal, SignalCause},
+    outcomes::OutcomeLog,
+    series::SeriesBook,
+};
+use crate::{
+    error::ServeError,
+    models::{
+        deployment::RouteKey,
+        loaded::LoadedModel,
+        registry::{Registry, Role},
+    },
+    scoring::{
+        batcher::Scored,
+        decision::{self, Decision, Timings},
+        engine::RowScore,
+    },
+    settings::Settings,
+    telemetry::metrics::ServerMetrics,
+};
+
+/// Pause before a full queue is tried again.
+const QUEUE_PAUSE: Duration = Duration::from_millis(1);
+
+/// What became of one published bar.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fate {
+    /// It advanced its series.
+    Accepted {
+        /// Bars missing before it.
+        gap_bars: u64,
+    },
+    /// It was there already.
+    Duplicate,
+    /// It corrected a bar.
+    Replaced,
+    /// It was put in its place.
+    LateApplied,
+    /// It was refused.
+    Rejected(Rejection),
+}
+
+/// The bar path.
+pub struct Pipeline {
+    registry: Arc<Registry>,
+    settings: Settings,
+    series: SeriesBook,
+    hub: Arc<Hub>,
+    outcomes: OutcomeLog,
+    metrics: ServerMetrics,
+    draining: AtomicBool,
+}
+
+/// A bar that changed its series and is to be scored.
+struct Step {
+    symbol: String,
+    timeframe: Timeframe,
+    /// The bar as published.
+    published: Bar,
+    /// The newest bar of the series, which is scored.
+    newest: Bar,
+    model: Arc<LoadedModel>,
+    role: Role,
+    /// Features; `None` while they warm up.
+    features: Option<Vec<f32>>,
+    cause: SignalCause,
+    features_time: Duration,
+}
+
+impl Pipeline {
+    /// An empty bar path over the models of `registry`.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, settings: Settings, metrics: ServerMetrics) -> Self {
+        Self {
+            registry,
+            series: SeriesBook::new(settings.max_series),
+            hub: Arc::new(Hub::new(settings.hub_ring_signals)),
+            outcomes: OutcomeLog::new(settings.outcomes_kept),
+            settings,
+            metrics,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Where signals go.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// The newest outcomes.
+    #[must_use]
+    pub fn outcomes(&self) -> &OutcomeLog {
+        &self.outcomes
+    }
+
+    /// The series followed.
+    #[must_use]
+    pub fn series(&self) -> &SeriesBook {
+        &self.series
+    }
+
+    /// Refuses bars from now on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes in bars that came together, `None` for a request without one, and says what became of each.
+    ///
+    /// The fates are known, and the signals published, when the future ends.
+    pub async fn publish(&self, bars: &[Option<RawBar<'_>>]) -> Vec<Fate> {
+        let received = Instant::now();
+        let received_time_ns = epoch_ns();
+        let mut fates = Vec::with_capacity(bars.len());
+        let mut steps = Vec::with_capacity(bars.len());
+        for raw in bars {
+            let fate = match raw {
+                Some(raw) => self.advance(raw, received_time_ns, &mut steps),
+                None => Fate::Rejected(Rejection::Missing),
+            };
+            self.count(&fate);
+            fates.push(fate);
+        }
+        if steps.is_empty() {
+            return fates;
+        }
+        let scores = score(&steps).await;
+        for (step, scored) in steps.into_iter().zip(scores) {
+            self.finish(step, scored, received, received_time_ns);
+        }
+        self.hub.announce();
+        fates
+    }
+
+    fn advance(&self, raw: &RawBar<'_>, now_ns: i64, steps: &mut Vec<Step>) -> Fate {
+        if self.draining.load(Ordering::Relaxed) {
+            return Fate::Rejected(Rejection::Draining);
+        }
+        let latest_ns = now_ns.saturating_add(self.settings.future_tolerance_ms as i64 * 1_000_000);
+        let admitted = match raw.admit(latest_ns) {
+            Ok(_) if !raw.is_final => return Fate::Rejected(Rejection::NotFinal),
+            Ok(admitted) => admitted,
+            Err(problem) => return Fate::Rejected(Rejection::Invalid(problem)),
+        };
+        let Some((model, role)) = self.model_of(&admitted) else {
+            return Fate::Rejected(Rejection::UnknownSymbol {
+                symbol: admitted.symbol.to_owned(),
+                timeframe: admitted.timeframe.as_str(),
+            });
+        };
+        let started = Instant::now();
+        let late_window = self.settings.late_window_bars;
+        let mut row = vec![f64::NAN; model.spec.len()];
+        let trades_always = model.manifest.asset_class == "crypto";
+        let applied = self.series.with(admitted.symbol, admitted.timeframe, |series| {
+            series.apply(&model.spec, &admitted.bar, late_window, trades_always, &mut row)
+        });
+        let Some((fate, newest)) = applied else {
+            return Fate::Rejected(Rejection::TooManySeries { limit: self.settings.max_series });
+        };
+        let (fate, cause) = match fate {
+            BarFate::Accepted { gap_bars } => (Fate::Accepted { gap_bars }, SignalCause::Accepted),
+            BarFate::Replaced => (Fate::Replaced, SignalCause::Replaced),
+            BarFate::LateApplied => (Fate::LateApplied, SignalCause::LateApplied),
+            BarFate::Duplicate => return Fate::Duplicate,
+            BarFate::TooLate => return Fate::Rejected(Rejection::TooLate { late_window }),
+            BarFate::Invalid(problem) => return Fate::Rejected(Rejection::Invalid(problem.into())),
+        };
+        // The model's input is float32, as in training; what does not fit is as unusable as what is not warm.
+        let ready = row.iter().all(|value| (*value as f32).is_finite());
+        steps.push(Step {
+            symbol: admitted.symbol.to_owned(),
+            timeframe: admitted.timeframe,
+            published: admitted.bar,
+            newest: newest.unwrap_or(admitted.bar),
+            features: ready.then(|| row.into_iter().map(|value| value as f32).collect()),
+            model,
+            role,
+            cause,
+            features_time: started.elapsed(),
+        });
+        fate
+    }
+
+    fn model_of(&self, bar: &AdmittedBar<'_>) -> Option<(Arc<LoadedModel>, Role)> {
+        let key = RouteKey { symbol: bar.symbol, timeframe: bar.timeframe.as_str(), ..RouteKey::default() };
+        let deployment = self.registry.deployment();
+        let (model, role) = deployment.pick("", 0, key).ok()?;
+        let serves = model.manifest.timeframe == bar.timeframe.as_str()
+            && (self.settings.accept_unknown_symbols || model.knows(bar.symbol));
+        serves.then(|| (Arc::clone(model), role))
+    }
+
+    fn finish(&self, step: Step, scored: Option<Scored>, received: Instant, received_time_ns: i64) {
+        let late_window = self.settings.late_window_bars;
+        let Step { symbol, timeframe, published, newest, model, role, cause, features_time, .. } = step;
+        self.series.with(&symbol, timeframe, |series| {
+            let close = (published.open_time_ns, published.close);
+            series.open_scores.record_close(&symbol, timeframe, close, late_window, |outcome| {
+                self.metrics.outcomes.increment(1);
+                self.outcomes.push(outcome);
+            });
+            let decision = scored.map(|scored| {
+                let reading = {
+                    let mut pool = model.band.lock();
+                    pool.advance_to(newest.open_time_ns);
+                    decision::read(&model, RowScore::new(model.layout, &scored.values), &symbol, &pool)
+                };
+                series.open_scores.record_score(newest.open_time_ns, &model, reading.band, reading.verdict.probability_up);
+                Decision {
+                    model: Arc::clone(&model),
+                    role,
+                    values: scored.values,
+                    verdict: reading.verdict,
+                    band: reading.band,
+                    coverage: reading.coverage,
+                    distrust: reading.distrust,
+                    reference_price: newest.close,
+                    bar_open_time_ns: newest.open_time_ns,
+                    timings: Timings {
+                        queued: scored.queued,
+                        inference: scored.inference,
+                        features: features_time,
+                        total: received.elapsed(),
+                        batch_rows: scored.batch_rows,
+                    },
+                }
+            });
+            let bar_to_signal = received.elapsed();
+            self.metrics.signals.increment(1);
+            self.metrics.bar_to_signal_seconds.record(bar_to_signal.as_secs_f64());
+            series.latest = Some(self.hub.publish(Signal {
+                sequence: 0,
+                symbol: symbol.clone(),
+                timeframe,
+                bar: newest,
+                model: Arc::clone(&model),
+                decision,
+                received_time_ns,
+                bar_to_signal_ns: bar_to_signal.as_nanos() as u64,
+                cause,
+            }));
+        });
+    }
+
+    fn count(&self, fate: &Fate) {
+        let counter = match fate {
+            Fate::Accepted { .. } => &self.metrics.bars_accepted,
+            Fate::Duplicate => &self.metrics.bars_duplicate,
+            Fate::Replaced => &self.metrics.bars_replaced,
+            Fate::LateApplied => &self.metrics.bars_late,
+            Fate::Rejected(_) => &self.metrics.bars_rejected,
+        };
+        counter.increment(1);
+    }
+}
+
+/// Scores the steps whose features are warm, together a model; `None` where there is no score.
+async fn score(steps: &[Step]) -> Vec<Option<Scored>> {
+    let mut scores: Vec<Option<Scored>> = steps.iter().map(|_| None).collect();
+    let mut open: Vec<usize> = (0..steps.len()).filter(|&index| steps.get(index).is_some_and(|step| step.features.is_some())).collect();
+    while let Some(model) = open.first().and_then(|&index| steps.get(index)).map(|step| Arc::clone(&step.model)) {
+        let is_same = |&index: &usize| steps.get(index).is_some_and(|step| Arc::ptr_eq(&step.model, &model));
+        let (rows, others): (Vec<usize>, Vec<usize>) = open.into_iter().partition(is_same);
+        open = others;
+        let row_features = rows.iter().filter_map(|&index| steps.get(index)?.features.as_deref());
+        let features: Vec<f32> = row_features.flatten().copied().collect();
+        let Some(scored) = score_rows(&model, &features, rows.len()).await else { continue };
+        for (&index, values) in rows.iter().zip(scored.values.chunks_exact(model.layout.width())) {
+            if let Some(slot) = scores.get_mut(index) {
+                *slot = Some(Scored { values: values.to_vec(), ..scored });
+            }
+        }
+    }
+    scores
+}
+
+/// A bar was taken in and must be scored: a full queue is waited for. `None` when the model failed.
+async fn score_rows(model: &LoadedModel, features: &[f32], rows: usize) -> Option<Scored> {
+    loop {
+        match model.batcher.score(features.to_vec(), rows, None).await {
+            Ok(scored) => return Some(scored),
+            Err(ServeError::QueueFull { .. }) => tokio::time::sleep(QUEUE_PAUSE).await,
+            Err(_) => return None,
+        }
+    }
+}
+
+fn epoch_ns() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_nanos() as i64)
+}

@@ -1,0 +1,205 @@
+//! The running data plane: its runtime, its ports, and how it starts and stops.
+
+use std::{
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{net::TcpListener, runtime::Runtime};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::service::Routes;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    bars::pipeline::Pipeline,
+    error::ServeError,
+    models::{loaded::Workshop, registry::Registry},
+    scoring::{arrivals::Arrivals, desk::ScoringDesk, engine::EngineLoader},
+    settings::Settings,
+    telemetry::{exporter, metrics::Metrics},
+    transport::{
+        DESCRIPTORS,
+        bar_service::Bars,
+        connections::Connections,
+        dispatch::Dispatch,
+        proto::{
+            bar_service_server::BarServiceServer, scoring_service_server::ScoringServiceServer,
+            signal_service_server::SignalServiceServer,
+        },
+        scoring_service::Scoring,
+        signal_service::Signals,
+    },
+};
+
+/// Services that health speaks of, besides "" (all) and one a model.
+const SERVICES: [&str; 3] = ["candlewire.v1.ScoringService", "candlewire.v1.BarService", "candlewire.v1.SignalService"];
+
+/// Why the data plane did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port could not be taken.
+    #[error("{port} address {address}: {reason}; choose another port or stop what uses it")]
+    Bind {
+        /// "data" or "metrics".
+        port: &'static str,
+        /// Address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The store holds nothing that can serve.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The system gave no threads.
+    #[error("the runtime did not start: {0}")]
+    Runtime(std::io::Error),
+    /// The descriptors of the contract are broken.
+    #[error("reflection: {0}")]
+    Reflection(String),
+}
+
+/// A data plane that serves.
+pub struct DataPlane {
+    registry: Arc<Registry>,
+    pipeline: Arc<Pipeline>,
+    health: HealthReporter,
+    data_address: SocketAddr,
+    metrics_address: SocketAddr,
+    draining: CancellationToken,
+    stopped: CancellationToken,
+    tracker: TaskTracker,
+    drain_timeout: Duration,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+impl DataPlane {
+    /// Takes the ports, loads the store's models, and serves.
+    ///
+    /// # Errors
+    /// A port is taken, or no model can serve. Nothing is left running then.
+    pub fn start(settings: &Settings, engines: Arc<dyn EngineLoader>) -> Result<Self, StartError> {
+        let data = bind("data", settings.listen)?;
+        let metrics_listener = bind("metrics", settings.metrics_listen)?;
+        let address = |listener: &StdListener| listener.local_addr().map_err(StartError::Runtime);
+        let (data_address, metrics_address) = (address(&data)?, address(&metrics_listener)?);
+        let metrics = Arc::new(Metrics::new());
+        let arrivals = Arc::new(Arrivals::default());
+        let workshop =
+            Workshop { engines, arrivals: Arc::clone(&arrivals), metrics: Arc::clone(&metrics), settings: settings.clone() };
+        let registry = Arc::new(Registry::open(&settings.store, workshop)?);
+        let pipeline = Arc::new(Pipeline::new(Arc::clone(&registry), settings.clone(), metrics.server()));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(settings.worker_threads())
+            .thread_name("candlewire")
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let (draining, stopped, tracker) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let desk = Arc::new(ScoringDesk::new(Arc::clone(&registry), settings.clone()));
+        let scoring = ScoringServiceServer::new(Scoring::new(desk, Arc::clone(&metrics), draining.clone()))
+            .max_decoding_message_size(settings.max_message_bytes);
+        let bars = BarServiceServer::new(Bars::new(Arc::clone(&pipeline), draining.clone()))
+            .max_decoding_message_size(settings.max_message_bytes);
+        let signals = SignalServiceServer::new(Signals::new(Arc::clone(&pipeline), metrics.server()));
+        let reflection = |error: tonic_reflection::server::Error| StartError::Reflection(error.to_string());
+        let descriptors = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let routes = Routes::new(bars)
+            .add_service(signals)
+            .add_service(health_service)
+            .add_service(descriptors().build_v1().map_err(reflection)?)
+            .add_service(descriptors().build_v1alpha().map_err(reflection)?)
+            .prepare();
+        let dispatch = Dispatch::new("/candlewire.v1.ScoringService/", scoring, routes);
+        let connections = Connections::new(settings, arrivals, metrics.server(), draining.clone(), tracker.clone());
+        {
+            let _runtime = runtime.enter();
+            let data = TcpListener::from_std(data).map_err(StartError::Runtime)?;
+            let scrapes = TcpListener::from_std(metrics_listener).map_err(StartError::Runtime)?;
+            tokio::spawn(connections.accept(data, dispatch));
+            tokio::spawn(exporter::serve(scrapes, metrics, stopped.clone()));
+        }
+        let plane = Self {
+            registry,
+            pipeline,
+            health,
+            data_address,
+            metrics_address,
+            draining,
+            stopped,
+            tracker,
+            drain_timeout: settings.drain_timeout(),
+            runtime: Mutex::new(Some(runtime)),
+        };
+        plane.report_health(ServingStatus::Serving);
+        Ok(plane)
+    }
+
+    /// The models.
+    #[must_use]
+    pub const fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The bar path.
+    #[must_use]
+    pub const fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
+    }
+
+    /// Address of the data port.
+    #[must_use]
+    pub const fn data_address(&self) -> SocketAddr {
+        self.data_address
+    }
+
+    /// Address of the metrics port.
+    #[must_use]
+    pub const fn metrics_address(&self) -> SocketAddr {
+        self.metrics_address
+    }
+
+    /// Tells health which models serve, after the deployment changed.
+    pub fn refresh_health(&self) {
+        self.report_health(ServingStatus::Serving);
+    }
+
+    /// Stops accepting, answers what was accepted, ends the streams, then stops. Returns whether all of it ended within
+    /// the drain timeout. A second call does nothing.
+    pub fn stop(&self) -> bool {
+        let Some(runtime) = self.runtime.lock().take() else { return true };
+        runtime.block_on(report(&self.health, &self.registry, ServingStatus::NotServing));
+        self.pipeline.drain();
+        self.draining.cancel();
+        self.pipeline.hub().close();
+        self.tracker.close();
+        let drained = runtime.block_on(async { tokio::time::timeout(self.drain_timeout, self.tracker.wait()).await.is_ok() });
+        self.stopped.cancel();
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        drained
+    }
+
+    fn report_health(&self, status: ServingStatus) {
+        if let Some(runtime) = self.runtime.lock().as_ref() {
+            runtime.block_on(report(&self.health, &self.registry, status));
+        }
+    }
+}
+
+async fn report(health: &HealthReporter, registry: &Registry, status: ServingStatus) {
+    let models: Vec<String> = registry.deployment().production().map(|(model, _)| model.to_owned()).collect();
+    for service in [""].into_iter().chain(SERVICES).map(ToOwned::to_owned).chain(models) {
+        health.set_service_status(service, status).await;
+    }
+}
+
+fn bind(port: &'static str, address: SocketAddr) -> Result<StdListener, StartError> {
+    let bound = StdListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    bound.map_err(|reason| StartError::Bind { port, address, reason })
+}

@@ -1,0 +1,368 @@
+//! The batcher of one model: work-conserving, late-binding, no timer.
+//!
+//! A row that arrives alone at an idle executor runs at once, on the thread that read it. Otherwise it queues, and an
+//! executor that frees takes all that waits, up to what it can run within [`BATCH_BUDGET`]. Nothing ever waits for a
+//! batch to fill. Deadlines and cancellation are looked at when a request comes, when it leaves the queue and, for
+//! runs that move to another thread, right before they run.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::oneshot;
+
+use super::{arrivals::Arrivals, engine::Engine};
+use crate::{error::ServeError, telemetry::metrics::ModelMetrics};
+
+/// Expected length of the longest run on a thread that also serves the network; longer runs go to other threads.
+const INLINE_BUDGET: Duration = Duration::from_micros(500);
+/// Expected length of a batch: longer ones gain nothing and keep others waiting.
+const BATCH_BUDGET: Duration = Duration::from_micros(500);
+/// What a row is thought to cost before the first run, nanoseconds.
+const FIRST_ROW_COST_NS: u64 = 20_000;
+
+/// Bounds of one batcher.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimits {
+    /// Most rows that run together.
+    pub batch_rows: usize,
+    /// Most rows that wait.
+    pub queue_rows: usize,
+}
+
+/// Shape of a model's rows.
+#[derive(Debug, Clone, Copy)]
+pub struct RowShape {
+    /// Values in a row of features.
+    pub features: usize,
+    /// Values in a row of scores.
+    pub scores: usize,
+}
+
+/// Scores of one request and where its time went.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    /// Rows of scores, as `ScoreLayout` says.
+    pub values: Vec<f32>,
+    /// From admission until the run began.
+    pub queued: Duration,
+    /// The run of the whole batch.
+    pub inference: Duration,
+    /// Rows that ran together.
+    pub batch_rows: usize,
+}
+
+/// Queue and executors of one model.
+#[derive(Clone)]
+pub struct Batcher {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    model: String,
+    shape: RowShape,
+    limits: BatchLimits,
+    arrivals: Arc<Arrivals>,
+    executors: Box<[Mutex<Executor>]>,
+    busy: AtomicUsize,
+    queue: Mutex<VecDeque<Job>>,
+    waiting_rows: AtomicUsize,
+    /// A drain is on its way; another would find nothing.
+    drain_pending: AtomicBool,
+    /// Moving mean of the cost of a row, nanoseconds.
+    row_cost_ns: AtomicU64,
+    metrics: ModelMetrics,
+}
+
+struct Executor {
+    engine: Box<dyn Engine>,
+    features: Vec<f32>,
+    scores: Vec<f32>,
+}
+
+struct Job {
+    features: Vec<f32>,
+    rows: usize,
+    admitted: Instant,
+    deadline: Option<Instant>,
+    reply: oneshot::Sender<Result<Scored, ServeError>>,
+}
+
+impl Batcher {
+    /// A batcher over `engines`, one an executor.
+    #[must_use]
+    pub fn new(
+        model: String,
+        engines: Vec<Box<dyn Engine>>,
+        shape: RowShape,
+        limits: BatchLimits,
+        arrivals: Arc<Arrivals>,
+        metrics: ModelMetrics,
+    ) -> Self {
+        let executors = engines
+            .into_iter()
+            .map(|engine| Mutex::new(Executor { engine, features: Vec::new(), scores: Vec::new() }))
+            .collect();
+        Self {
+            shared: Arc::new(Shared {
+                model,
+                shape,
+                limits,
+                arrivals,
+                executors,
+                busy: AtomicUsize::new(0),
+                queue: Mutex::new(VecDeque::new()),
+                waiting_rows: AtomicUsize::new(0),
+                drain_pending: AtomicBool::new(false),
+                row_cost_ns: AtomicU64::new(FIRST_ROW_COST_NS),
+                metrics,
+            }),
+        }
+    }
+
+    /// Rows that wait.
+    #[must_use]
+    pub fn waiting_rows(&self) -> usize {
+        self.shared.waiting_rows.load(Ordering::Relaxed)
+    }
+
+    /// Scores `rows` rows of row-major `features`.
+    ///
+    /// Dropping the future before it ends takes the rows out of the queue.
+    ///
+    /// # Errors
+    /// The queue is full, the deadline passed, or the model failed.
+    pub async fn score(&self, features: Vec<f32>, rows: usize, deadline: Option<Instant>) -> Result<Scored, ServeError> {
+        let shared = &self.shared;
+        let admitted = Instant::now();
+        if deadline.is_some_and(|deadline| deadline <= admitted) {
+            return Err(ServeError::DeadlinePassed { stage: "at admission" });
+        }
+        if shared.may_run_inline(rows)
+            && let Some(claim) = Claim::take(shared)
+        {
+            return claim.run_one(&features, rows, admitted);
+        }
+        let receiver = shared.enqueue(features, rows, admitted, deadline)?;
+        shared.call_for_drain();
+        receiver.await.unwrap_or_else(|_| Err(shared.engine_failed()))
+    }
+}
+
+impl Shared {
+    fn may_run_inline(&self, rows: usize) -> bool {
+        self.arrivals.none()
+            && self.waiting_rows.load(Ordering::Acquire) == 0
+            && self.expected_ns(rows) <= INLINE_BUDGET.as_nanos() as u64
+    }
+
+    fn expected_ns(&self, rows: usize) -> u64 {
+        self.row_cost_ns.load(Ordering::Relaxed).saturating_mul(rows as u64)
+    }
+
+    fn enqueue(
+        &self,
+        features: Vec<f32>,
+        rows: usize,
+        admitted: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<oneshot::Receiver<Result<Scored, ServeError>>, ServeError> {
+        let (reply, receiver) = oneshot::channel();
+        let mut queue = self.queue.lock();
+        let waiting = self.waiting_rows.load(Ordering::Relaxed);
+        // A request larger than the whole queue may still come when nothing waits.
+        if waiting > 0 && waiting + rows > self.limits.queue_rows {
+            drop(queue);
+            self.metrics.rejected_queue_full.increment(1);
+            return Err(ServeError::QueueFull {
+                model: self.model.clone(),
+                waiting,
+                limit: self.limits.queue_rows,
+                retry_after: self.time_to_drain(waiting),
+            });
+        }
+        self.waiting_rows.store(waiting + rows, Ordering::SeqCst);
+        queue.push_back(Job { features, rows, admitted, deadline, reply });
+        Ok(receiver)
+    }
+
+    fn time_to_drain(&self, waiting: usize) -> Duration {
+        let ns = self.expected_ns(waiting) / self.executors.len().max(1) as u64;
+        Duration::from_nanos(ns).max(Duration::from_millis(1))
+    }
+
+    /// Starts a drain when rows wait, an executor is free and no drain is on its way.
+    fn call_for_drain(self: &Arc<Self>) {
+        if self.waiting_rows.load(Ordering::SeqCst) == 0
+            || self.busy.load(Ordering::SeqCst) >= self.executors.len()
+            || self.drain_pending.swap(true, Ordering::SeqCst)
+        {
+            return;
+        }
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            // Whatever was read from the network together gets into the queue first.
+            tokio::task::yield_now().await;
+            shared.drain().await;
+        });
+    }
+
+    async fn drain(self: Arc<Self>) {
+        let next_rows = self.queue.lock().front().map_or(0, |job| job.rows);
+        let quick = self.expected_ns(next_rows) <= INLINE_BUDGET.as_nanos() as u64;
+        let run = move || {
+            self.drain_pending.store(false, Ordering::SeqCst);
+            // Without a free executor the one that frees first looks at the queue again.
+            if let Some(claim) = Claim::take(&self) {
+                claim.run_batch();
+            }
+        };
+        if quick {
+            run();
+        } else {
+            // A failed join means that the runtime is going down.
+            let _ = tokio::task::spawn_blocking(run).await;
+        }
+    }
+
+    /// Takes the jobs that run together; answers those whose caller left or whose deadline passed.
+    fn take_batch(&self) -> Vec<Job> {
+        let budget_rows = BATCH_BUDGET.as_nanos() as u64 / self.row_cost_ns.load(Ordering::Relaxed).max(1);
+        let most_rows = self.limits.batch_rows.min(budget_rows.max(1) as usize);
+        let now = Instant::now();
+        let (mut batch, mut expired, mut rows) = (Vec::new(), Vec::new(), 0);
+        {
+            let mut queue = self.queue.lock();
+            let mut left = 0;
+            while let Some(job) = queue.front() {
+                let leaves = job.reply.is_closed();
+                let late = job.deadline.is_some_and(|deadline| deadline <= now);
+                if !leaves && !late && rows > 0 && rows + job.rows > most_rows {
+                    break;
+                }
+                let Some(job) = queue.pop_front() else { break };
+                left += job.rows;
+                if leaves {
+                    self.metrics.cancelled.increment(1);
+                } else if late {
+                    expired.push(job);
+                } else {
+                    rows += job.rows;
+                    batch.push(job);
+                }
+            }
+            self.waiting_rows.fetch_sub(left, Ordering::SeqCst);
+        }
+        for job in expired {
+            self.metrics.expired.increment(1);
+            let _ = job.reply.send(Err(ServeError::DeadlinePassed { stage: "in the queue" }));
+        }
+        batch
+    }
+
+    fn engine_failed(&self) -> ServeError {
+        ServeError::Engine { model: self.model.clone() }
+    }
+}
+
+/// An executor taken for one run; giving it back looks for what came meanwhile.
+struct Claim<'a> {
+    shared: &'a Arc<Shared>,
+    executor: Option<MutexGuard<'a, Executor>>,
+}
+
+impl<'a> Claim<'a> {
+    fn take(shared: &'a Arc<Shared>) -> Option<Self> {
+        let executor = shared.executors.iter().find_map(Mutex::try_lock)?;
+        shared.busy.fetch_add(1, Ordering::SeqCst);
+        Some(Self { shared, executor: Some(executor) })
+    }
+
+    fn run_one(mut self, features: &[f32], rows: usize, admitted: Instant) -> Result<Scored, ServeError> {
+        let shared = self.shared;
+        let Some(executor) = self.executor.as_mut() else { return Err(shared.engine_failed()) };
+        let mut values = vec![0.0; rows * shared.shape.scores];
+        let started = Instant::now();
+        run(shared, &mut *executor.engine, features, rows, &mut values)?;
+        let inference = started.elapsed();
+        shared.record_run(rows, inference);
+        let queued = started - admitted;
+        shared.metrics.queue_seconds.record(queued.as_secs_f64());
+        Ok(Scored { values, queued, inference, batch_rows: rows })
+    }
+
+    fn run_batch(mut self) {
+        let shared = self.shared;
+        let mut batch = shared.take_batch();
+        let Some(executor) = self.executor.as_mut() else { return };
+        if batch.is_empty() {
+            return;
+        }
+        let rows: usize = batch.iter().map(|job| job.rows).sum();
+        let Executor { engine, features, scores } = &mut **executor;
+        features.clear();
+        for job in &mut batch {
+            features.append(&mut job.features);
+        }
+        scores.resize(rows * shared.shape.scores, 0.0);
+        let started = Instant::now();
+        let outcome = run(shared, &mut **engine, features, rows, scores);
+        let inference = started.elapsed();
+        shared.record_run(rows, inference);
+        let mut first = 0;
+        for job in batch {
+            let last = first + job.rows * shared.shape.scores;
+            let queued = started - job.admitted;
+            shared.metrics.queue_seconds.record(queued.as_secs_f64());
+            let reply = outcome.clone().map(|()| Scored {
+                values: scores.get(first..last).unwrap_or_default().to_vec(),
+                queued,
+                inference,
+                batch_rows: rows,
+            });
+            first = last;
+            // The caller may have left while the model ran.
+            let _ = job.reply.send(reply);
+        }
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.executor = None;
+        self.shared.busy.fetch_sub(1, Ordering::SeqCst);
+        self.shared.call_for_drain();
+    }
+}
+
+impl Shared {
+    fn record_run(&self, rows: usize, inference: Duration) {
+        let cost = inference.as_nanos() as u64 / rows.max(1) as u64;
+        let mean = self.row_cost_ns.load(Ordering::Relaxed);
+        // Two executors may write at once; either mean is as good.
+        self.row_cost_ns.store((mean * 7 + cost) / 8, Ordering::Relaxed);
+        self.metrics.scored_rows.increment(rows as u64);
+        self.metrics.count_rows(rows as u64);
+        self.metrics.inference_seconds.record(inference.as_secs_f64());
+        self.metrics.batch_rows.record(rows as f64);
+    }
+}
+
+/// Runs the engine; a panic in it is an error of this run, not the end of the server.
+fn run(shared: &Shared, engine: &mut dyn Engine, features: &[f32], rows: usize, scores: &mut [f32]) -> Result<(), ServeError> {
+    debug_assert_eq!(features.len(), rows * shared.shape.features);
+    match catch_unwind(AssertUnwindSafe(|| engine.score(features, rows, scores))) {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => tracing::error!(model = %shared.model, %error, rows, "the model failed to score"),
+        Err(_) => tracing::error!(model = %shared.model, rows, "the engine panicked while scoring"),
+    }
+    shared.metrics.failed.increment(1);
+    Err(shared.engine_failed())
+}

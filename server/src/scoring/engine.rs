@@ -1,0 +1,113 @@
+//! The contract of an inference engine.
+
+/// What one row of scores holds, and where.
+///
+/// A row is `[probabilities C | probability_low | probability_high | band_low | band_mid | band_high |
+/// dissimilarity | member_probabilities M*C]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScoreLayout {
+    /// Classes, C.
+    pub classes: usize,
+    /// Members, M.
+    pub members: usize,
+}
+
+impl ScoreLayout {
+    /// Values in one row.
+    #[must_use]
+    pub const fn width(self) -> usize {
+        self.classes + 6 + self.members * self.classes
+    }
+}
+
+/// One row of scores, by name.
+#[derive(Debug, Clone, Copy)]
+pub struct RowScore<'a> {
+    layout: ScoreLayout,
+    values: &'a [f32],
+}
+
+impl<'a> RowScore<'a> {
+    /// Reads `values` as one row; missing values read as NaN.
+    #[must_use]
+    pub const fn new(layout: ScoreLayout, values: &'a [f32]) -> Self {
+        Self { layout, values }
+    }
+
+    /// Class probabilities.
+    #[must_use]
+    pub fn probabilities(&self) -> &'a [f32] {
+        self.values.get(..self.layout.classes).unwrap_or_default()
+    }
+
+    /// Members' class probabilities, member by member.
+    #[must_use]
+    pub fn members(&self) -> &'a [f32] {
+        self.values.get(self.layout.classes + 6..).unwrap_or_default()
+    }
+
+    /// Lower end of the interval of P(up).
+    #[must_use]
+    pub fn probability_low(&self) -> f32 {
+        self.scalar(0)
+    }
+
+    /// Upper end of the interval of P(up).
+    #[must_use]
+    pub fn probability_high(&self) -> f32 {
+        self.scalar(1)
+    }
+
+    /// Lower end of the graph's return band.
+    #[must_use]
+    pub fn band_low(&self) -> f32 {
+        self.scalar(2)
+    }
+
+    /// Centre of the graph's return band.
+    #[must_use]
+    pub fn band_mid(&self) -> f32 {
+        self.scalar(3)
+    }
+
+    /// Upper end of the graph's return band.
+    #[must_use]
+    pub fn band_high(&self) -> f32 {
+        self.scalar(4)
+    }
+
+    /// Distance from the training data.
+    #[must_use]
+    pub fn dissimilarity(&self) -> f32 {
+        self.scalar(5)
+    }
+
+    fn scalar(&self, offset: usize) -> f32 {
+        self.values.get(self.layout.classes + offset).copied().unwrap_or(f32::NAN)
+    }
+}
+
+/// Why an engine could not load or run a model.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct EngineError(pub String);
+
+/// One loaded model on one executor. A new engine implements this and nothing else.
+pub trait Engine: Send {
+    /// Scores `rows` rows of row-major `features` into `scores`, row by row as [`ScoreLayout`] says.
+    ///
+    /// A row's bits must not depend on the rows beside it.
+    ///
+    /// # Errors
+    /// The model failed; `scores` then holds nothing of use.
+    fn score(&mut self, features: &[f32], rows: usize, scores: &mut [f32]) -> Result<(), EngineError>;
+}
+
+/// Makes the engines of a model, one an executor.
+pub trait EngineLoader: Send + Sync {
+    /// Loads `model` (the bytes of model.onnx) that takes `features` columns and gives `layout`.
+    ///
+    /// # Errors
+    /// The bytes are no model, or its inputs and outputs are not those asked for.
+    fn load(&self, model: &[u8], features: usize, layout: ScoreLayout) -> Result<Box<dyn Engine>, EngineError>;
+}

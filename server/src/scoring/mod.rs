@@ -1,0 +1,10 @@
+//! From a row of features to a score that says how far to trust it.
+
+pub mod arrivals;
+pub mod band;
+pub mod batcher;
+pub mod decision;
+pub mod desk;
+pub mod engine;
+pub mod onnx;
+pub mod policy;

@@ -1,0 +1,186 @@
+//! The ONNX Runtime engine.
+
+use std::{path::Path, sync::OnceLock};
+
+use ort::{
+    environment::Environment,
+    session::{Session, builder::GraphOptimizationLevel},
+    value::{TensorElementType, TensorRef, ValueType},
+};
+use parking_lot::Mutex;
+
+use super::engine::{Engine, EngineError, EngineLoader, ScoreLayout};
+
+/// Name of the graph's input.
+const INPUT: &str = "features";
+/// Names of the graph's outputs, in the order of [`ScoreLayout`].
+const OUTPUTS: [&str; 8] = [
+    "probabilities",
+    "probability_low",
+    "probability_high",
+    "band_low",
+    "band_mid",
+    "band_high",
+    "dissimilarity",
+    "member_probabilities",
+];
+
+/// The process-wide runtime: the library can be loaded only once.
+static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+static LOADING: Mutex<()> = Mutex::new(());
+
+/// Loads models into ONNX Runtime sessions of one thread each.
+#[derive(Debug, Clone)]
+pub struct OnnxRuntime {
+    environment: Environment,
+}
+
+impl OnnxRuntime {
+    /// Loads the shared library at `library`, once a process; later calls reuse it.
+    ///
+    /// # Errors
+    /// The library is missing or is no ONNX Runtime that this server can use.
+    pub fn open(library: &Path) -> Result<Self, EngineError> {
+        let _loading = LOADING.lock();
+        if let Some(environment) = ENVIRONMENT.get() {
+            return Ok(Self { environment: environment.clone() });
+        }
+        if !library.is_file() {
+            return Err(EngineError(format!(
+                "ONNX Runtime library {} is no file; install the onnxruntime wheel",
+                library.display()
+            )));
+        }
+        let environment = ort::init_from(library)
+            .map_err(|error| EngineError(format!("ONNX Runtime library {}: {error}", library.display())))?
+            .with_name("candlewire")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| EngineError(format!("ONNX Runtime: {error}")))?;
+        let environment = ENVIRONMENT.get_or_init(|| environment).clone();
+        Ok(Self { environment })
+    }
+
+    /// Opens the library that `ORT_DYLIB_PATH` names, for tests and tools without Python.
+    ///
+    /// # Errors
+    /// The variable is not set, or as [`OnnxRuntime::open`].
+    pub fn from_environment() -> Result<Self, EngineError> {
+        let path = std::env::var_os("ORT_DYLIB_PATH")
+            .ok_or_else(|| EngineError("ORT_DYLIB_PATH is not set; name libonnxruntime.so of the wheel".into()))?;
+        Self::open(Path::new(&path))
+    }
+
+    fn session(&self, model: &[u8]) -> Result<Session, EngineError> {
+        let build = || -> ort::Result<Session> {
+            Session::builder(&self.environment)?
+                .with_intra_threads(1)?
+                .with_inter_threads(1)?
+                .with_intra_op_spinning(false)?
+                .with_inter_op_spinning(false)?
+                .with_optimization_level(GraphOptimizationLevel::All)?
+                .commit_from_memory(model)
+        };
+        build().map_err(|error| EngineError(first_line(&error.to_string())))
+    }
+}
+
+impl EngineLoader for OnnxRuntime {
+    fn load(&self, model: &[u8], features: usize, layout: ScoreLayout) -> Result<Box<dyn Engine>, EngineError> {
+        let session = self.session(model)?;
+        check_input(&session, features)?;
+        let positions = check_outputs(&session, layout)?;
+        Ok(Box::new(OnnxEngine { session, features, layout, positions }))
+    }
+}
+
+struct OnnxEngine {
+    session: Session,
+    features: usize,
+    layout: ScoreLayout,
+    /// Where each of [`OUTPUTS`] stands among the graph's outputs.
+    positions: [usize; OUTPUTS.len()],
+}
+
+impl Engine for OnnxEngine {
+    fn score(&mut self, features: &[f32], rows: usize, scores: &mut [f32]) -> Result<(), EngineError> {
+        let width = self.layout.width();
+        if scores.len() != rows * width {
+            return Err(EngineError(format!("{} score values for {rows} rows of {width}", scores.len())));
+        }
+        let input = TensorRef::from_array_view(([rows, self.features], features)).map_err(run_error)?;
+        let outputs = self.session.run(ort::inputs![input]).map_err(run_error)?;
+        let mut offset = 0;
+        for (&position, columns) in self.positions.iter().zip(column_counts(self.layout)) {
+            let (_, values) = outputs[position].try_extract_tensor::<f32>().map_err(run_error)?;
+            if values.len() != rows * columns {
+                return Err(EngineError(format!("output {position}: {} values for {rows} rows", values.len())));
+            }
+            if columns > 0 {
+                for (row, source) in scores.chunks_exact_mut(width).zip(values.chunks_exact(columns)) {
+                    row[offset..offset + columns].copy_from_slice(source);
+                }
+            }
+            offset += columns;
+        }
+        Ok(())
+    }
+}
+
+const fn column_counts(layout: ScoreLayout) -> [usize; OUTPUTS.len()] {
+    [layout.classes, 1, 1, 1, 1, 1, 1, layout.members * layout.classes]
+}
+
+fn check_input(session: &Session, features: usize) -> Result<(), EngineError> {
+    let [input] = session.inputs() else {
+        return Err(EngineError(format!("the graph has {} inputs, one named {INPUT:?} is needed", session.inputs().len())));
+    };
+    if input.name() != INPUT {
+        return Err(EngineError(format!("the graph's input is {:?}, {INPUT:?} is needed", input.name())));
+    }
+    check_tensor(INPUT, input.dtype(), &[features as i64])
+}
+
+fn check_outputs(session: &Session, layout: ScoreLayout) -> Result<[usize; OUTPUTS.len()], EngineError> {
+    let (classes, members) = (layout.classes as i64, layout.members as i64);
+    let mut positions = [0; OUTPUTS.len()];
+    for (slot, name) in positions.iter_mut().zip(OUTPUTS) {
+        let found = session.outputs().iter().enumerate().find(|(_, output)| output.name() == name);
+        let Some((position, output)) = found else {
+            return Err(EngineError(format!("the graph has no output {name:?}")));
+        };
+        let columns: &[i64] = match name {
+            "probabilities" => &[classes],
+            "member_probabilities" => &[members, classes],
+            _ => &[],
+        };
+        check_tensor(name, output.dtype(), columns)?;
+        *slot = position;
+    }
+    Ok(positions)
+}
+
+/// Checks for float32 of shape `[N, columns...]`; an unknown dimension (-1) agrees with anything.
+fn check_tensor(name: &str, dtype: &ValueType, columns: &[i64]) -> Result<(), EngineError> {
+    let ValueType::Tensor { ty, shape, .. } = dtype else {
+        return Err(EngineError(format!("{name:?} is {dtype}, a tensor is needed")));
+    };
+    if *ty != TensorElementType::Float32 {
+        return Err(EngineError(format!("{name:?} is {ty}, float32 is needed")));
+    }
+    let agrees = shape.len() == columns.len() + 1
+        && shape.first().is_some_and(|&rows| rows < 0)
+        && shape.iter().skip(1).zip(columns).all(|(&got, &wanted)| got < 0 || got == wanted);
+    if agrees {
+        return Ok(());
+    }
+    Err(EngineError(format!("{name:?} has shape {shape}, [N{}] is needed", columns.iter().fold(String::new(), |text, n| text + ", " + &n.to_string()))))
+}
+
+fn run_error(error: impl std::fmt::Display) -> EngineError {
+    EngineError(first_line(&error.to_string()))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}

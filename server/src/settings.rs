@@ -1,0 +1,111 @@
+//! Settings of the data plane, as the control plane hands them over in JSON.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+/// Everything the data plane can be told. Unknown keys are refused.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Folder of model bundles.
+    pub store: PathBuf,
+    /// Address of the data port; port 0 picks one.
+    pub listen: SocketAddr,
+    /// Address of the metrics port; port 0 picks one.
+    pub metrics_listen: SocketAddr,
+    /// Threads that serve the network and run models; zero means one a core.
+    pub worker_threads: usize,
+    /// Engines a model has, so runs at the same time; zero means one a core.
+    pub executors: usize,
+    /// Most rows that run together.
+    pub max_batch_rows: usize,
+    /// Most rows that wait for one model before requests are refused.
+    pub queue_rows: usize,
+    /// Most rows in one `ScoreBatch`.
+    pub max_request_rows: usize,
+    /// Most bytes in one message.
+    pub max_message_bytes: usize,
+    /// Most bars in one window to score.
+    pub max_window_bars: usize,
+    /// Most connections at the same time.
+    pub max_connections: usize,
+    /// Most requests in flight on one connection.
+    pub max_streams_per_connection: u32,
+    /// Longest wait for the first bytes of a connection, and idle keepalive interval.
+    pub keepalive_ms: u64,
+    /// Longest wait for running requests when the server stops.
+    pub drain_timeout_ms: u64,
+    /// Bars that may arrive out of order and still be applied in their place.
+    pub late_window_bars: usize,
+    /// Most series (symbol and timeframe) held.
+    pub max_series: usize,
+    /// How far in the future a bar may open.
+    pub future_tolerance_ms: u64,
+    /// Accept bars of symbols that no model was trained on.
+    pub accept_unknown_symbols: bool,
+    /// Signals kept for subscribers that resume or lag.
+    pub hub_ring_signals: usize,
+    /// Realised outcomes kept for `ListOutcomes`.
+    pub outcomes_kept: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            store: PathBuf::from("store"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            worker_threads: 0,
+            executors: 0,
+            max_batch_rows: 256,
+            queue_rows: 8_192,
+            max_request_rows: 65_536,
+            max_message_bytes: 16 << 20,
+            max_window_bars: 10_000,
+            max_connections: 16_384,
+            max_streams_per_connection: 1_024,
+            keepalive_ms: 30_000,
+            drain_timeout_ms: 10_000,
+            late_window_bars: 8,
+            max_series: 20_000,
+            future_tolerance_ms: 60_000,
+            accept_unknown_symbols: false,
+            hub_ring_signals: 16_384,
+            outcomes_kept: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    /// Threads of the runtime.
+    #[must_use]
+    pub fn worker_threads(&self) -> usize {
+        cores_if_zero(self.worker_threads)
+    }
+
+    /// Engines a model.
+    #[must_use]
+    pub fn executors(&self) -> usize {
+        cores_if_zero(self.executors)
+    }
+
+    /// Keepalive interval.
+    #[must_use]
+    pub fn keepalive(&self) -> Duration {
+        Duration::from_millis(self.keepalive_ms.max(1))
+    }
+
+    /// Longest drain.
+    #[must_use]
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+}
+
+fn cores_if_zero(count: usize) -> usize {
+    if count > 0 {
+        return count;
+    }
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

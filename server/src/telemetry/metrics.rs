@@ -1,0 +1,147 @@
+//! The metrics, their names in one place. Handles are made once; recording is a few nanoseconds.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use metrics::{Counter, Gauge, Histogram, Label};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+/// Bounds of histograms of seconds: 1-2-5 steps from a microsecond to five seconds.
+const SECONDS: [f64; 21] = [
+    1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+];
+/// Bounds of histograms of rows.
+const ROWS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// The registry of one server.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+}
+
+impl Metrics {
+    /// An empty registry.
+    #[must_use]
+    pub fn new() -> Self {
+        let builder = PrometheusBuilder::new();
+        // Setting bounds fails only for an empty list.
+        let recorder = builder
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
+            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_rows".into()), &ROWS))
+            .unwrap_or_else(|_| PrometheusBuilder::new())
+            .build_recorder();
+        let handle = recorder.handle();
+        Self { recorder, handle }
+    }
+
+    /// The text that Prometheus scrapes.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Folds recorded samples into buckets, so that they do not pile up between scrapes.
+    pub fn fold(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// Metrics of one version of one model.
+    #[must_use]
+    pub fn model(&self, model: &str, version: u64) -> ModelMetrics {
+        let labels = vec![Label::new("model", model.to_owned()), Label::new("version", version.to_string())];
+        let with_reason = |reason: &'static str| {
+            let mut labels = labels.clone();
+            labels.push(Label::new("reason", reason));
+            labels
+        };
+        metrics::with_local_recorder(&self.recorder, || ModelMetrics {
+            scored_rows: metrics::counter!("candlewire_scored_rows_total", labels.clone()),
+            failed: metrics::counter!("candlewire_model_failures_total", labels.clone()),
+            rejected_queue_full: metrics::counter!("candlewire_rejected_total", with_reason("queue_full")),
+            expired: metrics::counter!("candlewire_rejected_total", with_reason("deadline")),
+            cancelled: metrics::counter!("candlewire_rejected_total", with_reason("cancelled")),
+            queue_seconds: metrics::histogram!("candlewire_queue_seconds", labels.clone()),
+            inference_seconds: metrics::histogram!("candlewire_inference_seconds", labels.clone()),
+            batch_rows: metrics::histogram!("candlewire_batch_rows", labels.clone()),
+            rows: Arc::new(AtomicU64::new(0)),
+        })
+    }
+
+    /// Metrics of the whole server.
+    #[must_use]
+    pub fn server(&self) -> ServerMetrics {
+        metrics::with_local_recorder(&self.recorder, || ServerMetrics {
+            connections: metrics::gauge!("candlewire_connections"),
+            subscribers: metrics::gauge!("candlewire_subscribers"),
+            bars_accepted: metrics::counter!("candlewire_bars_total", "fate" => "accepted"),
+            bars_duplicate: metrics::counter!("candlewire_bars_total", "fate" => "duplicate"),
+            bars_replaced: metrics::counter!("candlewire_bars_total", "fate" => "replaced"),
+            bars_late: metrics::counter!("candlewire_bars_total", "fate" => "late_applied"),
+            bars_rejected: metrics::counter!("candlewire_bars_total", "fate" => "rejected"),
+            signals: metrics::counter!("candlewire_signals_total"),
+            outcomes: metrics::counter!("candlewire_outcomes_total"),
+            dropped_signals: metrics::counter!("candlewire_dropped_signals_total"),
+            request_seconds: metrics::histogram!("candlewire_request_seconds"),
+            bar_to_signal_seconds: metrics::histogram!("candlewire_bar_to_signal_seconds"),
+        })
+    }
+
+    /// A refusal of a request, by its stable reason.
+    pub fn count_refusal(&self, reason: &'static str) {
+        metrics::with_local_recorder(&self.recorder, || {
+            metrics::counter!("candlewire_refused_requests_total", "reason" => reason).increment(1);
+        });
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Metrics of one version of one model.
+#[derive(Clone)]
+pub struct ModelMetrics {
+    pub(crate) scored_rows: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) rejected_queue_full: Counter,
+    pub(crate) expired: Counter,
+    pub(crate) cancelled: Counter,
+    pub(crate) queue_seconds: Histogram,
+    pub(crate) inference_seconds: Histogram,
+    pub(crate) batch_rows: Histogram,
+    rows: Arc<AtomicU64>,
+}
+
+impl ModelMetrics {
+    /// Adds to the rows scored.
+    pub(crate) fn count_rows(&self, rows: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Rows scored since the version was loaded.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+}
+
+/// Metrics of the whole server.
+#[derive(Clone)]
+pub struct ServerMetrics {
+    pub(crate) connections: Gauge,
+    pub(crate) subscribers: Gauge,
+    pub(crate) bars_accepted: Counter,
+    pub(crate) bars_duplicate: Counter,
+    pub(crate) bars_replaced: Counter,
+    pub(crate) bars_late: Counter,
+    pub(crate) bars_rejected: Counter,
+    pub(crate) signals: Counter,
+    pub(crate) outcomes: Counter,
+    pub(crate) dropped_signals: Counter,
+    pub(crate) request_seconds: Histogram,
+    pub(crate) bar_to_signal_seconds: Histogram,
+}

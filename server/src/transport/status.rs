@@ -1,0 +1,84 @@
+//! The one table from errors to gRPC codes, stable reasons and the field that is to blame.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::error::ServeError;
+
+const DOMAIN: &str = "candlewire";
+
+/// How an error looks on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WireError {
+    /// gRPC code.
+    pub code: Code,
+    /// `ErrorInfo.reason`; never changes.
+    pub reason: &'static str,
+    /// Field of the request that is to blame; empty when none is.
+    pub field: &'static str,
+}
+
+/// Chooses code, reason and field. There is no catch-all arm: a new error does not compile until someone chooses.
+#[must_use]
+pub const fn wire(error: &ServeError) -> WireError {
+    let (code, reason, field) = match error {
+        ServeError::RowInput { .. } => (Code::InvalidArgument, "ROW_INPUT", "features"),
+        ServeError::FeatureCount { .. } => (Code::InvalidArgument, "FEATURE_COUNT", "features"),
+        ServeError::NonFiniteFeature { .. } => (Code::InvalidArgument, "NON_FINITE_FEATURE", "features"),
+        ServeError::BatchBytes { .. } => (Code::InvalidArgument, "BATCH_BYTES", "features"),
+        ServeError::RowCount { .. } => (Code::InvalidArgument, "ROW_COUNT", "rows"),
+        ServeError::FeatureSpecMismatch { .. } => (Code::FailedPrecondition, "FEATURE_SPEC_MISMATCH", "feature_spec_hash"),
+        ServeError::WrongTimeframe { .. } => (Code::InvalidArgument, "WRONG_TIMEFRAME", "timeframe"),
+        ServeError::ModelNotFound { .. } => (Code::NotFound, "MODEL_NOT_FOUND", "model"),
+        ServeError::VersionNotFound { .. } => (Code::NotFound, "VERSION_NOT_FOUND", "model_version"),
+        ServeError::VersionNotReady { .. } => (Code::FailedPrecondition, "VERSION_NOT_READY", "model_version"),
+        ServeError::InvalidBar { .. } => (Code::InvalidArgument, "INVALID_BAR", "bars"),
+        ServeError::BarOrder { .. } => (Code::InvalidArgument, "BAR_ORDER", "bars"),
+        ServeError::MixedBars { .. } => (Code::InvalidArgument, "MIXED_BARS", "bars"),
+        ServeError::WindowTooShort { .. } => (Code::FailedPrecondition, "NOT_READY", "bars"),
+        ServeError::WindowTooLong { .. } => (Code::InvalidArgument, "WINDOW_TOO_LONG", "bars"),
+        ServeError::InvalidField { field, .. } => (Code::InvalidArgument, "INVALID_FIELD", *field),
+        ServeError::ReferencePrice { .. } => (Code::InvalidArgument, "REFERENCE_PRICE", "reference_price"),
+        ServeError::QueueFull { .. } => (Code::ResourceExhausted, "QUEUE_FULL", ""),
+        ServeError::DeadlinePassed { .. } => (Code::DeadlineExceeded, "DEADLINE_PASSED", ""),
+        ServeError::Draining => (Code::Unavailable, "DRAINING", ""),
+        ServeError::SequenceGone { .. } => (Code::OutOfRange, "SEQUENCE_GONE", "after_sequence"),
+        ServeError::SubscriberTooSlow { .. } => (Code::ResourceExhausted, "SUBSCRIBER_TOO_SLOW", ""),
+        ServeError::NothingToRollBack { .. } => (Code::FailedPrecondition, "NOTHING_TO_ROLL_BACK", "model"),
+        ServeError::Store(_) => (Code::FailedPrecondition, "STORE", ""),
+        ServeError::Engine { .. } => (Code::Internal, "ENGINE", ""),
+    };
+    WireError { code, reason, field }
+}
+
+impl From<ServeError> for Status {
+    fn from(error: ServeError) -> Self {
+        let WireError { code, reason, field } = wire(&error);
+        let message = error.to_string();
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata(&error));
+        if !field.is_empty() {
+            details.add_bad_request_violation(field, message.as_str());
+        }
+        if let ServeError::QueueFull { retry_after, .. } = error {
+            details.set_retry_info(Some(retry_after));
+        }
+        Self::with_error_details(code, message, details)
+    }
+}
+
+/// Values that a program may want without reading the message.
+fn metadata(error: &ServeError) -> HashMap<String, String> {
+    let pairs: Vec<(&str, String)> = match error {
+        ServeError::FeatureCount { got, expected, .. } => vec![("got", got.to_string()), ("expected", expected.to_string())],
+        ServeError::NonFiniteFeature { index, name, .. } => vec![("index", index.to_string()), ("feature", name.clone())],
+        ServeError::InvalidBar { index, .. } | ServeError::BarOrder { index, .. } | ServeError::MixedBars { index, .. } => {
+            vec![("index", index.to_string())]
+        }
+        ServeError::WindowTooShort { got, needed, .. } => vec![("got", got.to_string()), ("needed", needed.to_string())],
+        ServeError::SequenceGone { oldest, newest, .. } => vec![("oldest", oldest.to_string()), ("newest", newest.to_string())],
+        _ => Vec::new(),
+    };
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
