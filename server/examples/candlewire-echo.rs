@@ -8,23 +8,43 @@ use candlewire_server::{
     scoring::arrivals::Arrivals,
     settings::Settings,
     telemetry::metrics::Metrics,
-    transport::{connections::Connections, dispatch::Dispatch, echo::Echo, proto::scoring_service_server::ScoringServiceServer},
+    transport::{
+        connections::Connections, dispatch::Dispatch, echo::Echo,
+        proto::scoring_service_server::ScoringServiceServer,
+    },
 };
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address: SocketAddr = env::args().nth(1).as_deref().unwrap_or("127.0.0.1:0").parse()?;
+    let address: SocketAddr = env::args()
+        .nth(1)
+        .as_deref()
+        .unwrap_or("127.0.0.1:0")
+        .parse()?;
     let settings = Settings::default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(settings.worker_threads()).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.worker_threads())
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(address).await?;
         println!("{}", listener.local_addr()?);
         let arrivals = Arc::new(Arrivals::default());
         let echo = ScoringServiceServer::new(Echo::default());
-        let dispatch = Dispatch::new("/candlewire.v1.ScoringService/", echo.clone(), Routes::new(echo));
-        let connections = Connections::new(&settings, arrivals, Metrics::new().server(), CancellationToken::new(), TaskTracker::new());
+        let dispatch = Dispatch::new(
+            "/candlewire.v1.ScoringService/",
+            echo.clone(),
+            Routes::new(echo),
+        );
+        let connections = Connections::new(
+            &settings,
+            arrivals,
+            Metrics::new().server(),
+            CancellationToken::new(),
+            TaskTracker::new(),
+        );
         connections.accept(listener, dispatch).await;
         Ok(())
     })

@@ -10,13 +10,17 @@ use crate::bars::admission::InvalidBar;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ServeError {
     /// Neither features nor bars were sent, or both.
-    #[error("features, bars: exactly one of them must be set, got {got}; send a feature vector or a bar window")]
+    #[error(
+        "features, bars: exactly one of them must be set, got {got}; send a feature vector or a bar window"
+    )]
     RowInput {
         /// "neither" or "both".
         got: &'static str,
     },
     /// The row is not as wide as the model's feature spec.
-    #[error("features: model {model:?} takes {expected} values, got {got}; send them in the order of its feature spec")]
+    #[error(
+        "features: model {model:?} takes {expected} values, got {got}; send them in the order of its feature spec"
+    )]
     FeatureCount {
         /// Model asked for.
         model: String,
@@ -26,7 +30,9 @@ pub enum ServeError {
         expected: usize,
     },
     /// A feature is NaN or infinite.
-    #[error("features[{index}] ({name}): {value} is not finite; wait for the warm-up or send a finite value")]
+    #[error(
+        "features[{index}] ({name}): {value} is not finite; wait for the warm-up or send a finite value"
+    )]
     NonFiniteFeature {
         /// Position in the row-major request.
         index: usize,
@@ -36,7 +42,9 @@ pub enum ServeError {
         value: f32,
     },
     /// The packed batch does not hold what `rows` says.
-    #[error("features: {rows} rows of {columns} float32 are {expected} bytes, got {got}; fix `rows` or `features`")]
+    #[error(
+        "features: {rows} rows of {columns} float32 are {expected} bytes, got {got}; fix `rows` or `features`"
+    )]
     BatchBytes {
         /// Rows as sent.
         rows: usize,
@@ -56,7 +64,9 @@ pub enum ServeError {
         limit: usize,
     },
     /// The caller's features come from another feature spec.
-    #[error("feature_spec_hash: model {model:?} was trained on {expected}, got {got}; compute features with its spec")]
+    #[error(
+        "feature_spec_hash: model {model:?} was trained on {expected}, got {got}; compute features with its spec"
+    )]
     FeatureSpecMismatch {
         /// Model asked for.
         model: String,
@@ -66,7 +76,9 @@ pub enum ServeError {
         got: String,
     },
     /// A timeframe that does not exist or is not the model's.
-    #[error("timeframe: model {model:?} speaks of {expected} bars, got {got:?}; ask a model of that timeframe")]
+    #[error(
+        "timeframe: model {model:?} speaks of {expected} bars, got {got:?}; ask a model of that timeframe"
+    )]
     WrongTimeframe {
         /// Model asked for.
         model: String,
@@ -84,7 +96,9 @@ pub enum ServeError {
         known: String,
     },
     /// No such version of the model.
-    #[error("model_version: model {model:?} has no version {version}; list the versions with `ListModels`")]
+    #[error(
+        "model_version: model {model:?} has no version {version}; list the versions with `ListModels`"
+    )]
     VersionNotFound {
         /// Model asked for.
         model: String,
@@ -110,7 +124,9 @@ pub enum ServeError {
         problem: InvalidBar,
     },
     /// The bars of a window are not in order.
-    #[error("bars[{index}].open_time_ns: {got} does not follow {previous}; send one series, oldest first")]
+    #[error(
+        "bars[{index}].open_time_ns: {got} does not follow {previous}; send one series, oldest first"
+    )]
     BarOrder {
         /// Position in the window.
         index: usize,
@@ -120,7 +136,9 @@ pub enum ServeError {
         got: i64,
     },
     /// The bars of a window are not of one symbol and timeframe.
-    #[error("bars[{index}].{field}: {got:?} differs from the first bar's {expected:?}; send bars of one series")]
+    #[error(
+        "bars[{index}].{field}: {got:?} differs from the first bar's {expected:?}; send bars of one series"
+    )]
     MixedBars {
         /// Position in the window.
         index: usize,
@@ -185,7 +203,9 @@ pub enum ServeError {
     #[error("the server is draining; connect to another or retry")]
     Draining,
     /// The signals asked for are no longer held.
-    #[error("after_sequence: {asked} is outside {oldest}..={newest}, the signals still held; subscribe without it")]
+    #[error(
+        "after_sequence: {asked} is outside {oldest}..={newest}, the signals still held; subscribe without it"
+    )]
     SequenceGone {
         /// Sequence as sent.
         asked: u64,
@@ -195,7 +215,9 @@ pub enum ServeError {
         newest: u64,
     },
     /// A slow subscriber that asked to be disconnected.
-    #[error("the subscriber fell {behind} signals behind its buffer of {buffer}; resume by sequence number")]
+    #[error(
+        "the subscriber fell {behind} signals behind its buffer of {buffer}; resume by sequence number"
+    )]
     SubscriberTooSlow {
         /// Signals waiting.
         behind: u64,

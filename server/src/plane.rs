@@ -34,7 +34,11 @@ use crate::{
 };
 
 /// Services that health speaks of, besides "" (all) and one a model.
-const SERVICES: [&str; 3] = ["candlewire.v1.ScoringService", "candlewire.v1.BarService", "candlewire.v1.SignalService"];
+const SERVICES: [&str; 3] = [
+    "candlewire.v1.ScoringService",
+    "candlewire.v1.BarService",
+    "candlewire.v1.SignalService",
+];
 
 /// Why the data plane did not start.
 #[derive(Debug, thiserror::Error)]
@@ -86,25 +90,40 @@ impl DataPlane {
         let (data_address, metrics_address) = (address(&data)?, address(&metrics_listener)?);
         let metrics = Arc::new(Metrics::new());
         let arrivals = Arc::new(Arrivals::default());
-        let workshop =
-            Workshop { engines, arrivals: Arc::clone(&arrivals), metrics: Arc::clone(&metrics), settings: settings.clone() };
+        let workshop = Workshop {
+            engines,
+            arrivals: Arc::clone(&arrivals),
+            metrics: Arc::clone(&metrics),
+            settings: settings.clone(),
+        };
         let registry = Arc::new(Registry::open(&settings.store, workshop)?);
-        let pipeline = Arc::new(Pipeline::new(Arc::clone(&registry), settings.clone(), metrics.server()));
+        let pipeline = Arc::new(Pipeline::new(
+            Arc::clone(&registry),
+            settings.clone(),
+            metrics.server(),
+        ));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(settings.worker_threads())
             .thread_name("candlewire")
             .enable_all()
             .build()
             .map_err(StartError::Runtime)?;
-        let (draining, stopped, tracker) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let (draining, stopped, tracker) = (
+            CancellationToken::new(),
+            CancellationToken::new(),
+            TaskTracker::new(),
+        );
         let (health, health_service) = tonic_health::server::health_reporter();
         let desk = Arc::new(ScoringDesk::new(Arc::clone(&registry), settings.clone()));
-        let scoring = ScoringServiceServer::new(Scoring::new(desk, Arc::clone(&metrics), draining.clone()))
-            .max_decoding_message_size(settings.max_message_bytes);
+        let scoring =
+            ScoringServiceServer::new(Scoring::new(desk, Arc::clone(&metrics), draining.clone()))
+                .max_decoding_message_size(settings.max_message_bytes);
         let bars = BarServiceServer::new(Bars::new(Arc::clone(&pipeline), draining.clone()))
             .max_decoding_message_size(settings.max_message_bytes);
-        let signals = SignalServiceServer::new(Signals::new(Arc::clone(&pipeline), metrics.server()));
-        let reflection = |error: tonic_reflection::server::Error| StartError::Reflection(error.to_string());
+        let signals =
+            SignalServiceServer::new(Signals::new(Arc::clone(&pipeline), metrics.server()));
+        let reflection =
+            |error: tonic_reflection::server::Error| StartError::Reflection(error.to_string());
         let descriptors = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -117,7 +136,13 @@ impl DataPlane {
             .add_service(descriptors().build_v1alpha().map_err(reflection)?)
             .prepare();
         let dispatch = Dispatch::new("/candlewire.v1.ScoringService/", scoring, routes);
-        let connections = Connections::new(settings, arrivals, metrics.server(), draining.clone(), tracker.clone());
+        let connections = Connections::new(
+            settings,
+            arrivals,
+            metrics.server(),
+            draining.clone(),
+            tracker.clone(),
+        );
         {
             let _runtime = runtime.enter();
             let data = TcpListener::from_std(data).map_err(StartError::Runtime)?;
@@ -173,13 +198,23 @@ impl DataPlane {
     /// Stops accepting, answers what was accepted, ends the streams, then stops. Returns whether all of it ended within
     /// the drain timeout. A second call does nothing.
     pub fn stop(&self) -> bool {
-        let Some(runtime) = self.runtime.lock().take() else { return true };
-        runtime.block_on(report(&self.health, &self.registry, ServingStatus::NotServing));
+        let Some(runtime) = self.runtime.lock().take() else {
+            return true;
+        };
+        runtime.block_on(report(
+            &self.health,
+            &self.registry,
+            ServingStatus::NotServing,
+        ));
         self.pipeline.drain();
         self.draining.cancel();
         self.pipeline.hub().close();
         self.tracker.close();
-        let drained = runtime.block_on(async { tokio::time::timeout(self.drain_timeout, self.tracker.wait()).await.is_ok() });
+        let drained = runtime.block_on(async {
+            tokio::time::timeout(self.drain_timeout, self.tracker.wait())
+                .await
+                .is_ok()
+        });
         self.stopped.cancel();
         runtime.shutdown_timeout(Duration::from_secs(1));
         drained
@@ -193,13 +228,27 @@ impl DataPlane {
 }
 
 async fn report(health: &HealthReporter, registry: &Registry, status: ServingStatus) {
-    let models: Vec<String> = registry.deployment().production().map(|(model, _)| model.to_owned()).collect();
-    for service in [""].into_iter().chain(SERVICES).map(ToOwned::to_owned).chain(models) {
+    let models: Vec<String> = registry
+        .deployment()
+        .production()
+        .map(|(model, _)| model.to_owned())
+        .collect();
+    for service in [""]
+        .into_iter()
+        .chain(SERVICES)
+        .map(ToOwned::to_owned)
+        .chain(models)
+    {
         health.set_service_status(service, status).await;
     }
 }
 
 fn bind(port: &'static str, address: SocketAddr) -> Result<StdListener, StartError> {
-    let bound = StdListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    bound.map_err(|reason| StartError::Bind { port, address, reason })
+    let bound = StdListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    bound.map_err(|reason| StartError::Bind {
+        port,
+        address,
+        reason,
+    })
 }

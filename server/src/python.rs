@@ -11,23 +11,44 @@ use crate::{
     plane::{DataPlane, StartError},
     scoring::onnx::OnnxRuntime,
     settings::Settings,
-    transport::{proto, status::wire},
+    transport::proto,
 };
 
-create_exception!(_data_plane, StartFailed, PyException, "The data plane did not start: one clear line.");
-create_exception!(_data_plane, AddressInUse, StartFailed, "A port could not be taken.");
-create_exception!(_data_plane, Refused, PyException, "A request was refused: (gRPC code, reason, message).");
+create_exception!(
+    _data_plane,
+    StartFailed,
+    PyException,
+    "The data plane did not start: one clear line."
+);
+create_exception!(
+    _data_plane,
+    AddressInUse,
+    StartFailed,
+    "A port could not be taken."
+);
+create_exception!(
+    _data_plane,
+    Refused,
+    PyException,
+    "A request was refused: (gRPC code, message, encoded google.rpc.Status)."
+);
 
 fn start_failed(error: &StartError) -> PyErr {
     match error {
         StartError::Bind { .. } => AddressInUse::new_err(error.to_string()),
-        StartError::Serve(_) | StartError::Runtime(_) | StartError::Reflection(_) => StartFailed::new_err(error.to_string()),
+        StartError::Serve(_) | StartError::Runtime(_) | StartError::Reflection(_) => {
+            StartFailed::new_err(error.to_string())
+        }
     }
 }
 
-fn refused(error: &ServeError) -> PyErr {
-    let wire = wire(error);
-    Refused::new_err((wire.code as i32, wire.reason, error.to_string()))
+fn refused(error: ServeError) -> PyErr {
+    let status = tonic::Status::from(error);
+    Refused::new_err((
+        status.code() as i32,
+        status.message().to_owned(),
+        status.details().to_vec(),
+    ))
 }
 
 /// Decodes a request, answers it without the GIL, encodes the response.
@@ -37,11 +58,15 @@ fn answer<'py, Request: Message + Default, Response: Message>(
     work: impl FnOnce(Request) -> Result<Response, ServeError> + Send,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let answered = py.detach(|| {
-        let request = Request::decode(request)
-            .map_err(|error| ServeError::InvalidField { field: "request", problem: error.to_string() })?;
+        let request = Request::decode(request).map_err(|error| ServeError::InvalidField {
+            field: "request",
+            problem: error.to_string(),
+        })?;
         work(request).map(|response| response.encode_to_vec())
     });
-    answered.map(|bytes| PyBytes::new(py, &bytes)).map_err(|error| refused(&error))
+    answered
+        .map(|bytes| PyBytes::new(py, &bytes))
+        .map_err(refused)
 }
 
 /// A running data plane.
@@ -54,13 +79,21 @@ struct PyDataPlane {
 impl PyDataPlane {
     /// Starts serving. `settings_json` holds the fields of the data plane's settings.
     #[new]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "Python's path objects convert to owned paths"
+    )]
     fn start(py: Python<'_>, settings_json: &str, onnxruntime_library: PathBuf) -> PyResult<Self> {
-        let settings: Settings =
-            serde_json::from_str(settings_json).map_err(|error| StartFailed::new_err(format!("settings: {error}")))?;
+        let settings: Settings = serde_json::from_str(settings_json)
+            .map_err(|error| StartFailed::new_err(format!("settings: {error}")))?;
         py.detach(|| {
-            let runtime = OnnxRuntime::open(&onnxruntime_library).map_err(|error| StartFailed::new_err(error.to_string()))?;
-            let plane = DataPlane::start(&settings, Arc::new(runtime)).map_err(|error| start_failed(&error))?;
-            Ok(Self { plane: Arc::new(plane) })
+            let runtime = OnnxRuntime::open(&onnxruntime_library)
+                .map_err(|error| StartFailed::new_err(error.to_string()))?;
+            let plane = DataPlane::start(&settings, Arc::new(runtime))
+                .map_err(|error| start_failed(&error))?;
+            Ok(Self {
+                plane: Arc::new(plane),
+            })
         })
     }
 
@@ -82,11 +115,15 @@ impl PyDataPlane {
     }
 
     fn list_models<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        answer(py, request, |request: proto::ListModelsRequest| admin::list_models(self.plane.registry(), &request))
+        answer(py, request, |request: proto::ListModelsRequest| {
+            admin::list_models(self.plane.registry(), &request)
+        })
     }
 
     fn get_model<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        answer(py, request, |request: proto::GetModelRequest| admin::get_model(self.plane.registry(), &request))
+        answer(py, request, |request: proto::GetModelRequest| {
+            admin::get_model(self.plane.registry(), &request)
+        })
     }
 
     fn promote_model<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
@@ -97,7 +134,11 @@ impl PyDataPlane {
         })
     }
 
-    fn rollback_model<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    fn rollback_model<'py>(
+        &self,
+        py: Python<'py>,
+        request: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
         answer(py, request, |request: proto::RollbackModelRequest| {
             let response = admin::roll_back(self.plane.registry(), &request);
             self.plane.refresh_health();
@@ -114,11 +155,15 @@ impl PyDataPlane {
     }
 
     fn list_outcomes<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        answer(py, request, |request: proto::ListOutcomesRequest| admin::list_outcomes(self.plane.pipeline(), &request))
+        answer(py, request, |request: proto::ListOutcomesRequest| {
+            admin::list_outcomes(self.plane.pipeline(), &request)
+        })
     }
 
     fn get_coverage<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        answer(py, request, |request: proto::GetCoverageRequest| admin::get_coverage(self.plane.registry(), &request))
+        answer(py, request, |request: proto::GetCoverageRequest| {
+            admin::get_coverage(self.plane.registry(), &request)
+        })
     }
 }
 
@@ -130,7 +175,11 @@ fn start_logging(filter: &str, format: &str) {
         .with_writer(std::io::stderr)
         .with_target(false);
     // A second call in one process finds logging started: that is what it asks for.
-    let _ = if format == "json" { builder.json().try_init() } else { builder.try_init() };
+    let _ = if format == "json" {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
 }
 
 #[pymodule(gil_used = false)]

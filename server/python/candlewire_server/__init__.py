@@ -1,1 +1,17 @@
-"""Candlewire."""
+"""Candlewire's server: a Rust data plane and, in the same process, its Python control plane.
+
+``candlewire serve`` (`command`) reads `settings`, starts the data plane (the compiled ``_data_plane`` module: gRPC,
+batching, models, bars, subscribers; no Python on any of its paths) and runs the control plane beside it (`admin`).
+
+Errors of this package::
+
+    ServerError
+    ├── StartError              the server did not start; the message is one line for people
+    │   └── AddressInUseError   a port is taken
+    └── LibraryNotFoundError    the onnxruntime package ships no library that the data plane could load
+"""
+
+from candlewire_server.errors import AddressInUseError, LibraryNotFoundError, ServerError, StartError
+from candlewire_server.settings import ServerSettings
+
+__all__ = ["AddressInUseError", "LibraryNotFoundError", "ServerError", "ServerSettings", "StartError"]

@@ -26,19 +26,26 @@ impl Timeframe {
     /// Reads a timeframe's name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        TIMEFRAMES.iter().position(|(known, _)| *known == name).map(|index| Self(index as u8))
+        TIMEFRAMES
+            .iter()
+            .position(|(known, _)| *known == name)
+            .map(|index| Self(index as u8))
     }
 
     /// Its name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        TIMEFRAMES.get(usize::from(self.0)).map_or("", |(name, _)| name)
+        TIMEFRAMES
+            .get(usize::from(self.0))
+            .map_or("", |(name, _)| name)
     }
 
     /// Its length, where that is fixed.
     #[must_use]
     pub fn length_ns(self) -> Option<i64> {
-        TIMEFRAMES.get(usize::from(self.0)).and_then(|(_, length)| *length)
+        TIMEFRAMES
+            .get(usize::from(self.0))
+            .and_then(|(_, length)| *length)
     }
 }
 
@@ -96,14 +103,29 @@ impl fmt::Display for InvalidBar {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Symbol(symbol) => {
-                write!(formatter, "symbol is {symbol:?}: use 1 to {LONGEST_SYMBOL} of A-Z a-z 0-9 . _ - / : ^ = & @")
+                write!(
+                    formatter,
+                    "symbol is {symbol:?}: use 1 to {LONGEST_SYMBOL} of A-Z a-z 0-9 . _ - / : ^ = & @"
+                )
             }
             Self::Timeframe(timeframe) => {
-                write!(formatter, "timeframe is {timeframe:?}: use one of 1m 5m 15m 1h 4h 1d 1w 1M")
+                write!(
+                    formatter,
+                    "timeframe is {timeframe:?}: use one of 1m 5m 15m 1h 4h 1d 1w 1M"
+                )
             }
-            Self::Time(time) => write!(formatter, "open_time_ns is {time}: send nanoseconds since 1970, above zero"),
-            Self::FutureTime { open_time_ns, latest_ns } => {
-                write!(formatter, "open_time_ns is {open_time_ns}: it lies beyond {latest_ns}, check the clock and the unit")
+            Self::Time(time) => write!(
+                formatter,
+                "open_time_ns is {time}: send nanoseconds since 1970, above zero"
+            ),
+            Self::FutureTime {
+                open_time_ns,
+                latest_ns,
+            } => {
+                write!(
+                    formatter,
+                    "open_time_ns is {open_time_ns}: it lies beyond {latest_ns}, check the clock and the unit"
+                )
             }
             Self::Values(problem) => problem.fmt(formatter),
         }
@@ -122,26 +144,41 @@ impl<'a> RawBar<'a> {
     /// # Errors
     /// The first field that makes no sense.
     pub fn admit(&self, latest_open_time_ns: i64) -> Result<AdmittedBar<'a>, InvalidBar> {
-        let symbol_is_sound = (1..=LONGEST_SYMBOL).contains(&self.symbol.len()) && self.symbol.bytes().all(is_symbol_byte);
+        let symbol_is_sound = (1..=LONGEST_SYMBOL).contains(&self.symbol.len())
+            && self.symbol.bytes().all(is_symbol_byte);
         if !symbol_is_sound {
-            return Err(InvalidBar::Symbol(self.symbol.chars().take(LONGEST_SYMBOL).collect()));
+            return Err(InvalidBar::Symbol(
+                self.symbol.chars().take(LONGEST_SYMBOL).collect(),
+            ));
         }
-        let timeframe = Timeframe::parse(self.timeframe)
-            .ok_or_else(|| InvalidBar::Timeframe(self.timeframe.chars().take(LONGEST_SYMBOL).collect()))?;
+        let timeframe = Timeframe::parse(self.timeframe).ok_or_else(|| {
+            InvalidBar::Timeframe(self.timeframe.chars().take(LONGEST_SYMBOL).collect())
+        })?;
         let open_time_ns = self.bar.open_time_ns;
         if open_time_ns <= 0 {
             return Err(InvalidBar::Time(open_time_ns));
         }
         if open_time_ns > latest_open_time_ns {
-            return Err(InvalidBar::FutureTime { open_time_ns, latest_ns: latest_open_time_ns });
+            return Err(InvalidBar::FutureTime {
+                open_time_ns,
+                latest_ns: latest_open_time_ns,
+            });
         }
         self.bar.check()?;
-        Ok(AdmittedBar { symbol: self.symbol, timeframe, bar: self.bar })
+        Ok(AdmittedBar {
+            symbol: self.symbol,
+            timeframe,
+            bar: self.bar,
+        })
     }
 }
 
 const fn is_symbol_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':' | b'^' | b'=' | b'&' | b'@')
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'.' | b'_' | b'-' | b'/' | b':' | b'^' | b'=' | b'&' | b'@'
+        )
 }
 
 /// Why a published bar was refused.
@@ -179,14 +216,30 @@ impl fmt::Display for Rejection {
         match self {
             Self::Missing => write!(formatter, "bar is missing: send one bar with each request"),
             Self::Invalid(problem) => problem.fmt(formatter),
-            Self::NotFinal => write!(formatter, "is_final is false: send the bar once it has closed"),
+            Self::NotFinal => write!(
+                formatter,
+                "is_final is false: send the bar once it has closed"
+            ),
             Self::TooLate { late_window } => {
-                write!(formatter, "open_time_ns lies more than {late_window} bars back: send bars in time")
+                write!(
+                    formatter,
+                    "open_time_ns lies more than {late_window} bars back: send bars in time"
+                )
             }
-            Self::TooManySeries { limit } => write!(formatter, "symbol would be series {}, the limit is {limit}", limit + 1),
-            Self::Draining => write!(formatter, "the server is draining: send the bar to another or again"),
+            Self::TooManySeries { limit } => write!(
+                formatter,
+                "symbol would be series {}, the limit is {limit}",
+                limit + 1
+            ),
+            Self::Draining => write!(
+                formatter,
+                "the server is draining: send the bar to another or again"
+            ),
             Self::UnknownSymbol { symbol, timeframe } => {
-                write!(formatter, "symbol {symbol:?} at {timeframe} has no deployed model: train one or accept unknown symbols")
+                write!(
+                    formatter,
+                    "symbol {symbol:?} at {timeframe} has no deployed model: train one or accept unknown symbols"
+                )
             }
         }
     }
@@ -198,10 +251,24 @@ mod tests {
 
     use super::*;
 
-    const SOUND: Bar = Bar { open_time_ns: 1, open: 2.0, high: 3.0, low: 1.0, close: 2.5, volume: 0.0 };
+    const SOUND: Bar = Bar {
+        open_time_ns: 1,
+        open: 2.0,
+        high: 3.0,
+        low: 1.0,
+        close: 2.5,
+        volume: 0.0,
+    };
 
     fn raw(symbol: &str, timeframe: &'static str, bar: Bar) -> Result<(), InvalidBar> {
-        RawBar { symbol, timeframe, bar, is_final: true }.admit(1_000).map(drop)
+        RawBar {
+            symbol,
+            timeframe,
+            bar,
+            is_final: true,
+        }
+        .admit(1_000)
+        .map(drop)
     }
 
     #[test]
@@ -216,8 +283,28 @@ mod tests {
         assert!(message(raw("", "1d", SOUND)).starts_with("symbol is \"\""));
         assert!(message(raw("A B", "1d", SOUND)).starts_with("symbol"));
         assert!(message(raw("A", "2d", SOUND)).starts_with("timeframe is \"2d\""));
-        assert!(message(raw("A", "1d", Bar { open_time_ns: 0, ..SOUND })).starts_with("open_time_ns is 0"));
-        assert!(message(raw("A", "1d", Bar { open_time_ns: 1_001, ..SOUND })).contains("beyond 1000"));
+        assert!(
+            message(raw(
+                "A",
+                "1d",
+                Bar {
+                    open_time_ns: 0,
+                    ..SOUND
+                }
+            ))
+            .starts_with("open_time_ns is 0")
+        );
+        assert!(
+            message(raw(
+                "A",
+                "1d",
+                Bar {
+                    open_time_ns: 1_001,
+                    ..SOUND
+                }
+            ))
+            .contains("beyond 1000")
+        );
         assert!(message(raw("A", "1d", Bar { low: -1.0, ..SOUND })).starts_with("low is -1"));
         assert!(message(raw("A", "1d", Bar { high: 0.5, ..SOUND })).contains("high"));
     }

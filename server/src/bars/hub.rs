@@ -96,7 +96,8 @@ impl Ring {
     }
 
     fn get(&self, sequence: u64) -> Option<&Arc<Signal>> {
-        self.signals.get(usize::try_from(sequence.checked_sub(self.oldest())?).ok()?)
+        self.signals
+            .get(usize::try_from(sequence.checked_sub(self.oldest())?).ok()?)
     }
 }
 
@@ -110,8 +111,16 @@ impl Hub {
     /// A hub that keeps the newest `capacity` signals.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let ring = Ring { signals: VecDeque::new(), capacity: capacity.max(1), head: 0, closed: false };
-        Self { ring: RwLock::new(ring), moved: Notify::new() }
+        let ring = Ring {
+            signals: VecDeque::new(),
+            capacity: capacity.max(1),
+            head: 0,
+            closed: false,
+        };
+        Self {
+            ring: RwLock::new(ring),
+            moved: Notify::new(),
+        }
     }
 
     /// Numbers a signal and puts it in the ring; [`Self::announce`] wakes the subscribers.
@@ -156,7 +165,11 @@ impl Hub {
         let after = after_sequence.unwrap_or(ring.head);
         let (oldest, newest) = (ring.oldest() - 1, ring.head);
         if !(oldest..=newest).contains(&after) {
-            return Err(ServeError::SequenceGone { asked: after, oldest, newest });
+            return Err(ServeError::SequenceGone {
+                asked: after,
+                oldest,
+                newest,
+            });
         }
         Ok(Subscription {
             hub: Arc::clone(self),
@@ -227,20 +240,30 @@ impl Subscription {
             self.dropped += lost;
             self.next = oldest;
             if self.policy == SlowPolicy::Disconnect {
-                return Err(ServeError::SubscriberTooSlow { behind: lost, buffer: self.buffer });
+                return Err(ServeError::SubscriberTooSlow {
+                    behind: lost,
+                    buffer: self.buffer,
+                });
             }
         }
         let newest_strict = (ring.head + 1).saturating_sub(self.next.max(self.lenient_until + 1));
         if newest_strict > self.buffer {
             let first = self.next.max(self.lenient_until + 1);
-            let waiting =
-                (first..=ring.head).filter_map(|sequence| ring.get(sequence)).filter(|signal| self.interest.covers(signal)).count() as u64;
+            let waiting = (first..=ring.head)
+                .filter_map(|sequence| ring.get(sequence))
+                .filter(|signal| self.interest.covers(signal))
+                .count() as u64;
             let mut surplus = waiting.saturating_sub(self.buffer);
             if surplus > 0 && self.policy == SlowPolicy::Disconnect {
-                return Err(ServeError::SubscriberTooSlow { behind: waiting, buffer: self.buffer });
+                return Err(ServeError::SubscriberTooSlow {
+                    behind: waiting,
+                    buffer: self.buffer,
+                });
             }
             while surplus > 0 {
-                let covered = ring.get(self.next).is_some_and(|signal| self.interest.covers(signal));
+                let covered = ring
+                    .get(self.next)
+                    .is_some_and(|signal| self.interest.covers(signal));
                 self.dropped += u64::from(covered);
                 surplus -= u64::from(covered);
                 self.next += 1;
@@ -249,9 +272,16 @@ impl Subscription {
         while let Some(signal) = ring.get(self.next) {
             self.next += 1;
             if self.interest.covers(signal) {
-                return Ok(Some(Delivery { signal: Arc::clone(signal), dropped: std::mem::take(&mut self.dropped) }));
+                return Ok(Some(Delivery {
+                    signal: Arc::clone(signal),
+                    dropped: std::mem::take(&mut self.dropped),
+                }));
             }
         }
-        if ring.closed { Err(ServeError::Draining) } else { Ok(None) }
+        if ring.closed {
+            Err(ServeError::Draining)
+        } else {
+            Ok(None)
+        }
     }
 }

@@ -43,7 +43,10 @@ impl OutcomeLog {
     /// A log of the newest `kept` outcomes.
     #[must_use]
     pub fn new(kept: usize) -> Self {
-        Self { kept, outcomes: Mutex::new(VecDeque::new()) }
+        Self {
+            kept,
+            outcomes: Mutex::new(VecDeque::new()),
+        }
     }
 
     /// Adds one.
@@ -59,7 +62,10 @@ impl OutcomeLog {
     #[must_use]
     pub fn newest(&self, symbols: &[String], limit: usize) -> Vec<Outcome> {
         let outcomes = self.outcomes.lock();
-        let wanted = outcomes.iter().rev().filter(|outcome| symbols.is_empty() || symbols.contains(&outcome.symbol));
+        let wanted = outcomes
+            .iter()
+            .rev()
+            .filter(|outcome| symbols.is_empty() || symbols.contains(&outcome.symbol));
         wanted.take(limit).cloned().collect()
     }
 }
@@ -90,7 +96,9 @@ impl OpenScores {
         late_window: usize,
         mut realised: impl FnMut(Outcome),
     ) {
-        let position = self.closes.partition_point(|(time, _)| *time < open_time_ns);
+        let position = self
+            .closes
+            .partition_point(|(time, _)| *time < open_time_ns);
         match self.closes.get_mut(position) {
             Some((time, held)) if *time == open_time_ns => *held = close,
             _ => self.closes.insert(position, (open_time_ns, close)),
@@ -98,16 +106,37 @@ impl OpenScores {
         while let Some(outcome) = self.realise_front(symbol, timeframe) {
             realised(outcome);
         }
-        let needed_from = self.pending.front().map_or(i64::MAX, |pending| pending.bar_open_time_ns);
-        while self.closes.len() > late_window + 2 && self.closes.front().is_some_and(|(time, _)| *time < needed_from) {
+        let needed_from = self
+            .pending
+            .front()
+            .map_or(i64::MAX, |pending| pending.bar_open_time_ns);
+        while self.closes.len() > late_window + 2
+            && self
+                .closes
+                .front()
+                .is_some_and(|(time, _)| *time < needed_from)
+        {
             self.closes.pop_front();
         }
     }
 
     /// Remembers a score until its outcome is known; a second score of the same bar replaces the first.
-    pub fn record_score(&mut self, bar_open_time_ns: i64, model: &Arc<LoadedModel>, band: IssuedBand, probability_up: f32) {
-        let position = self.pending.partition_point(|pending| pending.bar_open_time_ns < bar_open_time_ns);
-        let pending = Pending { bar_open_time_ns, model: Arc::clone(model), band, probability_up };
+    pub fn record_score(
+        &mut self,
+        bar_open_time_ns: i64,
+        model: &Arc<LoadedModel>,
+        band: IssuedBand,
+        probability_up: f32,
+    ) {
+        let position = self
+            .pending
+            .partition_point(|pending| pending.bar_open_time_ns < bar_open_time_ns);
+        let pending = Pending {
+            bar_open_time_ns,
+            model: Arc::clone(model),
+            band,
+            probability_up,
+        };
         match self.pending.get_mut(position) {
             Some(held) if held.bar_open_time_ns == bar_open_time_ns => *held = pending,
             _ => self.pending.insert(position, pending),
@@ -116,14 +145,18 @@ impl OpenScores {
 
     fn realise_front(&mut self, symbol: &str, timeframe: Timeframe) -> Option<Outcome> {
         let front = self.pending.front()?;
-        let issued_at = self.closes.partition_point(|(time, _)| *time < front.bar_open_time_ns);
+        let issued_at = self
+            .closes
+            .partition_point(|(time, _)| *time < front.bar_open_time_ns);
         let (time, issued_close) = *self.closes.get(issued_at)?;
         if time != front.bar_open_time_ns {
             // The bar of the score is no longer held; its outcome cannot be known.
             self.pending.pop_front();
             return self.realise_front(symbol, timeframe);
         }
-        let (realised_open_time_ns, realised_close) = *self.closes.get(issued_at + front.model.manifest.horizon_bars as usize)?;
+        let (realised_open_time_ns, realised_close) = *self
+            .closes
+            .get(issued_at + front.model.manifest.horizon_bars as usize)?;
         let pending = self.pending.pop_front()?;
         let realised_return = (realised_close / issued_close).ln();
         let covered = pending.band.covers(realised_return);

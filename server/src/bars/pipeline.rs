@@ -168,11 +168,21 @@ impl Pipeline {
         let late_window = self.settings.late_window_bars;
         let mut row = vec![f64::NAN; model.spec.len()];
         let trades_always = model.manifest.asset_class == "crypto";
-        let applied = self.series.with(admitted.symbol, admitted.timeframe, |series| {
-            series.apply(&model.spec, &admitted.bar, late_window, trades_always, &mut row)
-        });
+        let applied = self
+            .series
+            .with(admitted.symbol, admitted.timeframe, |series| {
+                series.apply(
+                    &model.spec,
+                    &admitted.bar,
+                    late_window,
+                    trades_always,
+                    &mut row,
+                )
+            });
         let Some((fate, newest)) = applied else {
-            return Fate::Rejected(Rejection::TooManySeries { limit: self.settings.max_series });
+            return Fate::Rejected(Rejection::TooManySeries {
+                limit: self.settings.max_series,
+            });
         };
         let (fate, cause) = match fate {
             BarFate::Accepted { gap_bars } => (Fate::Accepted { gap_bars }, SignalCause::Accepted),
@@ -199,7 +209,11 @@ impl Pipeline {
     }
 
     fn model_of(&self, bar: &AdmittedBar<'_>) -> Option<(Arc<LoadedModel>, Role)> {
-        let key = RouteKey { symbol: bar.symbol, timeframe: bar.timeframe.as_str(), ..RouteKey::default() };
+        let key = RouteKey {
+            symbol: bar.symbol,
+            timeframe: bar.timeframe.as_str(),
+            ..RouteKey::default()
+        };
         let deployment = self.registry.deployment();
         let (model, role) = deployment.pick("", 0, key).ok()?;
         let serves = model.manifest.timeframe == bar.timeframe.as_str()
@@ -209,20 +223,42 @@ impl Pipeline {
 
     fn finish(&self, step: Step, scored: Option<Scored>, received: Instant, received_time_ns: i64) {
         let late_window = self.settings.late_window_bars;
-        let Step { symbol, timeframe, published, newest, model, role, cause, features_time, .. } = step;
+        let Step {
+            symbol,
+            timeframe,
+            published,
+            newest,
+            model,
+            role,
+            cause,
+            features_time,
+            ..
+        } = step;
         self.series.with(&symbol, timeframe, |series| {
             let close = (published.open_time_ns, published.close);
-            series.open_scores.record_close(&symbol, timeframe, close, late_window, |outcome| {
-                self.metrics.outcomes.increment(1);
-                self.outcomes.push(outcome);
-            });
+            series
+                .open_scores
+                .record_close(&symbol, timeframe, close, late_window, |outcome| {
+                    self.metrics.outcomes.increment(1);
+                    self.outcomes.push(outcome);
+                });
             let decision = scored.map(|scored| {
                 let reading = {
                     let mut pool = model.band.lock();
                     pool.advance_to(newest.open_time_ns);
-                    decision::read(&model, RowScore::new(model.layout, &scored.values), &symbol, &pool)
+                    decision::read(
+                        &model,
+                        RowScore::new(model.layout, &scored.values),
+                        &symbol,
+                        &pool,
+                    )
                 };
-                series.open_scores.record_score(newest.open_time_ns, &model, reading.band, reading.verdict.probability_up);
+                series.open_scores.record_score(
+                    newest.open_time_ns,
+                    &model,
+                    reading.band,
+                    reading.verdict.probability_up,
+                );
                 Decision {
                     model: Arc::clone(&model),
                     role,
@@ -244,7 +280,9 @@ impl Pipeline {
             });
             let bar_to_signal = received.elapsed();
             self.metrics.signals.increment(1);
-            self.metrics.bar_to_signal_seconds.record(bar_to_signal.as_secs_f64());
+            self.metrics
+                .bar_to_signal_seconds
+                .record(bar_to_signal.as_secs_f64());
             series.latest = Some(self.hub.publish(Signal {
                 sequence: 0,
                 symbol: symbol.clone(),
@@ -274,17 +312,37 @@ impl Pipeline {
 /// Scores the steps whose features are warm, together a model; `None` where there is no score.
 async fn score(steps: &[Step]) -> Vec<Option<Scored>> {
     let mut scores: Vec<Option<Scored>> = steps.iter().map(|_| None).collect();
-    let mut open: Vec<usize> = (0..steps.len()).filter(|&index| steps.get(index).is_some_and(|step| step.features.is_some())).collect();
-    while let Some(model) = open.first().and_then(|&index| steps.get(index)).map(|step| Arc::clone(&step.model)) {
-        let is_same = |&index: &usize| steps.get(index).is_some_and(|step| Arc::ptr_eq(&step.model, &model));
+    let mut open: Vec<usize> = (0..steps.len())
+        .filter(|&index| steps.get(index).is_some_and(|step| step.features.is_some()))
+        .collect();
+    while let Some(model) = open
+        .first()
+        .and_then(|&index| steps.get(index))
+        .map(|step| Arc::clone(&step.model))
+    {
+        let is_same = |&index: &usize| {
+            steps
+                .get(index)
+                .is_some_and(|step| Arc::ptr_eq(&step.model, &model))
+        };
         let (rows, others): (Vec<usize>, Vec<usize>) = open.into_iter().partition(is_same);
         open = others;
-        let row_features = rows.iter().filter_map(|&index| steps.get(index)?.features.as_deref());
+        let row_features = rows
+            .iter()
+            .filter_map(|&index| steps.get(index)?.features.as_deref());
         let features: Vec<f32> = row_features.flatten().copied().collect();
-        let Some(scored) = score_rows(&model, &features, rows.len()).await else { continue };
-        for (&index, values) in rows.iter().zip(scored.values.chunks_exact(model.layout.width())) {
+        let Some(scored) = score_rows(&model, &features, rows.len()).await else {
+            continue;
+        };
+        for (&index, values) in rows
+            .iter()
+            .zip(scored.values.chunks_exact(model.layout.width()))
+        {
             if let Some(slot) = scores.get_mut(index) {
-                *slot = Some(Scored { values: values.to_vec(), ..scored });
+                *slot = Some(Scored {
+                    values: values.to_vec(),
+                    ..scored
+                });
             }
         }
     }
@@ -303,5 +361,7 @@ async fn score_rows(model: &LoadedModel, features: &[f32], rows: usize) -> Optio
 }
 
 fn epoch_ns() -> i64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_nanos() as i64)
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_nanos() as i64)
 }

@@ -39,18 +39,24 @@ impl SeriesState {
         row: &mut [f64],
     ) -> (BarFate, Option<Bar>) {
         let hash = *spec.hash();
-        let position = self.features.iter().position(|(held, _)| *held == hash).unwrap_or_else(|| {
-            let series = OrderedSeries::new(spec, late_window);
-            // Elsewhere a gap may be a night, a weekend or a holiday.
-            let interval = self.timeframe.length_ns().filter(|_| trades_always);
-            let series = match interval {
-                Some(interval) => series.with_bar_interval_ns(interval),
-                None => series,
-            };
-            self.features.push((hash, series));
-            self.features.len() - 1
-        });
-        let Some((_, series)) = self.features.get_mut(position) else { return (BarFate::TooLate, None) };
+        let position = self
+            .features
+            .iter()
+            .position(|(held, _)| *held == hash)
+            .unwrap_or_else(|| {
+                let series = OrderedSeries::new(spec, late_window);
+                // Elsewhere a gap may be a night, a weekend or a holiday.
+                let interval = self.timeframe.length_ns().filter(|_| trades_always);
+                let series = match interval {
+                    Some(interval) => series.with_bar_interval_ns(interval),
+                    None => series,
+                };
+                self.features.push((hash, series));
+                self.features.len() - 1
+            });
+        let Some((_, series)) = self.features.get_mut(position) else {
+            return (BarFate::TooLate, None);
+        };
         let fate = series.apply(bar, row);
         (fate, series.newest_bar().copied())
     }
@@ -96,7 +102,12 @@ impl SeriesBook {
     }
 
     /// Runs `work` on a series, which is made when new; `None` when the book is full.
-    pub fn with<T>(&self, symbol: &str, timeframe: Timeframe, work: impl FnOnce(&mut SeriesState) -> T) -> Option<T> {
+    pub fn with<T>(
+        &self,
+        symbol: &str,
+        timeframe: Timeframe,
+        work: impl FnOnce(&mut SeriesState) -> T,
+    ) -> Option<T> {
         let mut shard = self.shard(symbol)?;
         if !shard.contains_key(symbol) {
             shard.insert(symbol.to_owned(), Vec::new());
@@ -112,7 +123,12 @@ impl SeriesBook {
                 return None;
             }
             None => {
-                series.push(SeriesState { timeframe, features: Vec::new(), open_scores: OpenScores::default(), latest: None });
+                series.push(SeriesState {
+                    timeframe,
+                    features: Vec::new(),
+                    open_scores: OpenScores::default(),
+                    latest: None,
+                });
                 series.len() - 1
             }
         };
@@ -121,11 +137,17 @@ impl SeriesBook {
 
     /// The newest signals of `symbols` (all when empty) at `timeframe` (all when `None`), and the symbols not seen.
     #[must_use]
-    pub fn latest(&self, symbols: &[String], timeframe: Option<Timeframe>) -> (Vec<Arc<Signal>>, Vec<String>) {
+    pub fn latest(
+        &self,
+        symbols: &[String],
+        timeframe: Option<Timeframe>,
+    ) -> (Vec<Arc<Signal>>, Vec<String>) {
         let mut signals = Vec::new();
         let mut unknown = Vec::new();
         let mut collect = |series: &[SeriesState]| {
-            let wanted = series.iter().filter(|state| timeframe.is_none_or(|timeframe| state.timeframe == timeframe));
+            let wanted = series
+                .iter()
+                .filter(|state| timeframe.is_none_or(|timeframe| state.timeframe == timeframe));
             let before = signals.len();
             signals.extend(wanted.filter_map(|state| state.latest.clone()));
             signals.len() > before
@@ -138,7 +160,9 @@ impl SeriesBook {
             }
         }
         for symbol in symbols {
-            let seen = self.shard(symbol).and_then(|shard| shard.get(symbol).map(|series| collect(series)));
+            let seen = self
+                .shard(symbol)
+                .and_then(|shard| shard.get(symbol).map(|series| collect(series)));
             if seen != Some(true) {
                 unknown.push(symbol.clone());
             }

@@ -115,8 +115,8 @@ impl Bundle {
         let path = folder.join("manifest.json");
         let manifest_json = String::from_utf8(read_file(&path)?)
             .map_err(|error| BundleError(format!("manifest.json is not UTF-8: {error}")))?;
-        let manifest: Manifest =
-            serde_json::from_str(&manifest_json).map_err(|error| BundleError(format!("manifest.json: {error}")))?;
+        let manifest: Manifest = serde_json::from_str(&manifest_json)
+            .map_err(|error| BundleError(format!("manifest.json: {error}")))?;
         manifest.check(model, version)?;
         let spec = FeatureSpec::from_json(&manifest.feature_spec.to_string())
             .map_err(|error| BundleError(format!("feature_spec: {error}")))?;
@@ -125,15 +125,27 @@ impl Bundle {
         let golden = read_hashed(folder, &manifest.golden.file, &manifest.golden.sha256)?;
         let class = |name: &str| {
             let found = manifest.classes.iter().position(|class| class == name);
-            found.ok_or_else(|| BundleError(format!("classes {:?} lack {name:?}", manifest.classes)))
+            found
+                .ok_or_else(|| BundleError(format!("classes {:?} lack {name:?}", manifest.classes)))
         };
-        Ok(Self { up: class("UP")?, down: class("DOWN")?, manifest_json, spec, onnx, golden, manifest })
+        Ok(Self {
+            up: class("UP")?,
+            down: class("DOWN")?,
+            manifest_json,
+            spec,
+            onnx,
+            golden,
+            manifest,
+        })
     }
 
     /// Layout of the graph's scores.
     #[must_use]
     pub fn layout(&self) -> ScoreLayout {
-        ScoreLayout { classes: self.manifest.classes.len(), members: self.manifest.members.len() }
+        ScoreLayout {
+            classes: self.manifest.classes.len(),
+            members: self.manifest.members.len(),
+        }
     }
 }
 
@@ -147,7 +159,10 @@ impl Manifest {
             ));
         }
         if self.model != model || self.version != version {
-            return refuse(format!("manifest names {}/{}, the folder {model}/{version}", self.model, self.version));
+            return refuse(format!(
+                "manifest names {}/{}, the folder {model}/{version}",
+                self.model, self.version
+            ));
         }
         if self.horizon_bars == 0 {
             return refuse("horizon_bars is 0".into());
@@ -157,7 +172,10 @@ impl Manifest {
         }
         let band = self.band;
         let inside = |value: f64, low: f64, high: f64| low < value && value < high;
-        if !inside(band.target_coverage, 0.0, 1.0) || !inside(band.eta, 0.0, 1.0) || !inside(band.initial_multiplier, 0.0, 1e3) {
+        if !inside(band.target_coverage, 0.0, 1.0)
+            || !inside(band.eta, 0.0, 1.0)
+            || !inside(band.initial_multiplier, 0.0, 1e3)
+        {
             return refuse(format!("band {band:?} is out of range"));
         }
         Ok(())
@@ -167,10 +185,18 @@ impl Manifest {
 fn check_spec(manifest: &Manifest, spec: &FeatureSpec) -> Result<(), BundleError> {
     let hash = spec.hash().to_string();
     if hash != manifest.feature_spec_hash {
-        return Err(BundleError(format!("feature_spec hashes to {hash}, manifest says {}", manifest.feature_spec_hash)));
+        return Err(BundleError(format!(
+            "feature_spec hashes to {hash}, manifest says {}",
+            manifest.feature_spec_hash
+        )));
     }
-    if spec.len() != manifest.feature_names.len() || !spec.names().iter().zip(&manifest.feature_names).all(|(a, b)| a == b) {
-        return Err(BundleError("feature_names differ from the names in feature_spec".into()));
+    if !spec
+        .names()
+        .eq(manifest.feature_names.iter().map(String::as_str))
+    {
+        return Err(BundleError(
+            "feature_names differ from the names in feature_spec".into(),
+        ));
     }
     Ok(())
 }
@@ -182,7 +208,9 @@ fn read_hashed(folder: &Path, file: &str, expected: &str) -> Result<Vec<u8>, Bun
     let bytes = read_file(&folder.join(file))?;
     let hash = hex(&Sha256::digest(&bytes));
     if hash != expected {
-        return Err(BundleError(format!("{file} hashes to {hash}, manifest says {expected}; the file is corrupt")));
+        return Err(BundleError(format!(
+            "{file} hashes to {hash}, manifest says {expected}; the file is corrupt"
+        )));
     }
     Ok(bytes)
 }
@@ -195,10 +223,12 @@ fn read_file(path: &Path) -> Result<Vec<u8>, BundleError> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        use std::fmt::Write;
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            use std::fmt::Write;
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -83,7 +83,9 @@ pub struct RouteKey<'a> {
 impl Route {
     /// How specific the match is; `None` when it is none.
     fn rank(&self, key: RouteKey<'_>) -> Option<u8> {
-        let agrees = |wanted: &Option<String>, got: &str| wanted.as_deref().is_none_or(|wanted| wanted == got);
+        let agrees = |wanted: &Option<String>, got: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == got)
+        };
         let matches = agrees(&self.symbol, key.symbol)
             && agrees(&self.timeframe, key.timeframe)
             && agrees(&self.regime, key.regime)
@@ -111,12 +113,21 @@ impl DeploymentFile {
         };
         let file: Self = serde_json::from_str(&text).map_err(|error| format!("{FILE}: {error}"))?;
         if file.format_version != 1 {
-            return Err(format!("{FILE}: format_version is {}, this server reads 1", file.format_version));
+            return Err(format!(
+                "{FILE}: format_version is {}, this server reads 1",
+                file.format_version
+            ));
         }
-        if let Some((model, canary)) =
-            file.models.iter().find_map(|(model, versions)| Some((model, versions.canary?))).filter(|(_, canary)| !(0.0..=1.0).contains(&canary.share))
+        if let Some((model, canary)) = file
+            .models
+            .iter()
+            .find_map(|(model, versions)| Some((model, versions.canary?)))
+            .filter(|(_, canary)| !(0.0..=1.0).contains(&canary.share))
         {
-            return Err(format!("{FILE}: canary share {} of {model:?} is outside 0..=1", canary.share));
+            return Err(format!(
+                "{FILE}: canary share {} of {model:?} is outside 0..=1",
+                canary.share
+            ));
         }
         Ok(Some(file))
     }
@@ -127,21 +138,32 @@ impl DeploymentFile {
     /// The store cannot be written.
     pub fn write(&self, store: &Path) -> Result<(), String> {
         let describe = |error: std::io::Error| format!("{FILE}: {error}");
-        let text = serde_json::to_string_pretty(self).map_err(|error| format!("{FILE}: {error}"))?;
+        let text =
+            serde_json::to_string_pretty(self).map_err(|error| format!("{FILE}: {error}"))?;
         let temporary = store.join(format!(".{FILE}.{}", std::process::id()));
         let mut file = fs::File::create(&temporary).map_err(describe)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all()).map_err(describe)?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.write_all(b"\n"))
+            .and_then(|()| file.sync_all())
+            .map_err(describe)?;
         fs::rename(&temporary, store.join(FILE)).map_err(describe)?;
         // The rename itself must survive a power cut.
-        fs::File::open(store).and_then(|folder| folder.sync_all()).map_err(describe)
+        fs::File::open(store)
+            .and_then(|folder| folder.sync_all())
+            .map_err(describe)
     }
 
     /// Model that the most specific route names.
     #[must_use]
     pub fn route(&self, key: RouteKey<'_>) -> Option<&str> {
-        let ranked = self.routes.iter().filter_map(|route| Some((route.rank(key)?, route)));
+        let ranked = self
+            .routes
+            .iter()
+            .filter_map(|route| Some((route.rank(key)?, route)));
         // Of equals the first in the file wins.
-        ranked.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, route)| route.model.as_str())
+        ranked
+            .reduce(|best, next| if next.0 > best.0 { next } else { best })
+            .map(|(_, route)| route.model.as_str())
     }
 }
 
@@ -149,7 +171,11 @@ impl DeploymentFile {
 #[must_use]
 pub fn in_canary(symbol: &str, share: f64) -> bool {
     // FNV-1a, then a finaliser: FNV alone leaves the high bits of short strings alike.
-    let mut hash = symbol.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mut hash = symbol
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^= hash >> 33;
@@ -160,9 +186,21 @@ pub fn in_canary(symbol: &str, share: f64) -> bool {
 mod tests {
     use super::*;
 
-    fn route(model: &str, symbol: Option<&str>, timeframe: Option<&str>, regime: Option<&str>, asset_class: Option<&str>) -> Route {
+    fn route(
+        model: &str,
+        symbol: Option<&str>,
+        timeframe: Option<&str>,
+        regime: Option<&str>,
+        asset_class: Option<&str>,
+    ) -> Route {
         let own = |text: Option<&str>| text.map(ToOwned::to_owned);
-        Route { model: model.into(), symbol: own(symbol), timeframe: own(timeframe), regime: own(regime), asset_class: own(asset_class) }
+        Route {
+            model: model.into(),
+            symbol: own(symbol),
+            timeframe: own(timeframe),
+            regime: own(regime),
+            asset_class: own(asset_class),
+        }
     }
 
     #[test]
@@ -179,17 +217,43 @@ mod tests {
                 route("late", None, Some("1d"), None, None),
             ],
         };
-        let key = RouteKey { symbol: "AAPL", timeframe: "1d", regime: "calm", asset_class: "crypto" };
+        let key = RouteKey {
+            symbol: "AAPL",
+            timeframe: "1d",
+            regime: "calm",
+            asset_class: "crypto",
+        };
         assert_eq!(file.route(key), Some("regime"));
         assert_eq!(file.route(RouteKey { regime: "", ..key }), Some("symbol"));
-        assert_eq!(file.route(RouteKey { symbol: "BTC", ..key }), Some("class"));
-        assert_eq!(file.route(RouteKey { symbol: "X", timeframe: "1d", ..RouteKey::default() }), Some("timeframe"));
-        assert_eq!(file.route(RouteKey { timeframe: "1h", ..key }), None);
+        assert_eq!(
+            file.route(RouteKey {
+                symbol: "BTC",
+                ..key
+            }),
+            Some("class")
+        );
+        assert_eq!(
+            file.route(RouteKey {
+                symbol: "X",
+                timeframe: "1d",
+                ..RouteKey::default()
+            }),
+            Some("timeframe")
+        );
+        assert_eq!(
+            file.route(RouteKey {
+                timeframe: "1h",
+                ..key
+            }),
+            None
+        );
     }
 
     #[test]
     fn a_canary_takes_its_share_of_symbols() {
-        let taken = (0..20_000).filter(|index| in_canary(&format!("SYM{index}"), 0.1)).count();
+        let taken = (0..20_000)
+            .filter(|index| in_canary(&format!("SYM{index}"), 0.1))
+            .count();
         assert!((1_800..2_200).contains(&taken), "{taken}");
         assert!(!in_canary("AAPL", 0.0) && in_canary("AAPL", 1.0) && !in_canary("", 1.0));
     }
@@ -201,7 +265,17 @@ mod tests {
         let file = DeploymentFile {
             format_version: 1,
             default_model: "daily".into(),
-            models: BTreeMap::from([("daily".into(), DeployedVersions { production: 7, canary: Some(Canary { version: 8, share: 0.1 }), ..Default::default() })]),
+            models: BTreeMap::from([(
+                "daily".into(),
+                DeployedVersions {
+                    production: 7,
+                    canary: Some(Canary {
+                        version: 8,
+                        share: 0.1,
+                    }),
+                    ..Default::default()
+                },
+            )]),
             routes: vec![route("daily", None, Some("1d"), None, None)],
         };
         file.write(store.path()).unwrap();

@@ -18,9 +18,15 @@ pub fn check(bundle: &Bundle, engine: &mut dyn Engine) -> Result<(), BundleError
     let rows = expected.features.nrows();
     let features: Vec<f32> = expected.features.iter().copied().collect();
     let mut scores = vec![0.0; rows * layout.width()];
-    engine.score(&features, rows, &mut scores).map_err(|error| BundleError(format!("golden rows: {error}")))?;
+    engine
+        .score(&features, rows, &mut scores)
+        .map_err(|error| BundleError(format!("golden rows: {error}")))?;
     let tolerance = bundle.manifest.golden.absolute_tolerance;
-    for (row, (got, wanted)) in scores.chunks_exact(layout.width()).zip(&expected.rows).enumerate() {
+    for (row, (got, wanted)) in scores
+        .chunks_exact(layout.width())
+        .zip(&expected.rows)
+        .enumerate()
+    {
         for (column, (&got, &wanted)) in got.iter().zip(wanted).enumerate() {
             // Equal infinities and equal NaNs agree.
             let agrees = got.to_bits() == wanted.to_bits() || (got - wanted).abs() <= tolerance;
@@ -38,7 +44,11 @@ pub fn check(bundle: &Bundle, engine: &mut dyn Engine) -> Result<(), BundleError
             policy.judge(at(bundle.up), at(bundle.down)).signal
         };
         if signal(got) != signal(wanted) {
-            return Err(BundleError(format!("golden row {row}: the signal is {:?}, {:?} is expected", signal(got), signal(wanted))));
+            return Err(BundleError(format!(
+                "golden row {row}: the signal is {:?}, {:?} is expected",
+                signal(got),
+                signal(wanted)
+            )));
         }
     }
     Ok(())
@@ -51,13 +61,29 @@ struct Golden {
 
 fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
     let layout = bundle.layout();
-    let mut reader = NpzReader::new(Cursor::new(bundle.golden.as_slice())).map_err(|error| unreadable(&error))?;
-    let features: Array2<f32> = reader.by_name("features.npy").map_err(|error| unreadable(&error))?;
-    let probabilities: Array2<f32> = reader.by_name("probabilities.npy").map_err(|error| unreadable(&error))?;
-    let members: Array3<f32> = reader.by_name("member_probabilities.npy").map_err(|error| unreadable(&error))?;
+    let mut reader = NpzReader::new(Cursor::new(bundle.golden.as_slice()))
+        .map_err(|error| unreadable(&error))?;
+    let features: Array2<f32> = reader
+        .by_name("features.npy")
+        .map_err(|error| unreadable(&error))?;
+    let probabilities: Array2<f32> = reader
+        .by_name("probabilities.npy")
+        .map_err(|error| unreadable(&error))?;
+    let members: Array3<f32> = reader
+        .by_name("member_probabilities.npy")
+        .map_err(|error| unreadable(&error))?;
     let mut scalars = Vec::new();
-    for name in ["probability_low", "probability_high", "band_low", "band_mid", "band_high", "dissimilarity"] {
-        let column: Array1<f32> = reader.by_name(&format!("{name}.npy")).map_err(|error| unreadable(&error))?;
+    for name in [
+        "probability_low",
+        "probability_high",
+        "band_low",
+        "band_mid",
+        "band_high",
+        "dissimilarity",
+    ] {
+        let column: Array1<f32> = reader
+            .by_name(&format!("{name}.npy"))
+            .map_err(|error| unreadable(&error))?;
         scalars.push((name, column));
     }
     let rows = features.nrows();
@@ -65,10 +91,15 @@ fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
         && probabilities.dim() == (rows, layout.classes)
         && members.dim() == (rows, layout.members, layout.classes);
     if rows == 0 || !wide {
-        return Err(BundleError("golden.npz: shapes differ from the manifest".into()));
+        return Err(BundleError(
+            "golden.npz: shapes differ from the manifest".into(),
+        ));
     }
     if let Some((name, column)) = scalars.iter().find(|(_, column)| column.len() != rows) {
-        return Err(BundleError(format!("golden.npz: {name} has {} values for {rows} rows", column.len())));
+        return Err(BundleError(format!(
+            "golden.npz: {name} has {} values for {rows} rows",
+            column.len()
+        )));
     }
     let rows = (0..rows)
         .map(|row| {
@@ -87,11 +118,19 @@ fn unreadable(error: &ReadNpzError) -> BundleError {
 
 fn column_name(bundle: &Bundle, column: usize) -> String {
     let classes = bundle.manifest.classes.len();
-    let scalars = ["probability_low", "probability_high", "band_low", "band_mid", "band_high", "dissimilarity"];
+    let scalars = [
+        "probability_low",
+        "probability_high",
+        "band_low",
+        "band_mid",
+        "band_high",
+        "dissimilarity",
+    ];
     if column < classes {
         return format!("probabilities[{column}]");
     }
-    scalars
-        .get(column - classes)
-        .map_or_else(|| format!("member_probabilities[{}]", column - classes - scalars.len()), ToString::to_string)
+    scalars.get(column - classes).map_or_else(
+        || format!("member_probabilities[{}]", column - classes - scalars.len()),
+        ToString::to_string,
+    )
 }

@@ -60,7 +60,12 @@ impl LoadedModel {
     ///
     /// # Errors
     /// Anything in the bundle is missing, corrupt or in disagreement.
-    pub fn load(folder: &Path, model: &str, version: u64, workshop: &Workshop) -> Result<Arc<Self>, BundleError> {
+    pub fn load(
+        folder: &Path,
+        model: &str,
+        version: u64,
+        workshop: &Workshop,
+    ) -> Result<Arc<Self>, BundleError> {
         let bundle = Bundle::read(folder, model, version)?;
         let (features, layout) = (bundle.spec.len(), bundle.layout());
         let mut engines: Vec<Box<dyn Engine>> = Vec::new();
@@ -76,8 +81,14 @@ impl LoadedModel {
         let batcher = Batcher::new(
             model.to_owned(),
             engines,
-            RowShape { features, scores: layout.width() },
-            BatchLimits { batch_rows: workshop.settings.max_batch_rows, queue_rows: workshop.settings.queue_rows },
+            RowShape {
+                features,
+                scores: layout.width(),
+            },
+            BatchLimits {
+                batch_rows: workshop.settings.max_batch_rows,
+                queue_rows: workshop.settings.queue_rows,
+            },
             Arc::clone(&workshop.arrivals),
             metrics.clone(),
         );
@@ -102,6 +113,7 @@ impl LoadedModel {
     /// Whether the model was trained on `symbol`.
     #[must_use]
     pub fn knows(&self, symbol: &str) -> bool {
-        self.manifest.symbols.is_empty() || self.manifest.symbols.iter().any(|known| known == symbol)
+        self.manifest.symbols.is_empty()
+            || self.manifest.symbols.iter().any(|known| known == symbol)
     }
 }

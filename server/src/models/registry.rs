@@ -73,9 +73,18 @@ impl Registry {
     pub fn open(store: &Path, workshop: Workshop) -> Result<Self, ServeError> {
         let deployment = read_store(store, &workshop, None)?;
         if deployment.serving.is_empty() {
-            return Err(ServeError::Store(format!("{} holds no model that can serve{}", store.display(), deployment.failures())));
+            return Err(ServeError::Store(format!(
+                "{} holds no model that can serve{}",
+                store.display(),
+                deployment.failures()
+            )));
         }
-        Ok(Self { store: store.to_owned(), workshop, deployment: ArcSwap::from_pointee(deployment), changing: Mutex::new(()) })
+        Ok(Self {
+            store: store.to_owned(),
+            workshop,
+            deployment: ArcSwap::from_pointee(deployment),
+            changing: Mutex::new(()),
+        })
     }
 
     /// What serves now.
@@ -106,10 +115,16 @@ impl Registry {
             VersionState::Ready(_) => Ok(()),
             VersionState::Failed(failure) => Err(failure.clone()),
             VersionState::Available => {
-                LoadedModel::load(&self.folder(model, version), model, version, &self.workshop).map(drop).map_err(|error| error.0)
+                LoadedModel::load(&self.folder(model, version), model, version, &self.workshop)
+                    .map(drop)
+                    .map_err(|error| error.0)
             }
         })?;
-        ready.map_err(|failure| ServeError::VersionNotReady { model: model.into(), version, failure })?;
+        ready.map_err(|failure| ServeError::VersionNotReady {
+            model: model.into(),
+            version,
+            failure,
+        })?;
         let versions = file.models.entry(model.to_owned()).or_default();
         let previous = versions.production;
         if previous == version {
@@ -131,37 +146,73 @@ impl Registry {
         let _changing = self.changing.lock();
         let current = self.deployment.load_full();
         let mut file = current.file.clone();
-        let Some(versions) = file.models.get_mut(model) else { return Err(current.model_not_found(model)) };
-        let Some(target) = versions.previous.pop() else { return Err(ServeError::NothingToRollBack { model: model.into() }) };
+        let Some(versions) = file.models.get_mut(model) else {
+            return Err(current.model_not_found(model));
+        };
+        let Some(target) = versions.previous.pop() else {
+            return Err(ServeError::NothingToRollBack {
+                model: model.into(),
+            });
+        };
         let previous = std::mem::replace(&mut versions.production, target);
         if let VersionState::Failed(failure) = current.version(model, target)? {
-            return Err(ServeError::VersionNotReady { model: model.into(), version: target, failure: failure.clone() });
+            return Err(ServeError::VersionNotReady {
+                model: model.into(),
+                version: target,
+                failure: failure.clone(),
+            });
         }
         self.commit(&file, model, previous, target, "rollback", reason)?;
         Ok((target, previous))
     }
 
-    fn commit(&self, file: &DeploymentFile, model: &str, from: u64, to: u64, action: &str, reason: &str) -> Result<(), ServeError> {
+    fn commit(
+        &self,
+        file: &DeploymentFile,
+        model: &str,
+        from: u64,
+        to: u64,
+        action: &str,
+        reason: &str,
+    ) -> Result<(), ServeError> {
         file.write(&self.store).map_err(ServeError::Store)?;
-        self.write_ledger(model, from, to, action, reason).map_err(ServeError::Store)?;
+        self.write_ledger(model, from, to, action, reason)
+            .map_err(ServeError::Store)?;
         self.reload_locked()
     }
 
-    fn write_ledger(&self, model: &str, from: u64, to: u64, action: &str, reason: &str) -> Result<(), String> {
-        let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    fn write_ledger(
+        &self,
+        model: &str,
+        from: u64,
+        to: u64,
+        action: &str,
+        reason: &str,
+    ) -> Result<(), String> {
+        let seconds = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |elapsed| elapsed.as_secs());
         let entry = serde_json::json!({
             "time_s": seconds, "action": action, "model": model, "from": from, "to": to, "reason": reason,
         });
         let describe = |error: std::io::Error| format!("promotions.jsonl: {error}");
-        let mut ledger =
-            fs::OpenOptions::new().create(true).append(true).open(self.store.join("promotions.jsonl")).map_err(describe)?;
-        writeln!(ledger, "{entry}").and_then(|()| ledger.sync_all()).map_err(describe)
+        let mut ledger = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.store.join("promotions.jsonl"))
+            .map_err(describe)?;
+        writeln!(ledger, "{entry}")
+            .and_then(|()| ledger.sync_all())
+            .map_err(describe)
     }
 
     fn reload_locked(&self) -> Result<(), ServeError> {
         let next = read_store(&self.store, &self.workshop, Some(&self.deployment.load()))?;
         if next.serving.is_empty() {
-            return Err(ServeError::Store(format!("no model could serve after a reload, nothing was changed{}", next.failures())));
+            return Err(ServeError::Store(format!(
+                "no model could serve after a reload, nothing was changed{}",
+                next.failures()
+            )));
         }
         self.deployment.store(Arc::new(next));
         Ok(())
@@ -177,12 +228,23 @@ impl Deployment {
     ///
     /// # Errors
     /// The model or version does not exist or does not serve.
-    pub fn pick(&self, model: &str, version: u64, key: RouteKey<'_>) -> Result<(&Arc<LoadedModel>, Role), ServeError> {
-        let model = if model.is_empty() { self.route(key) } else { model };
+    pub fn pick(
+        &self,
+        model: &str,
+        version: u64,
+        key: RouteKey<'_>,
+    ) -> Result<(&Arc<LoadedModel>, Role), ServeError> {
+        let model = if model.is_empty() {
+            self.route(key)
+        } else {
+            model
+        };
         if version != 0 {
             return self.pick_version(model, version);
         }
-        let Some(serving) = self.serving.get(model) else { return Err(self.model_not_found(model)) };
+        let Some(serving) = self.serving.get(model) else {
+            return Err(self.model_not_found(model));
+        };
         if let Some((canary, share)) = &serving.canary
             && in_canary(key.symbol, *share)
         {
@@ -191,22 +253,41 @@ impl Deployment {
         Ok((&serving.production, Role::Production))
     }
 
-    fn pick_version(&self, model: &str, version: u64) -> Result<(&Arc<LoadedModel>, Role), ServeError> {
+    fn pick_version(
+        &self,
+        model: &str,
+        version: u64,
+    ) -> Result<(&Arc<LoadedModel>, Role), ServeError> {
         let failure = match self.version(model, version)? {
             VersionState::Ready(loaded) => return Ok((loaded, self.role(model, version))),
             VersionState::Failed(failure) => failure.clone(),
-            VersionState::Available => "it is in the store but not deployed; promote it or deploy it as canary or shadow".into(),
+            VersionState::Available => {
+                "it is in the store but not deployed; promote it or deploy it as canary or shadow"
+                    .into()
+            }
         };
-        Err(ServeError::VersionNotReady { model: model.into(), version, failure })
+        Err(ServeError::VersionNotReady {
+            model: model.into(),
+            version,
+            failure,
+        })
     }
 
     fn route(&self, key: RouteKey<'_>) -> &str {
         if let Some(model) = self.file.route(key) {
             return model;
         }
-        let own_timeframe = self.serving.iter().find(|(_, serving)| serving.production.manifest.timeframe == key.timeframe);
+        let own_timeframe = self
+            .serving
+            .iter()
+            .find(|(_, serving)| serving.production.manifest.timeframe == key.timeframe);
         match own_timeframe {
-            Some((model, _)) if !self.serving.contains_key(&self.file.default_model) || !key.timeframe.is_empty() => model,
+            Some((model, _))
+                if !self.serving.contains_key(&self.file.default_model)
+                    || !key.timeframe.is_empty() =>
+            {
+                model
+            }
             _ => &self.file.default_model,
         }
     }
@@ -216,7 +297,13 @@ impl Deployment {
     pub fn role(&self, model: &str, version: u64) -> Role {
         match self.file.models.get(model) {
             Some(versions) if versions.production == version => Role::Production,
-            Some(versions) if versions.canary.is_some_and(|canary| canary.version == version) => Role::Canary,
+            Some(versions)
+                if versions
+                    .canary
+                    .is_some_and(|canary| canary.version == version) =>
+            {
+                Role::Canary
+            }
             Some(versions) if versions.shadow.contains(&version) => Role::Shadow,
             _ => Role::None,
         }
@@ -224,19 +311,30 @@ impl Deployment {
 
     /// Model, version and state of every version, newest first within a model.
     pub fn versions(&self) -> impl Iterator<Item = (&str, u64, &VersionState)> {
-        self.models
-            .iter()
-            .flat_map(|(model, versions)| versions.iter().rev().map(move |(version, state)| (model.as_str(), *version, state)))
+        self.models.iter().flat_map(|(model, versions)| {
+            versions
+                .iter()
+                .rev()
+                .map(move |(version, state)| (model.as_str(), *version, state))
+        })
     }
 
     /// Every loaded version.
     pub fn loaded(&self) -> impl Iterator<Item = &Arc<LoadedModel>> {
-        self.versions().filter_map(|(_, _, state)| if let VersionState::Ready(loaded) = state { Some(loaded) } else { None })
+        self.versions().filter_map(|(_, _, state)| {
+            if let VersionState::Ready(loaded) = state {
+                Some(loaded)
+            } else {
+                None
+            }
+        })
     }
 
     /// Models and their production version.
     pub fn production(&self) -> impl Iterator<Item = (&str, &Arc<LoadedModel>)> {
-        self.serving.iter().map(|(model, serving)| (model.as_str(), &serving.production))
+        self.serving
+            .iter()
+            .map(|(model, serving)| (model.as_str(), &serving.production))
     }
 
     /// State of one version; zero means production.
@@ -244,34 +342,58 @@ impl Deployment {
     /// # Errors
     /// The model or the version does not exist.
     pub fn version(&self, model: &str, version: u64) -> Result<&VersionState, ServeError> {
-        let Some(versions) = self.models.get(model) else { return Err(self.model_not_found(model)) };
-        let version = if version == 0 { self.production_version(model) } else { version };
-        versions.get(&version).ok_or_else(|| ServeError::VersionNotFound { model: model.into(), version })
+        let Some(versions) = self.models.get(model) else {
+            return Err(self.model_not_found(model));
+        };
+        let version = if version == 0 {
+            self.production_version(model)
+        } else {
+            version
+        };
+        versions
+            .get(&version)
+            .ok_or_else(|| ServeError::VersionNotFound {
+                model: model.into(),
+                version,
+            })
     }
 
     /// The production version of a model; zero when there is none.
     #[must_use]
     pub fn production_version(&self, model: &str) -> u64 {
-        self.file.models.get(model).map_or(0, |versions| versions.production)
+        self.file
+            .models
+            .get(model)
+            .map_or(0, |versions| versions.production)
     }
 
     fn model_not_found(&self, model: &str) -> ServeError {
         let known: Vec<&str> = self.models.keys().map(String::as_str).collect();
-        ServeError::ModelNotFound { model: model.into(), known: known.join(", ") }
+        ServeError::ModelNotFound {
+            model: model.into(),
+            known: known.join(", "),
+        }
     }
 
     fn failures(&self) -> String {
-        let failed = self.versions().filter_map(|(model, version, state)| match state {
-            VersionState::Failed(failure) => Some(format!("; {model}/{version}: {failure}")),
-            _ => None,
-        });
+        let failed = self
+            .versions()
+            .filter_map(|(model, version, state)| match state {
+                VersionState::Failed(failure) => Some(format!("; {model}/{version}: {failure}")),
+                _ => None,
+            });
         failed.collect()
     }
 }
 
 /// Reads the store; versions that `before` has loaded are taken over, unless their bundle changed.
-fn read_store(store: &Path, workshop: &Workshop, before: Option<&Deployment>) -> Result<Deployment, ServeError> {
-    let mut models = scan(store).map_err(|error| ServeError::Store(format!("{}: {error}", store.display())))?;
+fn read_store(
+    store: &Path,
+    workshop: &Workshop,
+    before: Option<&Deployment>,
+) -> Result<Deployment, ServeError> {
+    let mut models =
+        scan(store).map_err(|error| ServeError::Store(format!("{}: {error}", store.display())))?;
     let file = DeploymentFile::read(store).map_err(ServeError::Store)?;
     let file_was_read = file.is_some();
     let mut file = file.unwrap_or_else(|| newest_of_each(&models));
@@ -280,28 +402,39 @@ fn read_store(store: &Path, workshop: &Workshop, before: Option<&Deployment>) ->
         if matches!(state, VersionState::Available) {
             *state = load_version(store, model, version, workshop, before);
         }
-        if let VersionState::Ready(loaded) = state { Some(Arc::clone(loaded)) } else { None }
+        if let VersionState::Ready(loaded) = state {
+            Some(Arc::clone(loaded))
+        } else {
+            None
+        }
     };
     let mut serving = BTreeMap::new();
     let names: Vec<String> = file.models.keys().cloned().collect();
     for model in names {
-        let Some(versions) = file.models.get_mut(&model) else { continue };
+        let Some(versions) = file.models.get_mut(&model) else {
+            continue;
+        };
         let mut production = load(&model, versions.production);
         // Without a deployment file the newest version that can serve is production.
         while production.is_none() && !file_was_read {
-            let Some(older) = versions.previous.pop() else { break };
+            let Some(older) = versions.previous.pop() else {
+                break;
+            };
             versions.production = older;
             production = load(&model, older);
         }
         if !file_was_read {
             versions.previous.clear();
         }
-        let canary = versions.canary.and_then(|canary| Some((load(&model, canary.version)?, canary.share)));
+        let canary = versions
+            .canary
+            .and_then(|canary| Some((load(&model, canary.version)?, canary.share)));
         for &shadow in &versions.shadow {
             load(&model, shadow);
         }
         // A production version that fails at a reload leaves the one that served in place.
-        let production = production.or_else(|| Some(Arc::clone(&before?.serving.get(&model)?.production)));
+        let production =
+            production.or_else(|| Some(Arc::clone(&before?.serving.get(&model)?.production)));
         if let Some(production) = production {
             serving.insert(model, Serving { production, canary });
         }
@@ -309,13 +442,25 @@ fn read_store(store: &Path, workshop: &Workshop, before: Option<&Deployment>) ->
     if file.default_model.is_empty() && serving.len() == 1 {
         file.default_model = serving.keys().next().cloned().unwrap_or_default();
     }
-    Ok(Deployment { file, models, serving })
+    Ok(Deployment {
+        file,
+        models,
+        serving,
+    })
 }
 
-fn load_version(store: &Path, model: &str, version: u64, workshop: &Workshop, before: Option<&Deployment>) -> VersionState {
+fn load_version(
+    store: &Path,
+    model: &str,
+    version: u64,
+    workshop: &Workshop,
+    before: Option<&Deployment>,
+) -> VersionState {
     let folder = store.join(model).join(version.to_string());
-    if let Some(VersionState::Ready(loaded)) = before.and_then(|before| before.models.get(model)?.get(&version))
-        && fs::read_to_string(folder.join("manifest.json")).is_ok_and(|text| text == loaded.manifest_json)
+    if let Some(VersionState::Ready(loaded)) =
+        before.and_then(|before| before.models.get(model)?.get(&version))
+        && fs::read_to_string(folder.join("manifest.json"))
+            .is_ok_and(|text| text == loaded.manifest_json)
     {
         return VersionState::Ready(Arc::clone(loaded));
     }
@@ -337,14 +482,20 @@ fn scan(store: &Path) -> std::io::Result<BTreeMap<String, BTreeMap<u64, VersionS
     for entry in fs::read_dir(store)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(model) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        let Some(model) = name.to_str().filter(|name| !name.starts_with('.')) else {
+            continue;
+        };
         if !entry.file_type()?.is_dir() {
             continue;
         }
         let mut versions = BTreeMap::new();
         for version in fs::read_dir(entry.path())?.flatten() {
-            let number = version.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
-            if let Some(number) = number.filter(|_| version.path().join("manifest.json").is_file()) {
+            let number = version
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<u64>().ok());
+            if let Some(number) = number.filter(|_| version.path().join("manifest.json").is_file())
+            {
                 versions.insert(number, VersionState::Available);
             }
         }
@@ -360,7 +511,19 @@ fn newest_of_each(models: &BTreeMap<String, BTreeMap<u64, VersionState>>) -> Dep
         let mut older: Vec<u64> = versions.keys().copied().collect();
         let production = older.pop()?;
         // For the search of the newest that can serve; cleared afterwards.
-        Some((model.clone(), DeployedVersions { production, previous: older, ..DeployedVersions::default() }))
+        Some((
+            model.clone(),
+            DeployedVersions {
+                production,
+                previous: older,
+                ..DeployedVersions::default()
+            },
+        ))
     });
-    DeploymentFile { format_version: 1, default_model: String::new(), models: deployed.collect(), routes: Vec::new() }
+    DeploymentFile {
+        format_version: 1,
+        default_model: String::new(),
+        models: deployed.collect(),
+        routes: Vec::new(),
+    }
 }

@@ -25,7 +25,9 @@ impl Arrivals {
     #[must_use]
     pub fn announce(self: &Arc<Self>) -> Announced {
         self.announced.fetch_add(1, Ordering::Relaxed);
-        Announced { arrivals: Arc::clone(self) }
+        Announced {
+            arrivals: Arc::clone(self),
+        }
     }
 }
 

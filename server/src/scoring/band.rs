@@ -161,11 +161,13 @@ impl BandPool {
     /// Takes in one outcome. A late one counts with the close that is maturing now.
     pub fn realise(&mut self, outcome: &BandOutcome<'_>) {
         self.advance_to(outcome.realised_open_time_ns);
-        self.maturing.push((outcome.symbol.to_owned(), !outcome.covered));
+        self.maturing
+            .push((outcome.symbol.to_owned(), !outcome.covered));
         self.outcomes += 1;
         self.misses += u64::from(!outcome.covered);
         self.hits += u64::from((outcome.probability_up >= 0.5) == outcome.went_up);
-        self.squared_error += (f64::from(outcome.probability_up) - f64::from(u8::from(outcome.went_up))).powi(2);
+        self.squared_error +=
+            (f64::from(outcome.probability_up) - f64::from(u8::from(outcome.went_up))).powi(2);
         self.recent.push_back(outcome.covered);
         self.recent_covered += u64::from(outcome.covered);
         if self.recent.len() > RECENT_OUTCOMES && self.recent.pop_front() == Some(true) {
@@ -189,7 +191,9 @@ impl BandPool {
     }
 
     fn step(&self) -> f64 {
-        self.settings.eta.max(START_STEP / (1.0 + self.closes as f64 / START_CLOSES))
+        self.settings
+            .eta
+            .max(START_STEP / (1.0 + self.closes as f64 / START_CLOSES))
     }
 
     fn close_bar(&mut self) {
@@ -206,7 +210,8 @@ impl BandPool {
         self.closes += 1;
         for (symbol, missed) in self.maturing.drain(..) {
             let delta = self.symbols.entry(symbol).or_insert(0.0);
-            let moved = (*delta + SYMBOL_STEP * (f64::from(u8::from(missed)) - share)) * SYMBOL_MEMORY;
+            let moved =
+                (*delta + SYMBOL_STEP * (f64::from(u8::from(missed)) - share)) * SYMBOL_MEMORY;
             *delta = moved.clamp(-SYMBOL_BOUND, SYMBOL_BOUND);
         }
     }
@@ -218,10 +223,20 @@ mod tests {
 
     use super::*;
 
-    const SETTINGS: BandSettings = BandSettings { target_coverage: 0.9, eta: 0.02, initial_multiplier: 1.0 };
+    const SETTINGS: BandSettings = BandSettings {
+        target_coverage: 0.9,
+        eta: 0.02,
+        initial_multiplier: 1.0,
+    };
 
     fn outcome(symbol: &str, time: i64, covered: bool) -> BandOutcome<'_> {
-        BandOutcome { symbol, realised_open_time_ns: time, covered, probability_up: 0.6, went_up: covered }
+        BandOutcome {
+            symbol,
+            realised_open_time_ns: time,
+            covered,
+            probability_up: 0.6,
+            went_up: covered,
+        }
     }
 
     fn close(pool: &mut BandPool, time: i64, missed: &[bool]) {
@@ -250,9 +265,13 @@ mod tests {
             let (mut forward, mut backward) = (BandPool::new(SETTINGS), BandPool::new(SETTINGS));
             for time in 0..closes {
                 let mut outcomes: Vec<_> = ["A", "B", "C", "D"].into_iter().zip(&missed).map(|(symbol, &missed)| outcome(symbol, time, !missed)).collect();
-                outcomes.iter().for_each(|outcome| forward.realise(outcome));
+                for outcome in &outcomes {
+                    forward.realise(outcome);
+                }
                 outcomes.reverse();
-                outcomes.iter().for_each(|outcome| backward.realise(outcome));
+                for outcome in &outcomes {
+                    backward.realise(outcome);
+                }
             }
             for symbol in ["", "A", "B", "C", "D"] {
                 prop_assert_eq!(forward.multiplier(symbol).to_bits(), backward.multiplier(symbol).to_bits());

@@ -108,7 +108,13 @@ impl Batcher {
     ) -> Self {
         let executors = engines
             .into_iter()
-            .map(|engine| Mutex::new(Executor { engine, features: Vec::new(), scores: Vec::new() }))
+            .map(|engine| {
+                Mutex::new(Executor {
+                    engine,
+                    features: Vec::new(),
+                    scores: Vec::new(),
+                })
+            })
             .collect();
         Self {
             shared: Arc::new(Shared {
@@ -139,11 +145,18 @@ impl Batcher {
     ///
     /// # Errors
     /// The queue is full, the deadline passed, or the model failed.
-    pub async fn score(&self, features: Vec<f32>, rows: usize, deadline: Option<Instant>) -> Result<Scored, ServeError> {
+    pub async fn score(
+        &self,
+        features: Vec<f32>,
+        rows: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Scored, ServeError> {
         let shared = &self.shared;
         let admitted = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= admitted) {
-            return Err(ServeError::DeadlinePassed { stage: "at admission" });
+            return Err(ServeError::DeadlinePassed {
+                stage: "at admission",
+            });
         }
         if shared.may_run_inline(rows)
             && let Some(claim) = Claim::take(shared)
@@ -152,7 +165,9 @@ impl Batcher {
         }
         let receiver = shared.enqueue(features, rows, admitted, deadline)?;
         shared.call_for_drain();
-        receiver.await.unwrap_or_else(|_| Err(shared.engine_failed()))
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(shared.engine_failed()))
     }
 }
 
@@ -164,7 +179,9 @@ impl Shared {
     }
 
     fn expected_ns(&self, rows: usize) -> u64 {
-        self.row_cost_ns.load(Ordering::Relaxed).saturating_mul(rows as u64)
+        self.row_cost_ns
+            .load(Ordering::Relaxed)
+            .saturating_mul(rows as u64)
     }
 
     fn enqueue(
@@ -189,7 +206,13 @@ impl Shared {
             });
         }
         self.waiting_rows.store(waiting + rows, Ordering::SeqCst);
-        queue.push_back(Job { features, rows, admitted, deadline, reply });
+        queue.push_back(Job {
+            features,
+            rows,
+            admitted,
+            deadline,
+            reply,
+        });
         Ok(receiver)
     }
 
@@ -234,7 +257,8 @@ impl Shared {
 
     /// Takes the jobs that run together; answers those whose caller left or whose deadline passed.
     fn take_batch(&self) -> Vec<Job> {
-        let budget_rows = BATCH_BUDGET.as_nanos() as u64 / self.row_cost_ns.load(Ordering::Relaxed).max(1);
+        let budget_rows =
+            BATCH_BUDGET.as_nanos() as u64 / self.row_cost_ns.load(Ordering::Relaxed).max(1);
         let most_rows = self.limits.batch_rows.min(budget_rows.max(1) as usize);
         let now = Instant::now();
         let (mut batch, mut expired, mut rows) = (Vec::new(), Vec::new(), 0);
@@ -262,13 +286,17 @@ impl Shared {
         }
         for job in expired {
             self.metrics.expired.increment(1);
-            let _ = job.reply.send(Err(ServeError::DeadlinePassed { stage: "in the queue" }));
+            let _ = job.reply.send(Err(ServeError::DeadlinePassed {
+                stage: "in the queue",
+            }));
         }
         batch
     }
 
     fn engine_failed(&self) -> ServeError {
-        ServeError::Engine { model: self.model.clone() }
+        ServeError::Engine {
+            model: self.model.clone(),
+        }
     }
 }
 
@@ -282,12 +310,22 @@ impl<'a> Claim<'a> {
     fn take(shared: &'a Arc<Shared>) -> Option<Self> {
         let executor = shared.executors.iter().find_map(Mutex::try_lock)?;
         shared.busy.fetch_add(1, Ordering::SeqCst);
-        Some(Self { shared, executor: Some(executor) })
+        Some(Self {
+            shared,
+            executor: Some(executor),
+        })
     }
 
-    fn run_one(mut self, features: &[f32], rows: usize, admitted: Instant) -> Result<Scored, ServeError> {
+    fn run_one(
+        mut self,
+        features: &[f32],
+        rows: usize,
+        admitted: Instant,
+    ) -> Result<Scored, ServeError> {
         let shared = self.shared;
-        let Some(executor) = self.executor.as_mut() else { return Err(shared.engine_failed()) };
+        let Some(executor) = self.executor.as_mut() else {
+            return Err(shared.engine_failed());
+        };
         let mut values = vec![0.0; rows * shared.shape.scores];
         let started = Instant::now();
         run(shared, &mut *executor.engine, features, rows, &mut values)?;
@@ -295,18 +333,29 @@ impl<'a> Claim<'a> {
         shared.record_run(rows, inference);
         let queued = started - admitted;
         shared.metrics.queue_seconds.record(queued.as_secs_f64());
-        Ok(Scored { values, queued, inference, batch_rows: rows })
+        Ok(Scored {
+            values,
+            queued,
+            inference,
+            batch_rows: rows,
+        })
     }
 
     fn run_batch(mut self) {
         let shared = self.shared;
         let mut batch = shared.take_batch();
-        let Some(executor) = self.executor.as_mut() else { return };
+        let Some(executor) = self.executor.as_mut() else {
+            return;
+        };
         if batch.is_empty() {
             return;
         }
         let rows: usize = batch.iter().map(|job| job.rows).sum();
-        let Executor { engine, features, scores } = &mut **executor;
+        let Executor {
+            engine,
+            features,
+            scores,
+        } = &mut **executor;
         features.clear();
         for job in &mut batch {
             features.append(&mut job.features);
@@ -347,20 +396,31 @@ impl Shared {
         let cost = inference.as_nanos() as u64 / rows.max(1) as u64;
         let mean = self.row_cost_ns.load(Ordering::Relaxed);
         // Two executors may write at once; either mean is as good.
-        self.row_cost_ns.store((mean * 7 + cost) / 8, Ordering::Relaxed);
+        self.row_cost_ns
+            .store((mean * 7 + cost) / 8, Ordering::Relaxed);
         self.metrics.scored_rows.increment(rows as u64);
         self.metrics.count_rows(rows as u64);
-        self.metrics.inference_seconds.record(inference.as_secs_f64());
+        self.metrics
+            .inference_seconds
+            .record(inference.as_secs_f64());
         self.metrics.batch_rows.record(rows as f64);
     }
 }
 
 /// Runs the engine; a panic in it is an error of this run, not the end of the server.
-fn run(shared: &Shared, engine: &mut dyn Engine, features: &[f32], rows: usize, scores: &mut [f32]) -> Result<(), ServeError> {
+fn run(
+    shared: &Shared,
+    engine: &mut dyn Engine,
+    features: &[f32],
+    rows: usize,
+    scores: &mut [f32],
+) -> Result<(), ServeError> {
     debug_assert_eq!(features.len(), rows * shared.shape.features);
     match catch_unwind(AssertUnwindSafe(|| engine.score(features, rows, scores))) {
         Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => tracing::error!(model = %shared.model, %error, rows, "the model failed to score"),
+        Ok(Err(error)) => {
+            tracing::error!(model = %shared.model, %error, rows, "the model failed to score");
+        }
         Err(_) => tracing::error!(model = %shared.model, rows, "the engine panicked while scoring"),
     }
     shared.metrics.failed.increment(1);

@@ -81,7 +81,12 @@ pub fn read(model: &LoadedModel, row: RowScore<'_>, symbol: &str, pool: &BandPoo
     let policy = model.manifest.policy;
     let probability = |class: usize| row.probabilities().get(class).copied().unwrap_or(f32::NAN);
     let verdict = policy.judge(probability(model.up), probability(model.down));
-    let band = IssuedBand::widen(row.band_low(), row.band_mid(), row.band_high(), pool.multiplier(symbol));
+    let band = IssuedBand::widen(
+        row.band_low(),
+        row.band_mid(),
+        row.band_high(),
+        pool.multiplier(symbol),
+    );
     let coverage = pool.coverage();
     let mut distrust = Vec::new();
     if policy.is_outlier(row.dissimilarity()) {
@@ -91,5 +96,10 @@ pub fn read(model: &LoadedModel, row: RowScore<'_>, symbol: &str, pool: &BandPoo
     if coverage.recent_outcomes >= COVERAGE_OUTCOMES && shortfall > COVERAGE_SHORTFALL {
         distrust.push(Distrust::Coverage);
     }
-    Reading { verdict, band, coverage, distrust }
+    Reading {
+        verdict,
+        band,
+        coverage,
+        distrust,
+    }
 }

@@ -66,7 +66,11 @@ impl ScoringDesk {
     ///
     /// # Errors
     /// The request is not sound, the model is not there, or it could not score in time.
-    pub async fn score_row(&self, target: Target<'_>, features: Vec<f32>) -> Result<Decision, ServeError> {
+    pub async fn score_row(
+        &self,
+        target: Target<'_>,
+        features: Vec<f32>,
+    ) -> Result<Decision, ServeError> {
         let started = Instant::now();
         let (model, role) = self.pick(target)?;
         check_row(&model, &features)?;
@@ -78,16 +82,29 @@ impl ScoringDesk {
     ///
     /// # Errors
     /// As [`Self::score_row`]; also when a bar makes no sense or the window does not cover the warm-up.
-    pub async fn score_window(&self, target: Target<'_>, bars: &[RawBar<'_>]) -> Result<Decision, ServeError> {
+    pub async fn score_window(
+        &self,
+        target: Target<'_>,
+        bars: &[RawBar<'_>],
+    ) -> Result<Decision, ServeError> {
         let started = Instant::now();
-        let (Some(first), Some(last)) = (bars.first(), bars.last()) else { return Err(ServeError::RowInput { got: "neither" }) };
+        let (Some(first), Some(last)) = (bars.first(), bars.last()) else {
+            return Err(ServeError::RowInput { got: "neither" });
+        };
         if bars.len() > self.settings.max_window_bars {
-            return Err(ServeError::WindowTooLong { got: bars.len(), limit: self.settings.max_window_bars });
+            return Err(ServeError::WindowTooLong {
+                got: bars.len(),
+                limit: self.settings.max_window_bars,
+            });
         }
         let target = Target {
             symbol: first.symbol,
             timeframe: first.timeframe,
-            reference_price: if target.reference_price > 0.0 { target.reference_price } else { last.bar.close },
+            reference_price: if target.reference_price > 0.0 {
+                target.reference_price
+            } else {
+                last.bar.close
+            },
             ..target
         };
         check_window(bars)?;
@@ -95,14 +112,27 @@ impl ScoringDesk {
         let features = window_features(&model, bars)?;
         let computed = Instant::now();
         let scored = model.batcher.score(features, 1, target.deadline).await?;
-        Ok(decide(model, role, target, scored, last.bar.open_time_ns, started, computed))
+        Ok(decide(
+            model,
+            role,
+            target,
+            scored,
+            last.bar.open_time_ns,
+            started,
+            computed,
+        ))
     }
 
     /// Scores `rows` rows of row-major `features` in one run.
     ///
     /// # Errors
     /// As [`Self::score_row`].
-    pub async fn score_rows(&self, target: Target<'_>, features: &[u8], rows: usize) -> Result<BatchDecision, ServeError> {
+    pub async fn score_rows(
+        &self,
+        target: Target<'_>,
+        features: &[u8],
+        rows: usize,
+    ) -> Result<BatchDecision, ServeError> {
         let started = Instant::now();
         let (model, _) = self.pick(target)?;
         let limit = self.settings.max_request_rows;
@@ -112,13 +142,22 @@ impl ScoringDesk {
         let columns = model.spec.len();
         let expected = rows * columns * size_of::<f32>();
         if features.len() != expected {
-            return Err(ServeError::BatchBytes { rows, columns, expected, got: features.len() });
+            return Err(ServeError::BatchBytes {
+                rows,
+                columns,
+                expected,
+                got: features.len(),
+            });
         }
         let (words, _) = features.as_chunks::<4>();
         let features: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
         check_finite(&model, &features)?;
         let scored = model.batcher.score(features, rows, target.deadline).await?;
-        Ok(BatchDecision { model, scored, total: started.elapsed() })
+        Ok(BatchDecision {
+            model,
+            scored,
+            total: started.elapsed(),
+        })
     }
 
     fn pick(&self, target: Target<'_>) -> Result<(Arc<LoadedModel>, Role), ServeError> {
@@ -127,7 +166,11 @@ impl ScoringDesk {
         if !(price >= 0.0 && price.is_finite()) {
             return Err(ServeError::ReferencePrice { price });
         }
-        let key = RouteKey { symbol: target.symbol, timeframe: target.timeframe, ..RouteKey::default() };
+        let key = RouteKey {
+            symbol: target.symbol,
+            timeframe: target.timeframe,
+            ..RouteKey::default()
+        };
         let deployment = self.registry.deployment();
         let (model, role) = deployment.pick(target.model, target.version, key)?;
         check_target(model, target)?;
@@ -151,7 +194,9 @@ fn check_target(model: &LoadedModel, target: Target<'_>) -> Result<(), ServeErro
             }
         });
     }
-    if !target.feature_spec_hash.is_empty() && target.feature_spec_hash != manifest.feature_spec_hash {
+    if !target.feature_spec_hash.is_empty()
+        && target.feature_spec_hash != manifest.feature_spec_hash
+    {
         return Err(ServeError::FeatureSpecMismatch {
             model: manifest.model.clone(),
             expected: manifest.feature_spec_hash.clone(),
@@ -164,35 +209,65 @@ fn check_target(model: &LoadedModel, target: Target<'_>) -> Result<(), ServeErro
 fn check_row(model: &LoadedModel, features: &[f32]) -> Result<(), ServeError> {
     let expected = model.spec.len();
     if features.len() != expected {
-        return Err(ServeError::FeatureCount { model: model.manifest.model.clone(), got: features.len(), expected });
+        return Err(ServeError::FeatureCount {
+            model: model.manifest.model.clone(),
+            got: features.len(),
+            expected,
+        });
     }
     check_finite(model, features)
 }
 
 fn check_finite(model: &LoadedModel, features: &[f32]) -> Result<(), ServeError> {
     // One pass without branches decides the usual case.
-    if features.iter().fold(true, |finite, value| finite & value.is_finite()) {
+    if features
+        .iter()
+        .fold(true, |finite, value| finite & value.is_finite())
+    {
         return Ok(());
     }
-    let found = features.iter().enumerate().find(|(_, value)| !value.is_finite());
+    let found = features
+        .iter()
+        .enumerate()
+        .find(|(_, value)| !value.is_finite());
     let (index, value) = found.map_or((0, f32::NAN), |(index, value)| (index, *value));
-    let name = model.manifest.feature_names.get(index % model.spec.len()).cloned().unwrap_or_default();
+    let name = model
+        .manifest
+        .feature_names
+        .get(index % model.spec.len())
+        .cloned()
+        .unwrap_or_default();
     Err(ServeError::NonFiniteFeature { index, name, value })
 }
 
 fn check_window(bars: &[RawBar<'_>]) -> Result<(), ServeError> {
-    let Some(first) = bars.first() else { return Ok(()) };
+    let Some(first) = bars.first() else {
+        return Ok(());
+    };
     let mut previous: Option<i64> = None;
     for (index, raw) in bars.iter().enumerate() {
-        raw.admit(i64::MAX).map_err(|problem| ServeError::InvalidBar { index, problem })?;
-        for (field, got, expected) in [("symbol", raw.symbol, first.symbol), ("timeframe", raw.timeframe, first.timeframe)] {
+        raw.admit(i64::MAX)
+            .map_err(|problem| ServeError::InvalidBar { index, problem })?;
+        for (field, got, expected) in [
+            ("symbol", raw.symbol, first.symbol),
+            ("timeframe", raw.timeframe, first.timeframe),
+        ] {
             if got != expected {
-                return Err(ServeError::MixedBars { index, field, got: got.to_owned(), expected: expected.to_owned() });
+                return Err(ServeError::MixedBars {
+                    index,
+                    field,
+                    got: got.to_owned(),
+                    expected: expected.to_owned(),
+                });
             }
         }
         let got = raw.bar.open_time_ns;
         if let Some(previous) = previous.filter(|previous| *previous >= got) {
-            return Err(ServeError::BarOrder { index, previous, got });
+            return Err(ServeError::BarOrder {
+                index,
+                previous,
+                got,
+            });
         }
         previous = Some(got);
     }
@@ -204,7 +279,12 @@ fn window_features(model: &LoadedModel, bars: &[RawBar<'_>]) -> Result<Vec<f32>,
     let mut row = vec![f64::NAN; model.spec.len()];
     for (index, raw) in bars.iter().enumerate() {
         let bar: &Bar = &raw.bar;
-        series.update(bar, &mut row).map_err(|error| ServeError::InvalidField { field: "bars", problem: format!("[{index}] {error}") })?;
+        series
+            .update(bar, &mut row)
+            .map_err(|error| ServeError::InvalidField {
+                field: "bars",
+                problem: format!("[{index}] {error}"),
+            })?;
     }
     if bars.len() <= model.spec.warmup_bars() || row.iter().any(|value| value.is_nan()) {
         return Err(ServeError::WindowTooShort {
@@ -228,7 +308,12 @@ fn decide(
     started: Instant,
     computed: Instant,
 ) -> Decision {
-    let reading = decision::read(&model, RowScore::new(model.layout, &scored.values), target.symbol, &model.band.lock());
+    let reading = decision::read(
+        &model,
+        RowScore::new(model.layout, &scored.values),
+        target.symbol,
+        &model.band.lock(),
+    );
     Decision {
         model,
         role,

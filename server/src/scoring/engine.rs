@@ -43,7 +43,9 @@ impl<'a> RowScore<'a> {
     /// Members' class probabilities, member by member.
     #[must_use]
     pub fn members(&self) -> &'a [f32] {
-        self.values.get(self.layout.classes + 6..).unwrap_or_default()
+        self.values
+            .get(self.layout.classes + 6..)
+            .unwrap_or_default()
     }
 
     /// Lower end of the interval of P(up).
@@ -83,7 +85,10 @@ impl<'a> RowScore<'a> {
     }
 
     fn scalar(&self, offset: usize) -> f32 {
-        self.values.get(self.layout.classes + offset).copied().unwrap_or(f32::NAN)
+        self.values
+            .get(self.layout.classes + offset)
+            .copied()
+            .unwrap_or(f32::NAN)
     }
 }
 
@@ -100,7 +105,12 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// The model failed; `scores` then holds nothing of use.
-    fn score(&mut self, features: &[f32], rows: usize, scores: &mut [f32]) -> Result<(), EngineError>;
+    fn score(
+        &mut self,
+        features: &[f32],
+        rows: usize,
+        scores: &mut [f32],
+    ) -> Result<(), EngineError>;
 }
 
 /// Makes the engines of a model, one an executor.
@@ -109,5 +119,10 @@ pub trait EngineLoader: Send + Sync {
     ///
     /// # Errors
     /// The bytes are no model, or its inputs and outputs are not those asked for.
-    fn load(&self, model: &[u8], features: usize, layout: ScoreLayout) -> Result<Box<dyn Engine>, EngineError>;
+    fn load(
+        &self,
+        model: &[u8],
+        features: usize,
+        layout: ScoreLayout,
+    ) -> Result<Box<dyn Engine>, EngineError>;
 }

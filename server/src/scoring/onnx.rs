@@ -43,7 +43,9 @@ impl OnnxRuntime {
     pub fn open(library: &Path) -> Result<Self, EngineError> {
         let _loading = LOADING.lock();
         if let Some(environment) = ENVIRONMENT.get() {
-            return Ok(Self { environment: environment.clone() });
+            return Ok(Self {
+                environment: environment.clone(),
+            });
         }
         if !library.is_file() {
             return Err(EngineError(format!(
@@ -52,7 +54,12 @@ impl OnnxRuntime {
             )));
         }
         let environment = ort::init_from(library)
-            .map_err(|error| EngineError(format!("ONNX Runtime library {}: {error}", library.display())))?
+            .map_err(|error| {
+                EngineError(format!(
+                    "ONNX Runtime library {}: {error}",
+                    library.display()
+                ))
+            })?
             .with_name("candlewire")
             .with_telemetry(false)
             .build()
@@ -66,8 +73,9 @@ impl OnnxRuntime {
     /// # Errors
     /// The variable is not set, or as [`OnnxRuntime::open`].
     pub fn from_environment() -> Result<Self, EngineError> {
-        let path = std::env::var_os("ORT_DYLIB_PATH")
-            .ok_or_else(|| EngineError("ORT_DYLIB_PATH is not set; name libonnxruntime.so of the wheel".into()))?;
+        let path = std::env::var_os("ORT_DYLIB_PATH").ok_or_else(|| {
+            EngineError("ORT_DYLIB_PATH is not set; name libonnxruntime.so of the wheel".into())
+        })?;
         Self::open(Path::new(&path))
     }
 
@@ -86,11 +94,21 @@ impl OnnxRuntime {
 }
 
 impl EngineLoader for OnnxRuntime {
-    fn load(&self, model: &[u8], features: usize, layout: ScoreLayout) -> Result<Box<dyn Engine>, EngineError> {
+    fn load(
+        &self,
+        model: &[u8],
+        features: usize,
+        layout: ScoreLayout,
+    ) -> Result<Box<dyn Engine>, EngineError> {
         let session = self.session(model)?;
         check_input(&session, features)?;
         let positions = check_outputs(&session, layout)?;
-        Ok(Box::new(OnnxEngine { session, features, layout, positions }))
+        Ok(Box::new(OnnxEngine {
+            session,
+            features,
+            layout,
+            positions,
+        }))
     }
 }
 
@@ -103,21 +121,38 @@ struct OnnxEngine {
 }
 
 impl Engine for OnnxEngine {
-    fn score(&mut self, features: &[f32], rows: usize, scores: &mut [f32]) -> Result<(), EngineError> {
+    fn score(
+        &mut self,
+        features: &[f32],
+        rows: usize,
+        scores: &mut [f32],
+    ) -> Result<(), EngineError> {
         let width = self.layout.width();
         if scores.len() != rows * width {
-            return Err(EngineError(format!("{} score values for {rows} rows of {width}", scores.len())));
+            return Err(EngineError(format!(
+                "{} score values for {rows} rows of {width}",
+                scores.len()
+            )));
         }
-        let input = TensorRef::from_array_view(([rows, self.features], features)).map_err(run_error)?;
+        let input =
+            TensorRef::from_array_view(([rows, self.features], features)).map_err(run_error)?;
         let outputs = self.session.run(ort::inputs![input]).map_err(run_error)?;
         let mut offset = 0;
         for (&position, columns) in self.positions.iter().zip(column_counts(self.layout)) {
-            let (_, values) = outputs[position].try_extract_tensor::<f32>().map_err(run_error)?;
+            let (_, values) = outputs[position]
+                .try_extract_tensor::<f32>()
+                .map_err(run_error)?;
             if values.len() != rows * columns {
-                return Err(EngineError(format!("output {position}: {} values for {rows} rows", values.len())));
+                return Err(EngineError(format!(
+                    "output {position}: {} values for {rows} rows",
+                    values.len()
+                )));
             }
             if columns > 0 {
-                for (row, source) in scores.chunks_exact_mut(width).zip(values.chunks_exact(columns)) {
+                for (row, source) in scores
+                    .chunks_exact_mut(width)
+                    .zip(values.chunks_exact(columns))
+                {
                     row[offset..offset + columns].copy_from_slice(source);
                 }
             }
@@ -128,24 +163,46 @@ impl Engine for OnnxEngine {
 }
 
 const fn column_counts(layout: ScoreLayout) -> [usize; OUTPUTS.len()] {
-    [layout.classes, 1, 1, 1, 1, 1, 1, layout.members * layout.classes]
+    [
+        layout.classes,
+        1,
+        1,
+        1,
+        1,
+        1,
+        1,
+        layout.members * layout.classes,
+    ]
 }
 
 fn check_input(session: &Session, features: usize) -> Result<(), EngineError> {
     let [input] = session.inputs() else {
-        return Err(EngineError(format!("the graph has {} inputs, one named {INPUT:?} is needed", session.inputs().len())));
+        return Err(EngineError(format!(
+            "the graph has {} inputs, one named {INPUT:?} is needed",
+            session.inputs().len()
+        )));
     };
     if input.name() != INPUT {
-        return Err(EngineError(format!("the graph's input is {:?}, {INPUT:?} is needed", input.name())));
+        return Err(EngineError(format!(
+            "the graph's input is {:?}, {INPUT:?} is needed",
+            input.name()
+        )));
     }
     check_tensor(INPUT, input.dtype(), &[features as i64])
 }
 
-fn check_outputs(session: &Session, layout: ScoreLayout) -> Result<[usize; OUTPUTS.len()], EngineError> {
+fn check_outputs(
+    session: &Session,
+    layout: ScoreLayout,
+) -> Result<[usize; OUTPUTS.len()], EngineError> {
     let (classes, members) = (layout.classes as i64, layout.members as i64);
     let mut positions = [0; OUTPUTS.len()];
     for (slot, name) in positions.iter_mut().zip(OUTPUTS) {
-        let found = session.outputs().iter().enumerate().find(|(_, output)| output.name() == name);
+        let found = session
+            .outputs()
+            .iter()
+            .enumerate()
+            .find(|(_, output)| output.name() == name);
         let Some((position, output)) = found else {
             return Err(EngineError(format!("the graph has no output {name:?}")));
         };
@@ -163,18 +220,29 @@ fn check_outputs(session: &Session, layout: ScoreLayout) -> Result<[usize; OUTPU
 /// Checks for float32 of shape `[N, columns...]`; an unknown dimension (-1) agrees with anything.
 fn check_tensor(name: &str, dtype: &ValueType, columns: &[i64]) -> Result<(), EngineError> {
     let ValueType::Tensor { ty, shape, .. } = dtype else {
-        return Err(EngineError(format!("{name:?} is {dtype}, a tensor is needed")));
+        return Err(EngineError(format!(
+            "{name:?} is {dtype}, a tensor is needed"
+        )));
     };
     if *ty != TensorElementType::Float32 {
         return Err(EngineError(format!("{name:?} is {ty}, float32 is needed")));
     }
     let agrees = shape.len() == columns.len() + 1
         && shape.first().is_some_and(|&rows| rows < 0)
-        && shape.iter().skip(1).zip(columns).all(|(&got, &wanted)| got < 0 || got == wanted);
+        && shape
+            .iter()
+            .skip(1)
+            .zip(columns)
+            .all(|(&got, &wanted)| got < 0 || got == wanted);
     if agrees {
         return Ok(());
     }
-    Err(EngineError(format!("{name:?} has shape {shape}, [N{}] is needed", columns.iter().fold(String::new(), |text, n| text + ", " + &n.to_string()))))
+    Err(EngineError(format!(
+        "{name:?} has shape {shape}, [N{}] is needed",
+        columns
+            .iter()
+            .fold(String::new(), |text, n| text + ", " + &n.to_string())
+    )))
 }
 
 fn run_error(error: impl std::fmt::Display) -> EngineError {

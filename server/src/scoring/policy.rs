@@ -80,7 +80,8 @@ impl Policy {
     /// Reads P(up) and P(down).
     #[must_use]
     pub fn judge(&self, probability_up: f32, probability_down: f32) -> Verdict {
-        let signal = if probability_up >= self.buy_probability && probability_up >= probability_down {
+        let signal = if probability_up >= self.buy_probability && probability_up >= probability_down
+        {
             Signal::Buy
         } else if probability_down >= self.sell_probability {
             Signal::Sell
@@ -95,13 +96,18 @@ impl Policy {
         } else {
             ConfidenceLevel::Low
         };
-        Verdict { signal, probability_up, confidence, level }
+        Verdict {
+            signal,
+            probability_up,
+            confidence,
+            level,
+        }
     }
 
     /// Whether a row lies outside the training data. A dissimilarity that is not a number does.
     #[must_use]
     pub fn is_outlier(&self, dissimilarity: f32) -> bool {
-        !(dissimilarity <= self.maximum_dissimilarity)
+        dissimilarity.is_nan() || dissimilarity > self.maximum_dissimilarity
     }
 }
 

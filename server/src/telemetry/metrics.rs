@@ -6,11 +6,14 @@ use std::sync::{
 };
 
 use metrics::{Counter, Gauge, Histogram, Label};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 
 /// Bounds of histograms of seconds: 1-2-5 steps from a microsecond to five seconds.
 const SECONDS: [f64; 21] = [
-    1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+    1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1,
+    0.2, 0.5, 1.0, 2.0, 5.0,
 ];
 /// Bounds of histograms of rows.
 const ROWS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
@@ -29,7 +32,9 @@ impl Metrics {
         // Setting bounds fails only for an empty list.
         let recorder = builder
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
-            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_rows".into()), &ROWS))
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Suffix("_rows".into()), &ROWS)
+            })
             .unwrap_or_else(|_| PrometheusBuilder::new())
             .build_recorder();
         let handle = recorder.handle();
@@ -50,7 +55,10 @@ impl Metrics {
     /// Metrics of one version of one model.
     #[must_use]
     pub fn model(&self, model: &str, version: u64) -> ModelMetrics {
-        let labels = vec![Label::new("model", model.to_owned()), Label::new("version", version.to_string())];
+        let labels = vec![
+            Label::new("model", model.to_owned()),
+            Label::new("version", version.to_string()),
+        ];
         let with_reason = |reason: &'static str| {
             let mut labels = labels.clone();
             labels.push(Label::new("reason", reason));
@@ -59,7 +67,10 @@ impl Metrics {
         metrics::with_local_recorder(&self.recorder, || ModelMetrics {
             scored_rows: metrics::counter!("candlewire_scored_rows_total", labels.clone()),
             failed: metrics::counter!("candlewire_model_failures_total", labels.clone()),
-            rejected_queue_full: metrics::counter!("candlewire_rejected_total", with_reason("queue_full")),
+            rejected_queue_full: metrics::counter!(
+                "candlewire_rejected_total",
+                with_reason("queue_full")
+            ),
             expired: metrics::counter!("candlewire_rejected_total", with_reason("deadline")),
             cancelled: metrics::counter!("candlewire_rejected_total", with_reason("cancelled")),
             queue_seconds: metrics::histogram!("candlewire_queue_seconds", labels.clone()),

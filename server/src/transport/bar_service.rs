@@ -36,23 +36,40 @@ type Acknowledgement = Result<proto::PublishResponse, Status>;
 impl BarService for Bars {
     type PublishStream = Pin<Box<dyn Stream<Item = Acknowledgement> + Send>>;
 
-    async fn publish(&self, request: Request<Streaming<proto::PublishRequest>>) -> Result<Response<Self::PublishStream>, Status> {
+    async fn publish(
+        &self,
+        request: Request<Streaming<proto::PublishRequest>>,
+    ) -> Result<Response<Self::PublishStream>, Status> {
         let messages = request.into_inner();
         let draining = self.draining.clone();
         let pipeline = Arc::clone(&self.pipeline);
-        let chunks = Box::pin(messages.take_until(draining.clone().cancelled_owned()).ready_chunks(CHUNK_BARS));
-        let acknowledged = stream::unfold((chunks, pipeline), |(mut chunks, pipeline)| async move {
-            let chunk = chunks.next().await?;
-            let answers = take_in(&pipeline, chunk).await;
-            Some((stream::iter(answers), (chunks, pipeline)))
-        })
-        .flatten();
-        let ending = stream::once(async move { draining.is_cancelled().then(|| Err(ServeError::Draining.into())) });
-        Ok(Response::new(Box::pin(acknowledged.chain(ending.filter_map(std::future::ready)))))
+        let chunks = Box::pin(
+            messages
+                .take_until(draining.clone().cancelled_owned())
+                .ready_chunks(CHUNK_BARS),
+        );
+        let acknowledged =
+            stream::unfold((chunks, pipeline), |(mut chunks, pipeline)| async move {
+                let chunk = chunks.next().await?;
+                let answers = take_in(&pipeline, chunk).await;
+                Some((stream::iter(answers), (chunks, pipeline)))
+            })
+            .flatten();
+        let ending = stream::once(async move {
+            draining
+                .is_cancelled()
+                .then(|| Err(ServeError::Draining.into()))
+        });
+        Ok(Response::new(Box::pin(
+            acknowledged.chain(ending.filter_map(std::future::ready)),
+        )))
     }
 }
 
-async fn take_in(pipeline: &Pipeline, chunk: Vec<Result<proto::PublishRequest, Status>>) -> VecDeque<Acknowledgement> {
+async fn take_in(
+    pipeline: &Pipeline,
+    chunk: Vec<Result<proto::PublishRequest, Status>>,
+) -> VecDeque<Acknowledgement> {
     let mut broken = None;
     let mut requests = Vec::with_capacity(chunk.len());
     for message in chunk {
@@ -62,8 +79,14 @@ async fn take_in(pipeline: &Pipeline, chunk: Vec<Result<proto::PublishRequest, S
             Err(status) => broken = Some(status),
         }
     }
-    let bars: Vec<_> = requests.iter().map(|request| request.bar.as_ref().map(convert::raw_bar)).collect();
+    let bars: Vec<_> = requests
+        .iter()
+        .map(|request| request.bar.as_ref().map(convert::raw_bar))
+        .collect();
     let fates = pipeline.publish(&bars).await;
-    let answers = requests.iter().zip(&fates).map(|(request, fate)| Ok(convert::publish_response(request, fate)));
+    let answers = requests
+        .iter()
+        .zip(&fates)
+        .map(|(request, fate)| Ok(convert::publish_response(request, fate)));
     answers.chain(broken.map(Err)).collect()
 }

@@ -43,7 +43,13 @@ pub struct Connections {
 impl Connections {
     /// Bounds from `settings`; `draining` stops accepting and lets the open connections end.
     #[must_use]
-    pub fn new(settings: &Settings, arrivals: Arc<Arrivals>, metrics: ServerMetrics, draining: CancellationToken, tracker: TaskTracker) -> Self {
+    pub fn new(
+        settings: &Settings,
+        arrivals: Arc<Arrivals>,
+        metrics: ServerMetrics,
+        draining: CancellationToken,
+        tracker: TaskTracker,
+    ) -> Self {
         let mut builder = http2::Builder::new(AnnouncingExecutor::new(arrivals));
         builder
             .timer(TokioTimer::new())
@@ -54,13 +60,26 @@ impl Connections {
             .max_header_list_size(HEADER_BYTES)
             .keep_alive_interval(settings.keepalive())
             .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-        Self { builder, open: Arc::new(AtomicUsize::new(0)), most: settings.max_connections, metrics, draining, tracker }
+        Self {
+            builder,
+            open: Arc::new(AtomicUsize::new(0)),
+            most: settings.max_connections,
+            metrics,
+            draining,
+            tracker,
+        }
     }
 
     /// Serves `service` on every connection until draining begins.
     pub async fn accept<S>(self, listener: TcpListener, service: S)
     where
-        S: hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S: hyper::service::Service<
+                Request<Incoming>,
+                Response = Response<Body>,
+                Error = Infallible,
+            > + Clone
+            + Send
+            + 'static,
         S::Future: Send + 'static,
     {
         loop {
@@ -69,8 +88,12 @@ impl Connections {
                 () = self.draining.cancelled() => return,
             };
             match accepted {
-                Ok((stream, _)) if self.open.load(Ordering::Relaxed) < self.most => self.serve(stream, service.clone()),
-                Ok((_, peer)) => tracing::warn!(%peer, limit = self.most, "connection refused: too many are open"),
+                Ok((stream, _)) if self.open.load(Ordering::Relaxed) < self.most => {
+                    self.serve(stream, service.clone());
+                }
+                Ok((_, peer)) => {
+                    tracing::warn!(%peer, limit = self.most, "connection refused: too many are open");
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -81,7 +104,12 @@ impl Connections {
 
     fn serve<S>(&self, stream: TcpStream, service: S)
     where
-        S: hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Send + 'static,
+        S: hyper::service::Service<
+                Request<Incoming>,
+                Response = Response<Body>,
+                Error = Infallible,
+            > + Send
+            + 'static,
         S::Future: Send + 'static,
     {
         if let Err(error) = stream.set_nodelay(true) {
@@ -118,7 +146,10 @@ impl Open {
     fn new(count: &Arc<AtomicUsize>, metrics: &ServerMetrics) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         metrics.connections.increment(1.0);
-        Self { count: Arc::clone(count), metrics: metrics.clone() }
+        Self {
+            count: Arc::clone(count),
+            metrics: metrics.clone(),
+        }
     }
 }
 

@@ -87,18 +87,32 @@ pub(crate) const fn role(role: Role) -> proto::DeploymentRole {
 
 fn price_band(band: IssuedBand, reference_price: f64) -> Option<proto::PriceBand> {
     let price = |log_return: f32| reference_price * f64::from(log_return).exp();
-    (reference_price > 0.0).then(|| proto::PriceBand { low: price(band.low), mid: price(band.mid), high: price(band.high) })
+    (reference_price > 0.0).then(|| proto::PriceBand {
+        low: price(band.low),
+        mid: price(band.mid),
+        high: price(band.high),
+    })
 }
 
 /// A decision as the response to a request.
 #[must_use]
 pub fn score_response(decision: &Decision, include_members: bool) -> proto::ScoreResponse {
-    let (row, manifest, verdict, band) = (decision.row(), &decision.model.manifest, decision.verdict, decision.band);
+    let (row, manifest, verdict, band) = (
+        decision.row(),
+        &decision.model.manifest,
+        decision.verdict,
+        decision.band,
+    );
     let members = if include_members {
         let classes = decision.model.layout.classes.max(1);
         let probabilities = row.members().chunks_exact(classes).map(<[f32]>::to_vec);
         let named = manifest.members.iter().zip(probabilities);
-        named.map(|(name, probabilities)| proto::MemberScore { name: name.clone(), probabilities }).collect()
+        named
+            .map(|(name, probabilities)| proto::MemberScore {
+                name: name.clone(),
+                probabilities,
+            })
+            .collect()
     } else {
         Vec::new()
     };
@@ -122,7 +136,11 @@ pub fn score_response(decision: &Decision, include_members: bool) -> proto::Scor
         price_band: price_band(band, decision.reference_price),
         dissimilarity: row.dissimilarity(),
         trusted: decision.distrust.is_empty(),
-        distrust_reasons: decision.distrust.iter().map(|reason| distrust(*reason).into()).collect(),
+        distrust_reasons: decision
+            .distrust
+            .iter()
+            .map(|reason| distrust(*reason).into())
+            .collect(),
         model: manifest.model.clone(),
         model_version: manifest.version,
         feature_spec_hash: manifest.feature_spec_hash.clone(),
@@ -142,7 +160,8 @@ pub fn batch_response(batch: &BatchDecision) -> proto::ScoreBatchResponse {
     let (layout, manifest) = (model.layout, &model.manifest);
     let width = layout.width().max(1);
     let rows = scored.values.len() / width;
-    let mut columns: [Vec<u8>; 7] = std::array::from_fn(|_| Vec::with_capacity(rows * size_of::<f32>()));
+    let mut columns: [Vec<u8>; 7] =
+        std::array::from_fn(|_| Vec::with_capacity(rows * size_of::<f32>()));
     let (mut signals, mut trusted) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
     let pool = model.band.lock();
     for values in scored.values.chunks_exact(width) {
@@ -150,8 +169,19 @@ pub fn batch_response(batch: &BatchDecision) -> proto::ScoreBatchResponse {
         let reading = crate::scoring::decision::read(model, row, "", &pool);
         let band = reading.band;
         let [probabilities, scalars @ ..] = &mut columns;
-        probabilities.extend(row.probabilities().iter().flat_map(|value| value.to_le_bytes()));
-        let values = [row.probability_low(), row.probability_high(), band.low, band.mid, band.high, row.dissimilarity()];
+        probabilities.extend(
+            row.probabilities()
+                .iter()
+                .flat_map(|value| value.to_le_bytes()),
+        );
+        let values = [
+            row.probability_low(),
+            row.probability_high(),
+            band.low,
+            band.mid,
+            band.high,
+            row.dissimilarity(),
+        ];
         for (column, value) in scalars.iter_mut().zip(values) {
             column.extend(value.to_le_bytes());
         }
@@ -159,7 +189,15 @@ pub fn batch_response(batch: &BatchDecision) -> proto::ScoreBatchResponse {
         trusted.push(u8::from(reading.distrust.is_empty()));
     }
     drop(pool);
-    let [probabilities, probability_low, probability_high, band_low, band_mid, band_high, dissimilarity] = columns;
+    let [
+        probabilities,
+        probability_low,
+        probability_high,
+        band_low,
+        band_mid,
+        band_high,
+        dissimilarity,
+    ] = columns;
     proto::ScoreBatchResponse {
         rows: rows as u32,
         classes: layout.classes as u32,
@@ -216,7 +254,10 @@ pub(crate) fn signal_event(signal: &Signal) -> proto::SignalEvent {
             volume: bar.volume,
             is_final: true,
         }),
-        score: Some(signal.decision.as_ref().map_or_else(|| not_ready(signal), |decision| score_response(decision, false))),
+        score: Some(signal.decision.as_ref().map_or_else(
+            || not_ready(signal),
+            |decision| score_response(decision, false),
+        )),
         received_time_ns: signal.received_time_ns,
         bar_to_signal_ns: signal.bar_to_signal_ns,
         fate: match signal.cause {
@@ -239,10 +280,16 @@ const fn rejection(rejection: &Rejection) -> proto::BarRejection {
         Rejection::UnknownSymbol { .. } => proto::BarRejection::UnknownSymbol,
         Rejection::Invalid(InvalidBar::Symbol(_)) => proto::BarRejection::InvalidSymbol,
         Rejection::Invalid(InvalidBar::Timeframe(_)) => proto::BarRejection::InvalidTimeframe,
-        Rejection::Invalid(InvalidBar::Time(_) | InvalidBar::FutureTime { .. }) => proto::BarRejection::InvalidTime,
+        Rejection::Invalid(InvalidBar::Time(_) | InvalidBar::FutureTime { .. }) => {
+            proto::BarRejection::InvalidTime
+        }
         Rejection::Invalid(InvalidBar::Values(problem)) => match problem {
-            Values::NotFinite { field, .. } if is_volume(field) => proto::BarRejection::InvalidVolume,
-            Values::NotFinite { .. } | Values::PriceNotAboveZero { .. } => proto::BarRejection::InvalidPrice,
+            Values::NotFinite { field, .. } if is_volume(field) => {
+                proto::BarRejection::InvalidVolume
+            }
+            Values::NotFinite { .. } | Values::PriceNotAboveZero { .. } => {
+                proto::BarRejection::InvalidPrice
+            }
             Values::InconsistentPrices { .. } => proto::BarRejection::InconsistentPrices,
             Values::NegativeVolume { .. } => proto::BarRejection::InvalidVolume,
             Values::OutOfOrder { .. } => proto::BarRejection::TooLate,
@@ -254,7 +301,10 @@ const fn is_volume(field: &str) -> bool {
     matches!(field.as_bytes(), b"volume")
 }
 
-pub(crate) fn publish_response(request: &proto::PublishRequest, fate: &Fate) -> proto::PublishResponse {
+pub(crate) fn publish_response(
+    request: &proto::PublishRequest,
+    fate: &Fate,
+) -> proto::PublishResponse {
     let (symbol, timeframe, open_time_ns) = match &request.bar {
         Some(bar) => (bar.symbol.clone(), bar.timeframe.clone(), bar.open_time_ns),
         None => (String::new(), String::new(), 0),
@@ -272,7 +322,9 @@ pub(crate) fn publish_response(request: &proto::PublishRequest, fate: &Fate) -> 
         timeframe,
         open_time_ns,
         fate: kind.into(),
-        rejection: refused.map_or(proto::BarRejection::Unspecified, rejection).into(),
+        rejection: refused
+            .map_or(proto::BarRejection::Unspecified, rejection)
+            .into(),
         message: refused.map(ToString::to_string).unwrap_or_default(),
         gap_bars: u32::try_from(gap_bars).unwrap_or(u32::MAX),
         journaled: false,

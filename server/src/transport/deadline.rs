@@ -35,7 +35,15 @@ mod tests {
     #[test]
     fn every_unit_is_read() {
         let read = ["1H", "2M", "3S", "4m", "5u", "6n"].map(|text| parse(text).unwrap());
-        let expected = [3_600_000_000_000, 120_000_000_000, 3_000_000_000, 4_000_000, 5_000, 6].map(Duration::from_nanos);
+        let expected = [
+            3_600_000_000_000,
+            120_000_000_000,
+            3_000_000_000,
+            4_000_000,
+            5_000,
+            6,
+        ]
+        .map(Duration::from_nanos);
         assert_eq!(read, expected);
     }
 

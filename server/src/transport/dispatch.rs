@@ -23,13 +23,20 @@ impl<S> Dispatch<S> {
     /// Sends paths that begin with `hot_prefix` to `hot`, all others to `others`.
     #[must_use]
     pub const fn new(hot_prefix: &'static str, hot: S, others: Routes) -> Self {
-        Self { hot_prefix, hot, others }
+        Self {
+            hot_prefix,
+            hot,
+            others,
+        }
     }
 }
 
 impl<S> hyper::service::Service<Request<Incoming>> for Dispatch<S>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;

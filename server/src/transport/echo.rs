@@ -38,7 +38,13 @@ impl Default for Echo {
                 model_version: 20_260_101_000_000,
                 feature_spec_hash: "0".repeat(64),
                 horizon_bars: 5,
-                timings: Some(proto::ServerTimings { queue_ns: 1_000, inference_ns: 10_000, features_ns: 0, total_ns: 12_000, batch_rows: 1 }),
+                timings: Some(proto::ServerTimings {
+                    queue_ns: 1_000,
+                    inference_ns: 10_000,
+                    features_ns: 0,
+                    total_ns: 12_000,
+                    batch_rows: 1,
+                }),
                 role: proto::DeploymentRole::Production.into(),
                 ..Default::default()
             },
@@ -48,19 +54,38 @@ impl Default for Echo {
 
 #[tonic::async_trait]
 impl ScoringService for Echo {
-    async fn score(&self, request: Request<proto::ScoreRequest>) -> Result<Response<proto::ScoreResponse>, Status> {
+    async fn score(
+        &self,
+        request: Request<proto::ScoreRequest>,
+    ) -> Result<Response<proto::ScoreResponse>, Status> {
         let probabilities = request.into_inner().features.into_iter().take(2).collect();
-        Ok(Response::new(proto::ScoreResponse { probabilities, ..self.template.clone() }))
+        Ok(Response::new(proto::ScoreResponse {
+            probabilities,
+            ..self.template.clone()
+        }))
     }
 
-    async fn score_batch(&self, request: Request<proto::ScoreBatchRequest>) -> Result<Response<proto::ScoreBatchResponse>, Status> {
+    async fn score_batch(
+        &self,
+        request: Request<proto::ScoreBatchRequest>,
+    ) -> Result<Response<proto::ScoreBatchResponse>, Status> {
         let request = request.into_inner();
-        Ok(Response::new(proto::ScoreBatchResponse { rows: request.rows, probabilities: request.features, ..Default::default() }))
+        Ok(Response::new(proto::ScoreBatchResponse {
+            rows: request.rows,
+            probabilities: request.features,
+            ..Default::default()
+        }))
     }
 
-    type ScoreStreamStream = Pin<Box<dyn Stream<Item = Result<proto::ScoreStreamResponse, Status>> + Send>>;
+    type ScoreStreamStream =
+        Pin<Box<dyn Stream<Item = Result<proto::ScoreStreamResponse, Status>> + Send>>;
 
-    async fn score_stream(&self, _: Request<Streaming<proto::ScoreStreamRequest>>) -> Result<Response<Self::ScoreStreamStream>, Status> {
-        Err(Status::unimplemented("the echo answers Score and ScoreBatch"))
+    async fn score_stream(
+        &self,
+        _: Request<Streaming<proto::ScoreStreamRequest>>,
+    ) -> Result<Response<Self::ScoreStreamStream>, Status> {
+        Err(Status::unimplemented(
+            "the echo answers Score and ScoreBatch",
+        ))
     }
 }

@@ -11,10 +11,17 @@ pub mod signal_service;
 pub mod status;
 
 /// The messages and services of `candlewire.v1`.
-#[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated from proto/, which documents every field")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated from proto/, which documents every field"
+)]
 pub mod proto {
     tonic::include_proto!("candlewire.v1");
 }
 
 /// The encoded descriptors of `candlewire.v1`, for reflection.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/candlewire_descriptors.bin"));
+pub const DESCRIPTORS: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/candlewire_descriptors.bin"));

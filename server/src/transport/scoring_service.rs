@@ -9,7 +9,9 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     convert,
     deadline::deadline,
-    proto::{self, scoring_service_server::ScoringService, score_stream_response::Result as StreamResult},
+    proto::{
+        self, score_stream_response::Result as StreamResult, scoring_service_server::ScoringService,
+    },
     status::wire,
 };
 use crate::{
@@ -34,12 +36,25 @@ pub struct Scoring {
 impl Scoring {
     /// Serves `desk`; streams end when `draining` is cancelled.
     #[must_use]
-    pub fn new(desk: Arc<ScoringDesk>, registry_metrics: Arc<Metrics>, draining: CancellationToken) -> Self {
+    pub fn new(
+        desk: Arc<ScoringDesk>,
+        registry_metrics: Arc<Metrics>,
+        draining: CancellationToken,
+    ) -> Self {
         let metrics = registry_metrics.server();
-        Self { desk, registry_metrics, metrics, draining }
+        Self {
+            desk,
+            registry_metrics,
+            metrics,
+            draining,
+        }
     }
 
-    async fn answer(&self, request: proto::ScoreRequest, deadline: Option<Instant>) -> Result<proto::ScoreResponse, ServeError> {
+    async fn answer(
+        &self,
+        request: proto::ScoreRequest,
+        deadline: Option<Instant>,
+    ) -> Result<proto::ScoreResponse, ServeError> {
         let started = Instant::now();
         let target = Target {
             model: &request.model,
@@ -59,15 +74,25 @@ impl Scoring {
             (true, true) => Err(ServeError::RowInput { got: "neither" }),
             (false, false) => Err(ServeError::RowInput { got: "both" }),
         };
-        let decision = decision.inspect_err(|error| self.registry_metrics.count_refusal(wire(error).reason))?;
-        self.metrics.request_seconds.record(started.elapsed().as_secs_f64());
+        let decision = decision
+            .inspect_err(|error| self.registry_metrics.count_refusal(wire(error).reason))?;
+        self.metrics
+            .request_seconds
+            .record(started.elapsed().as_secs_f64());
         Ok(convert::score_response(&decision, request.include_members))
     }
 
-    async fn answer_in_stream(&self, message: proto::ScoreStreamRequest, deadline: Option<Instant>) -> proto::ScoreStreamResponse {
+    async fn answer_in_stream(
+        &self,
+        message: proto::ScoreStreamRequest,
+        deadline: Option<Instant>,
+    ) -> proto::ScoreStreamResponse {
         let result = match message.request {
             Some(request) => self.answer(request, deadline).await,
-            None => Err(ServeError::InvalidField { field: "request", problem: "it is missing: send a row to score".into() }),
+            None => Err(ServeError::InvalidField {
+                field: "request",
+                problem: "it is missing: send a row to score".into(),
+            }),
         };
         let result = match result {
             Ok(score) => StreamResult::Score(score),
@@ -80,19 +105,28 @@ impl Scoring {
                 })
             }
         };
-        proto::ScoreStreamResponse { client_sequence: message.client_sequence, result: Some(result) }
+        proto::ScoreStreamResponse {
+            client_sequence: message.client_sequence,
+            result: Some(result),
+        }
     }
 }
 
 #[tonic::async_trait]
 impl ScoringService for Scoring {
-    async fn score(&self, request: Request<proto::ScoreRequest>) -> Result<Response<proto::ScoreResponse>, Status> {
+    async fn score(
+        &self,
+        request: Request<proto::ScoreRequest>,
+    ) -> Result<Response<proto::ScoreResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let response = self.answer(request, deadline(metadata.as_ref())).await?;
         Ok(Response::new(response))
     }
 
-    async fn score_batch(&self, request: Request<proto::ScoreBatchRequest>) -> Result<Response<proto::ScoreBatchResponse>, Status> {
+    async fn score_batch(
+        &self,
+        request: Request<proto::ScoreBatchRequest>,
+    ) -> Result<Response<proto::ScoreBatchResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let target = Target {
             model: &request.model,
@@ -109,9 +143,13 @@ impl ScoringService for Scoring {
         Ok(Response::new(convert::batch_response(&batch)))
     }
 
-    type ScoreStreamStream = Pin<Box<dyn Stream<Item = Result<proto::ScoreStreamResponse, Status>> + Send>>;
+    type ScoreStreamStream =
+        Pin<Box<dyn Stream<Item = Result<proto::ScoreStreamResponse, Status>> + Send>>;
 
-    async fn score_stream(&self, request: Request<Streaming<proto::ScoreStreamRequest>>) -> Result<Response<Self::ScoreStreamStream>, Status> {
+    async fn score_stream(
+        &self,
+        request: Request<Streaming<proto::ScoreStreamRequest>>,
+    ) -> Result<Response<Self::ScoreStreamStream>, Status> {
         let (metadata, _, messages) = request.into_parts();
         let deadline = deadline(metadata.as_ref());
         let service = self.clone();
@@ -124,7 +162,13 @@ impl ScoringService for Scoring {
             })
             .buffered(STREAM_CONCURRENCY);
         // A stream that the server ends says so; one that the client ended ends clean.
-        let ending = stream::once(async move { draining.is_cancelled().then(|| Err(ServeError::Draining.into())) });
-        Ok(Response::new(Box::pin(answers.chain(ending.filter_map(std::future::ready)))))
+        let ending = stream::once(async move {
+            draining
+                .is_cancelled()
+                .then(|| Err(ServeError::Draining.into()))
+        });
+        Ok(Response::new(Box::pin(
+            answers.chain(ending.filter_map(std::future::ready)),
+        )))
     }
 }

@@ -26,36 +26,64 @@ pub const fn wire(error: &ServeError) -> WireError {
     let (code, reason, field) = match error {
         ServeError::RowInput { .. } => (Code::InvalidArgument, "ROW_INPUT", "features"),
         ServeError::FeatureCount { .. } => (Code::InvalidArgument, "FEATURE_COUNT", "features"),
-        ServeError::NonFiniteFeature { .. } => (Code::InvalidArgument, "NON_FINITE_FEATURE", "features"),
+        ServeError::NonFiniteFeature { .. } => {
+            (Code::InvalidArgument, "NON_FINITE_FEATURE", "features")
+        }
         ServeError::BatchBytes { .. } => (Code::InvalidArgument, "BATCH_BYTES", "features"),
         ServeError::RowCount { .. } => (Code::InvalidArgument, "ROW_COUNT", "rows"),
-        ServeError::FeatureSpecMismatch { .. } => (Code::FailedPrecondition, "FEATURE_SPEC_MISMATCH", "feature_spec_hash"),
-        ServeError::WrongTimeframe { .. } => (Code::InvalidArgument, "WRONG_TIMEFRAME", "timeframe"),
+        ServeError::FeatureSpecMismatch { .. } => (
+            Code::FailedPrecondition,
+            "FEATURE_SPEC_MISMATCH",
+            "feature_spec_hash",
+        ),
+        ServeError::WrongTimeframe { .. } => {
+            (Code::InvalidArgument, "WRONG_TIMEFRAME", "timeframe")
+        }
         ServeError::ModelNotFound { .. } => (Code::NotFound, "MODEL_NOT_FOUND", "model"),
-        ServeError::VersionNotFound { .. } => (Code::NotFound, "VERSION_NOT_FOUND", "model_version"),
-        ServeError::VersionNotReady { .. } => (Code::FailedPrecondition, "VERSION_NOT_READY", "model_version"),
+        ServeError::VersionNotFound { .. } => {
+            (Code::NotFound, "VERSION_NOT_FOUND", "model_version")
+        }
+        ServeError::VersionNotReady { .. } => (
+            Code::FailedPrecondition,
+            "VERSION_NOT_READY",
+            "model_version",
+        ),
         ServeError::InvalidBar { .. } => (Code::InvalidArgument, "INVALID_BAR", "bars"),
         ServeError::BarOrder { .. } => (Code::InvalidArgument, "BAR_ORDER", "bars"),
         ServeError::MixedBars { .. } => (Code::InvalidArgument, "MIXED_BARS", "bars"),
         ServeError::WindowTooShort { .. } => (Code::FailedPrecondition, "NOT_READY", "bars"),
         ServeError::WindowTooLong { .. } => (Code::InvalidArgument, "WINDOW_TOO_LONG", "bars"),
         ServeError::InvalidField { field, .. } => (Code::InvalidArgument, "INVALID_FIELD", *field),
-        ServeError::ReferencePrice { .. } => (Code::InvalidArgument, "REFERENCE_PRICE", "reference_price"),
+        ServeError::ReferencePrice { .. } => {
+            (Code::InvalidArgument, "REFERENCE_PRICE", "reference_price")
+        }
         ServeError::QueueFull { .. } => (Code::ResourceExhausted, "QUEUE_FULL", ""),
         ServeError::DeadlinePassed { .. } => (Code::DeadlineExceeded, "DEADLINE_PASSED", ""),
         ServeError::Draining => (Code::Unavailable, "DRAINING", ""),
         ServeError::SequenceGone { .. } => (Code::OutOfRange, "SEQUENCE_GONE", "after_sequence"),
-        ServeError::SubscriberTooSlow { .. } => (Code::ResourceExhausted, "SUBSCRIBER_TOO_SLOW", ""),
-        ServeError::NothingToRollBack { .. } => (Code::FailedPrecondition, "NOTHING_TO_ROLL_BACK", "model"),
+        ServeError::SubscriberTooSlow { .. } => {
+            (Code::ResourceExhausted, "SUBSCRIBER_TOO_SLOW", "")
+        }
+        ServeError::NothingToRollBack { .. } => {
+            (Code::FailedPrecondition, "NOTHING_TO_ROLL_BACK", "model")
+        }
         ServeError::Store(_) => (Code::FailedPrecondition, "STORE", ""),
         ServeError::Engine { .. } => (Code::Internal, "ENGINE", ""),
     };
-    WireError { code, reason, field }
+    WireError {
+        code,
+        reason,
+        field,
+    }
 }
 
 impl From<ServeError> for Status {
     fn from(error: ServeError) -> Self {
-        let WireError { code, reason, field } = wire(&error);
+        let WireError {
+            code,
+            reason,
+            field,
+        } = wire(&error);
         let message = error.to_string();
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata(&error));
         if !field.is_empty() {
@@ -71,14 +99,28 @@ impl From<ServeError> for Status {
 /// Values that a program may want without reading the message.
 fn metadata(error: &ServeError) -> HashMap<String, String> {
     let pairs: Vec<(&str, String)> = match error {
-        ServeError::FeatureCount { got, expected, .. } => vec![("got", got.to_string()), ("expected", expected.to_string())],
-        ServeError::NonFiniteFeature { index, name, .. } => vec![("index", index.to_string()), ("feature", name.clone())],
-        ServeError::InvalidBar { index, .. } | ServeError::BarOrder { index, .. } | ServeError::MixedBars { index, .. } => {
+        ServeError::FeatureCount { got, expected, .. } => {
+            vec![("got", got.to_string()), ("expected", expected.to_string())]
+        }
+        ServeError::NonFiniteFeature { index, name, .. } => {
+            vec![("index", index.to_string()), ("feature", name.clone())]
+        }
+        ServeError::InvalidBar { index, .. }
+        | ServeError::BarOrder { index, .. }
+        | ServeError::MixedBars { index, .. } => {
             vec![("index", index.to_string())]
         }
-        ServeError::WindowTooShort { got, needed, .. } => vec![("got", got.to_string()), ("needed", needed.to_string())],
-        ServeError::SequenceGone { oldest, newest, .. } => vec![("oldest", oldest.to_string()), ("newest", newest.to_string())],
+        ServeError::WindowTooShort { got, needed, .. } => {
+            vec![("got", got.to_string()), ("needed", needed.to_string())]
+        }
+        ServeError::SequenceGone { oldest, newest, .. } => vec![
+            ("oldest", oldest.to_string()),
+            ("newest", newest.to_string()),
+        ],
         _ => Vec::new(),
     };
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }

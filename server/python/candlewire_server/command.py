@@ -1,0 +1,98 @@
+"""``candlewire serve``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import ValidationError
+
+from candlewire_server.errors import AddressInUseError, ServerError
+from candlewire_server.settings import ServerSettings
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+_SERVER = "Server"
+_LIMITS = "Limits"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the server's commands to the ``candlewire`` command."""
+    app.command()(serve)
+
+
+def serve(
+    store: Annotated[Path | None, typer.Option(help="Folder of model bundles.", rich_help_panel=_SERVER)] = None,
+    host: Annotated[str | None, typer.Option(help="Address of the data and metrics ports.", rich_help_panel=_SERVER)] = None,
+    port: Annotated[int | None, typer.Option(help="Data port; 0 picks one.", rich_help_panel=_SERVER)] = None,
+    admin_port: Annotated[int | None, typer.Option(help="Admin port; 0 picks one.", rich_help_panel=_SERVER)] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Metrics port; 0 picks one.", rich_help_panel=_SERVER)] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Written once all ports are served: their addresses as JSON.", rich_help_panel=_SERVER)
+    ] = None,
+    insecure_any_host: Annotated[
+        bool | None,
+        typer.Option("--insecure-any-host", help="Serve unencrypted where other machines reach it.", rich_help_panel=_SERVER),
+    ] = None,
+    accept_unknown_symbols: Annotated[
+        bool | None,
+        typer.Option("--accept-unknown-symbols", help="Score bars of symbols no model was trained on.", rich_help_panel=_SERVER),
+    ] = None,
+    worker_threads: Annotated[int | None, typer.Option(help="Threads; 0 is one a core.", rich_help_panel=_LIMITS)] = None,
+    executors: Annotated[int | None, typer.Option(help="Engines a model; 0 is one a core.", rich_help_panel=_LIMITS)] = None,
+    queue_rows: Annotated[int | None, typer.Option(help="Rows that may wait for one model.", rich_help_panel=_LIMITS)] = None,
+    max_batch_rows: Annotated[int | None, typer.Option(help="Rows that run together.", rich_help_panel=_LIMITS)] = None,
+    drain_timeout_ms: Annotated[
+        int | None, typer.Option(help="Longest wait for running requests at the end.", rich_help_panel=_LIMITS)
+    ] = None,
+    log_level: Annotated[
+        Literal["error", "warn", "info", "debug"] | None, typer.Option(help="Least level logged.", rich_help_panel=_SERVER)
+    ] = None,
+    log_format: Annotated[
+        Literal["pretty", "json"] | None, typer.Option(help="How log lines look.", rich_help_panel=_SERVER)
+    ] = None,
+) -> None:
+    """Serve the models of a store: scores, bar streams and signals over gRPC.
+
+    What is not said here comes from the environment (CANDLEWIRE_SERVER_PORT and so on), then from the defaults. SIGTERM
+    and Ctrl-C answer what was accepted, then end the server.
+    """
+    flags = {
+        "store": store,
+        "host": host,
+        "port": port,
+        "admin_port": admin_port,
+        "metrics_port": metrics_port,
+        "ready_file": ready_file,
+        "insecure_any_host": insecure_any_host,
+        "accept_unknown_symbols": accept_unknown_symbols,
+        "worker_threads": worker_threads,
+        "executors": executors,
+        "queue_rows": queue_rows,
+        "max_batch_rows": max_batch_rows,
+        "drain_timeout_ms": drain_timeout_ms,
+        "log_level": log_level,
+        "log_format": log_format,
+    }
+    try:
+        settings = ServerSettings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"])
+            typer.echo(f"candlewire serve: {where + ': ' if where else ''}{problem['msg']}", err=True)
+        raise typer.Exit(EXIT_USAGE) from None
+    run(settings)
+
+
+def run(settings: ServerSettings) -> None:
+    """Serves; an error becomes one line and an exit code: 2 when a port is taken, else 1."""
+    from candlewire_server.serving import serve as serve_until_stopped  # noqa: PLC0415 - `--help` stays quick
+
+    try:
+        drained = serve_until_stopped(settings)
+    except ServerError as error:
+        typer.echo(f"candlewire serve: {error}", err=True)
+        raise typer.Exit(EXIT_USAGE if isinstance(error, AddressInUseError) else EXIT_FAILED) from None
+    if not drained:
+        typer.echo("candlewire serve: some requests were still running at the end of the drain timeout", err=True)
+        raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,17 @@
+"""Errors of the server's control plane; the tree is in the package's docstring."""
+
+
+class ServerError(Exception):
+    """Base of every error that this package raises."""
+
+
+class StartError(ServerError):
+    """The server did not start; the message is one line for people."""
+
+
+class AddressInUseError(StartError):
+    """A port is taken."""
+
+
+class LibraryNotFoundError(ServerError):
+    """The onnxruntime package ships no library that the data plane could load."""

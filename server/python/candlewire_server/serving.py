@@ -1,0 +1,82 @@
+"""Runs the server: data plane, control plane, ready file, and an orderly end."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from importlib.util import find_spec
+from pathlib import Path
+
+from candlewire_server import _data_plane
+from candlewire_server.admin import AdminServer
+from candlewire_server.errors import AddressInUseError, LibraryNotFoundError, StartError
+from candlewire_server.settings import ServerSettings
+
+
+def serve(settings: ServerSettings) -> bool:
+    """Serves until SIGTERM or SIGINT; returns whether everything accepted was answered in time.
+
+    Raises:
+        AddressInUseError: A port is taken.
+        StartError: No model can serve, or a setting is refused.
+        LibraryNotFoundError: onnxruntime ships no library.
+    """
+    _data_plane.start_logging(settings.log_level, settings.log_format)
+    try:
+        plane = _data_plane.DataPlane(settings.data_plane_json(), onnxruntime_library())
+    except _data_plane.AddressInUse as error:
+        raise AddressInUseError(str(error)) from error
+    except _data_plane.StartFailed as error:
+        raise StartError(str(error)) from error
+    try:
+        return asyncio.run(_control(settings, plane))
+    finally:
+        # Only after an error is there anything left to stop.
+        plane.stop()
+
+
+async def _control(settings: ServerSettings, plane: _data_plane.DataPlane) -> bool:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    admin = AdminServer(plane)
+    admin_address = await admin.start(settings.admin_host, settings.admin_port)
+    addresses = {"data": plane.data_address, "admin": admin_address, "metrics": plane.metrics_address}
+    if settings.ready_file is not None:
+        _write_ready_file(settings.ready_file, addresses)
+    try:
+        await stop.wait()
+        drained = await asyncio.to_thread(plane.stop)
+        await admin.stop(settings.drain_timeout_ms / 1_000)
+    finally:
+        if settings.ready_file is not None:
+            settings.ready_file.unlink(missing_ok=True)
+    return drained
+
+
+def _write_ready_file(path: Path, addresses: dict[str, str]) -> None:
+    """Writes the file beside its place and moves it there: a reader sees all of it or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(addresses) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise StartError(f"ready_file: {path}: {error.strerror}; name a file in a folder that exists") from error
+
+
+def onnxruntime_library() -> Path:
+    """The shared library inside the installed onnxruntime package; the package itself is not imported.
+
+    Raises:
+        LibraryNotFoundError: It is not there.
+    """
+    package = find_spec("onnxruntime")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        found = sorted((Path(folder) / "capi").glob("libonnxruntime.so*"))
+        if found:
+            return found[0]
+    raise LibraryNotFoundError("onnxruntime: no libonnxruntime.so in the package; install onnxruntime again")
