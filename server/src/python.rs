@@ -16,35 +16,35 @@ use crate::{
 
 create_exception!(
     _data_plane,
-    StartFailed,
+    StartFailedError,
     PyException,
     "The data plane did not start: one clear line."
 );
 create_exception!(
     _data_plane,
-    AddressInUse,
-    StartFailed,
+    AddressInUseError,
+    StartFailedError,
     "A port could not be taken."
 );
 create_exception!(
     _data_plane,
-    Refused,
+    RefusedError,
     PyException,
     "A request was refused: (gRPC code, message, encoded google.rpc.Status)."
 );
 
 fn start_failed(error: &StartError) -> PyErr {
     match error {
-        StartError::Bind { .. } => AddressInUse::new_err(error.to_string()),
+        StartError::Bind { .. } => AddressInUseError::new_err(error.to_string()),
         StartError::Serve(_) | StartError::Runtime(_) | StartError::Reflection(_) => {
-            StartFailed::new_err(error.to_string())
+            StartFailedError::new_err(error.to_string())
         }
     }
 }
 
 fn refused(error: ServeError) -> PyErr {
     let status = tonic::Status::from(error);
-    Refused::new_err((
+    RefusedError::new_err((
         status.code() as i32,
         status.message().to_owned(),
         status.details().to_vec(),
@@ -85,10 +85,10 @@ impl PyDataPlane {
     )]
     fn start(py: Python<'_>, settings_json: &str, onnxruntime_library: PathBuf) -> PyResult<Self> {
         let settings: Settings = serde_json::from_str(settings_json)
-            .map_err(|error| StartFailed::new_err(format!("settings: {error}")))?;
+            .map_err(|error| StartFailedError::new_err(format!("settings: {error}")))?;
         py.detach(|| {
             let runtime = OnnxRuntime::open(&onnxruntime_library)
-                .map_err(|error| StartFailed::new_err(error.to_string()))?;
+                .map_err(|error| StartFailedError::new_err(error.to_string()))?;
             let plane = DataPlane::start(&settings, Arc::new(runtime))
                 .map_err(|error| start_failed(&error))?;
             Ok(Self {
@@ -167,15 +167,16 @@ impl PyDataPlane {
     }
 }
 
-/// Starts logging to standard error: `format` is "json" or "pretty", `filter` as `RUST_LOG` reads it. Once a process.
+/// Starts logging to standard error: `line_format` is "json" or "pretty", `level` as `RUST_LOG` reads it. Once a process.
 #[pyfunction]
-fn start_logging(filter: &str, format: &str) {
+fn start_logging(level: &str, line_format: &str) {
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false);
     // A second call in one process finds logging started: that is what it asks for.
-    let _ = if format == "json" {
+    let _ = if line_format == "json" {
         builder.json().try_init()
     } else {
         builder.try_init()
@@ -185,9 +186,15 @@ fn start_logging(filter: &str, format: &str) {
 #[pymodule(gil_used = false)]
 fn _data_plane(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add("StartFailed", module.py().get_type::<StartFailed>())?;
-    module.add("AddressInUse", module.py().get_type::<AddressInUse>())?;
-    module.add("Refused", module.py().get_type::<Refused>())?;
+    module.add(
+        "StartFailedError",
+        module.py().get_type::<StartFailedError>(),
+    )?;
+    module.add(
+        "AddressInUseError",
+        module.py().get_type::<AddressInUseError>(),
+    )?;
+    module.add("RefusedError", module.py().get_type::<RefusedError>())?;
     module.add_function(wrap_pyfunction!(start_logging, module)?)?;
     module.add_class::<PyDataPlane>()
 }

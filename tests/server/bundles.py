@@ -4,12 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
+import candlewire_features as cf
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-
-import candlewire_features as cf
 
 OUTPUTS = (
     "probabilities",
@@ -29,7 +28,9 @@ def feature_spec(lags: tuple[int, ...] = LAGS) -> cf.FeatureSpec:
     return cf.FeatureSpec([(f"log_return_{lag}", "log_return", {"timeperiod": lag}) for lag in lags])
 
 
-def tree_attributes(rng: np.random.Generator, *, trees: int, depth: int, features: int, scale: float) -> dict[str, object]:
+def tree_attributes(
+    rng: np.random.Generator, *, trees: int, depth: int, features: int, scale: float
+) -> dict[str, object]:
     """Complete trees with random splits and leaves, for TreeEnsembleRegressor."""
     inner, nodes = 2**depth - 1, 2 ** (depth + 1) - 1
     ids = list(range(nodes))
@@ -38,11 +39,17 @@ def tree_attributes(rng: np.random.Generator, *, trees: int, depth: int, feature
     return {
         "nodes_treeids": [tree for tree in range(trees) for _ in ids],
         "nodes_nodeids": ids * trees,
-        "nodes_featureids": [0 if leaf else int(rng.integers(features)) for _ in range(trees) for leaf in is_leaf],
-        "nodes_values": [0.0 if leaf else float(rng.normal(0, 0.02)) for _ in range(trees) for leaf in is_leaf],
+        "nodes_featureids": [
+            0 if leaf else int(rng.integers(features)) for _ in range(trees) for leaf in is_leaf
+        ],
+        "nodes_values": [
+            0.0 if leaf else float(rng.normal(0, 0.02)) for _ in range(trees) for leaf in is_leaf
+        ],
         "nodes_modes": ["LEAF" if leaf else "BRANCH_LT" for leaf in is_leaf] * trees,
-        "nodes_truenodeids": [0 if leaf else 2 * node + 1 for node, leaf in zip(ids, is_leaf, strict=True)] * trees,
-        "nodes_falsenodeids": [0 if leaf else 2 * node + 2 for node, leaf in zip(ids, is_leaf, strict=True)] * trees,
+        "nodes_truenodeids": [0 if leaf else 2 * node + 1 for node, leaf in zip(ids, is_leaf, strict=True)]
+        * trees,
+        "nodes_falsenodeids": [0 if leaf else 2 * node + 2 for node, leaf in zip(ids, is_leaf, strict=True)]
+        * trees,
         "nodes_missing_value_tracks_true": [0] * nodes * trees,
         "nodes_hitrates": [1.0] * nodes * trees,
         "target_treeids": [tree for tree in range(trees) for _ in leaves],

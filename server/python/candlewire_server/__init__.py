@@ -1,7 +1,8 @@
 """Candlewire's server: a Rust data plane and, in the same process, its Python control plane.
 
-``candlewire serve`` (`command`) reads `settings`, starts the data plane (the compiled ``_data_plane`` module: gRPC,
-batching, models, bars, subscribers; no Python on any of its paths) and runs the control plane beside it (`admin`).
+``candlewire serve`` (`command`) reads `settings`, starts the data plane (the compiled ``_data_plane`` module:
+gRPC, batching, models, bars, subscribers; no Python on any of its paths) and runs the control plane beside it
+(`admin`).
 
 Errors of this package::
 

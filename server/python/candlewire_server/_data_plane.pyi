@@ -1,28 +1,23 @@
-"""The compiled data plane."""
+# The compiled data plane. Requests and responses are encoded messages of candlewire.v1.
 
 from pathlib import Path
 from typing import final
 
 __version__: str
 
-class StartFailed(Exception):
-    """The data plane did not start; one line for people."""
+# The data plane did not start; the message is one line for people.
+class StartFailedError(Exception): ...
 
-class AddressInUse(StartFailed):
-    """A port is taken."""
+# A port is taken.
+class AddressInUseError(StartFailedError): ...
 
-class Refused(Exception):
-    """A request was refused; ``args`` is (gRPC code, message, encoded google.rpc.Status)."""
-
+# A request was refused: gRPC code, message, encoded google.rpc.Status.
+class RefusedError(Exception):
     args: tuple[int, str, bytes]
 
+# A running data plane: ports taken, models loaded, serving until `stop`.
 @final
 class DataPlane:
-    """A running data plane: ports taken, models loaded, serving until `stop`.
-
-    Requests and responses of the methods are encoded messages of ``candlewire.v1``.
-    """
-
     def __new__(cls, settings_json: str, onnxruntime_library: Path) -> DataPlane: ...
     @property
     def data_address(self) -> str: ...
@@ -37,4 +32,4 @@ class DataPlane:
     def list_outcomes(self, request: bytes) -> bytes: ...
     def get_coverage(self, request: bytes) -> bytes: ...
 
-def start_logging(filter: str, format: str) -> None: ...
+def start_logging(level: str, line_format: str) -> None: ...

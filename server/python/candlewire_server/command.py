@@ -22,31 +22,60 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    store: Annotated[Path | None, typer.Option(help="Folder of model bundles.", rich_help_panel=_SERVER)] = None,
-    host: Annotated[str | None, typer.Option(help="Address of the data and metrics ports.", rich_help_panel=_SERVER)] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of model bundles.", rich_help_panel=_SERVER)
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address of the data and metrics ports.", rich_help_panel=_SERVER)
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Data port; 0 picks one.", rich_help_panel=_SERVER)] = None,
-    admin_port: Annotated[int | None, typer.Option(help="Admin port; 0 picks one.", rich_help_panel=_SERVER)] = None,
-    metrics_port: Annotated[int | None, typer.Option(help="Metrics port; 0 picks one.", rich_help_panel=_SERVER)] = None,
+    admin_port: Annotated[
+        int | None, typer.Option(help="Admin port; 0 picks one.", rich_help_panel=_SERVER)
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Metrics port; 0 picks one.", rich_help_panel=_SERVER)
+    ] = None,
     ready_file: Annotated[
-        Path | None, typer.Option(help="Written once all ports are served: their addresses as JSON.", rich_help_panel=_SERVER)
+        Path | None,
+        typer.Option(
+            help="Written once all ports are served: their addresses as JSON.", rich_help_panel=_SERVER
+        ),
     ] = None,
     insecure_any_host: Annotated[
         bool | None,
-        typer.Option("--insecure-any-host", help="Serve unencrypted where other machines reach it.", rich_help_panel=_SERVER),
+        typer.Option(
+            "--insecure-any-host",
+            help="Serve unencrypted where other machines reach it.",
+            rich_help_panel=_SERVER,
+        ),
     ] = None,
     accept_unknown_symbols: Annotated[
         bool | None,
-        typer.Option("--accept-unknown-symbols", help="Score bars of symbols no model was trained on.", rich_help_panel=_SERVER),
+        typer.Option(
+            "--accept-unknown-symbols",
+            help="Score bars of symbols no model was trained on.",
+            rich_help_panel=_SERVER,
+        ),
     ] = None,
-    worker_threads: Annotated[int | None, typer.Option(help="Threads; 0 is one a core.", rich_help_panel=_LIMITS)] = None,
-    executors: Annotated[int | None, typer.Option(help="Engines a model; 0 is one a core.", rich_help_panel=_LIMITS)] = None,
-    queue_rows: Annotated[int | None, typer.Option(help="Rows that may wait for one model.", rich_help_panel=_LIMITS)] = None,
-    max_batch_rows: Annotated[int | None, typer.Option(help="Rows that run together.", rich_help_panel=_LIMITS)] = None,
+    worker_threads: Annotated[
+        int | None, typer.Option(help="Threads; 0 is one a core.", rich_help_panel=_LIMITS)
+    ] = None,
+    executors: Annotated[
+        int | None, typer.Option(help="Engines a model; 0 is one a core.", rich_help_panel=_LIMITS)
+    ] = None,
+    queue_rows: Annotated[
+        int | None, typer.Option(help="Rows that may wait for one model.", rich_help_panel=_LIMITS)
+    ] = None,
+    max_batch_rows: Annotated[
+        int | None, typer.Option(help="Rows that run together.", rich_help_panel=_LIMITS)
+    ] = None,
     drain_timeout_ms: Annotated[
-        int | None, typer.Option(help="Longest wait for running requests at the end.", rich_help_panel=_LIMITS)
+        int | None,
+        typer.Option(help="Longest wait for running requests at the end.", rich_help_panel=_LIMITS),
     ] = None,
     log_level: Annotated[
-        Literal["error", "warn", "info", "debug"] | None, typer.Option(help="Least level logged.", rich_help_panel=_SERVER)
+        Literal["error", "warn", "info", "debug"] | None,
+        typer.Option(help="Least level logged.", rich_help_panel=_SERVER),
     ] = None,
     log_format: Annotated[
         Literal["pretty", "json"] | None, typer.Option(help="How log lines look.", rich_help_panel=_SERVER)
@@ -54,8 +83,8 @@ def serve(
 ) -> None:
     """Serve the models of a store: scores, bar streams and signals over gRPC.
 
-    What is not said here comes from the environment (CANDLEWIRE_SERVER_PORT and so on), then from the defaults. SIGTERM
-    and Ctrl-C answer what was accepted, then end the server.
+    What is not said here comes from the environment (CANDLEWIRE_SERVER_PORT and so on), then from the defaults.
+    SIGTERM and Ctrl-C answer what was accepted, then end the server.
     """
     flags = {
         "store": store,
@@ -75,7 +104,8 @@ def serve(
         "log_format": log_format,
     }
     try:
-        settings = ServerSettings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+        said = {name: value for name, value in flags.items() if value is not None}
+        settings = ServerSettings(**said)  # type: ignore[arg-type]
     except ValidationError as error:
         for problem in error.errors():
             where = ".".join(str(part) for part in problem["loc"])
@@ -86,7 +116,7 @@ def serve(
 
 def run(settings: ServerSettings) -> None:
     """Serves; an error becomes one line and an exit code: 2 when a port is taken, else 1."""
-    from candlewire_server.serving import serve as serve_until_stopped  # noqa: PLC0415 - `--help` stays quick
+    from candlewire_server.serving import serve as serve_until_stopped
 
     try:
         drained = serve_until_stopped(settings)
@@ -94,5 +124,7 @@ def run(settings: ServerSettings) -> None:
         typer.echo(f"candlewire serve: {error}", err=True)
         raise typer.Exit(EXIT_USAGE if isinstance(error, AddressInUseError) else EXIT_FAILED) from None
     if not drained:
-        typer.echo("candlewire serve: some requests were still running at the end of the drain timeout", err=True)
+        typer.echo(
+            "candlewire serve: some requests were still running at the end of the drain timeout", err=True
+        )
         raise typer.Exit(EXIT_FAILED)

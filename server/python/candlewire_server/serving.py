@@ -25,9 +25,9 @@ def serve(settings: ServerSettings) -> bool:
     _data_plane.start_logging(settings.log_level, settings.log_format)
     try:
         plane = _data_plane.DataPlane(settings.data_plane_json(), onnxruntime_library())
-    except _data_plane.AddressInUse as error:
+    except _data_plane.AddressInUseError as error:
         raise AddressInUseError(str(error)) from error
-    except _data_plane.StartFailed as error:
+    except _data_plane.StartFailedError as error:
         raise StartError(str(error)) from error
     try:
         return asyncio.run(_control(settings, plane))
@@ -65,7 +65,9 @@ def _write_ready_file(path: Path, addresses: dict[str, str]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise StartError(f"ready_file: {path}: {error.strerror}; name a file in a folder that exists") from error
+        raise StartError(
+            f"ready_file: {path}: {error.strerror}; name a file in a folder that exists"
+        ) from error
 
 
 def onnxruntime_library() -> Path:

@@ -30,7 +30,7 @@ class ServerSettings(BaseSettings):
     metrics_port: Port = 9_090
     """Metrics port: Prometheus scrapes ``/metrics``."""
     ready_file: Path | None = None
-    """Written once all ports are served: JSON with ``data``, ``admin`` and ``metrics``, each ``host:port``."""
+    """Written once all ports are served: JSON with ``data``, ``admin``, ``metrics``, each ``host:port``."""
     insecure_any_host: bool = False
     """Serve without encryption on addresses that other machines reach."""
     worker_threads: Annotated[int, Field(ge=0)] = 0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
 from candlewire_server import _data_plane
 from candlewire_server.errors import AddressInUseError
@@ -78,7 +78,10 @@ def _handler(service: str, methods: Mapping[str, Question]) -> grpc.GenericRpcHa
     # Without serializers grpcio hands over the encoded messages, which is what the data plane takes.
     return grpc.method_handlers_generic_handler(
         service,
-        {name: grpc.unary_unary_rpc_method_handler(_behaviour(question)) for name, question in methods.items()},
+        {
+            name: grpc.unary_unary_rpc_method_handler(_behaviour(question))
+            for name, question in methods.items()
+        },
     )
 
 
@@ -87,8 +90,9 @@ def _behaviour(question: Question) -> Callable[[bytes, Context], object]:
         try:
             # In a thread: loading a model takes a while.
             return await asyncio.to_thread(question, request)
-        except _data_plane.Refused as refused:
+        except _data_plane.RefusedError as refused:
             code, message, details = refused.args
-        await context.abort(_CODES[code], message, (("grpc-status-details-bin", details),))
+        # `abort` raises: nothing is returned here.
+        return await context.abort(_CODES[code], message, (("grpc-status-details-bin", details),))
 
     return answer
