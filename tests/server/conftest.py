@@ -76,7 +76,8 @@ def running_server(store: Path, folder: Path, *flags: str) -> Iterator[RunningSe
             while not ready_file.exists():
                 ended = process.poll()
                 late = time.monotonic() > deadline
-                assert ended is None and not late, (folder / "server.log").read_text(encoding="utf-8")
+                if ended is not None or late:
+                    pytest.fail((folder / "server.log").read_text(encoding="utf-8"))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(0.02)
             addresses = json.loads(ready_file.read_text(encoding="utf-8"))

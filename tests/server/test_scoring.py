@@ -200,7 +200,8 @@ def test_a_bad_request_is_told_what_to_do(server: RunningServer, case: str) -> N
     error = refusal(server, **request)
     assert (error.code.name, error.reason) == (code, reason)
     assert text in error.message
-    assert error.fields and error.fields[0] in error.message
+    assert error.fields
+    assert error.fields[0] in error.message
     assert server.scoring.Score(scoring_pb2.ScoreRequest(features=ROW)).probabilities
 
 

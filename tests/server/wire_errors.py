@@ -10,7 +10,7 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 
 
 def _details_messages() -> dict[str, type[Message]]:
-    """google.rpc's messages, as far as the tests read them; the package with all of them is not a dependency."""
+    """google.rpc's messages as far as the tests read them; the package with all is not a dependency."""
     file = descriptor_pb2.FileDescriptorProto(
         name="test_google_rpc.proto",
         package="google.rpc",

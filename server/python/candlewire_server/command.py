@@ -83,7 +83,7 @@ def serve(
 ) -> None:
     """Serve the models of a store: scores, bar streams and signals over gRPC.
 
-    What is not said here comes from the environment (CANDLEWIRE_SERVER_PORT and so on), then from the defaults.
+    What is not said here comes from the environment (CANDLEWIRE_SERVER_PORT and so on), then from defaults.
     SIGTERM and Ctrl-C answer what was accepted, then end the server.
     """
     flags = {
