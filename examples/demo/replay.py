@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-REFRESH_PER_SECOND = 8
+REFRESH_PER_SECOND = 4
 REDRAW_EVERY_BARS = 16
 DRAIN_TIMEOUT_S = 10.0
 SIGNAL_STYLE = {Signal.BUY: "bold green", Signal.SELL: "bold red", Signal.HOLD: "yellow"}
@@ -25,6 +25,10 @@ class Recording:
     events: list[SignalEvent] = field(default_factory=list)
     publish_to_signal_ms: list[float] = field(default_factory=list)
     seconds: float = 0.0
+
+    def inside_server_ms(self) -> list[float]:
+        """From the server's receipt of each bar to its signal, by the server's own clock."""
+        return [event.bar_to_signal_ns / 1e6 for event in self.events]
 
 
 class Subscriber:
@@ -80,34 +84,39 @@ class Subscriber:
 
 def _row(event: SignalEvent) -> tuple[str, ...]:
     score, band = event.score, event.score.return_band
-    day = event.bar.open_time.date().isoformat()
     if score.signal is Signal.NOT_READY or band is None:
-        return (event.bar.symbol, day, f"{event.bar.close:,.2f}", "–", "warming up", "–", "–", "–", "")
-    style = SIGNAL_STYLE.get(score.signal, "")
-    achieved = "–" if band.achieved_coverage is None else f"{band.achieved_coverage:.1%}"
+        return (event.bar.symbol, f"{event.bar.close:,.2f}", "–", "warming up", "–", "–", "")
+    style = SIGNAL_STYLE.get(score.signal, "default")
+    reasons = ", ".join(reason.name.lower() for reason in score.distrust_reasons)
     return (
         event.bar.symbol,
-        day,
         f"{event.bar.close:,.2f}",
-        f"{score.probability_up:.3f} [dim]{score.probability_low:.3f}–{score.probability_high:.3f}[/dim]",
-        f"[{style}]{score.signal.name}[/{style}]" if style else score.signal.name,
+        f"{score.probability_up:.3f} [dim]({score.probability_low:.3f}–{score.probability_high:.3f})[/dim]",
+        f"[{style}]{score.signal.name}[/{style}]",
         f"{score.confidence_level.name.lower()} {score.confidence:.2f}",
         f"{math.expm1(band.low):+.1%} … {math.expm1(band.high):+.1%}",
-        achieved,
-        "yes"
-        if score.trusted
-        else "[red]no[/red] " + ", ".join(r.name.lower() for r in score.distrust_reasons),
+        "yes" if score.trusted else f"[red]no: {reasons}[/red]",
     )
 
 
+def _title(events: Sequence[SignalEvent]) -> str:
+    if not events:
+        return "Live scores"
+    newest = max(events, key=lambda event: event.sequence)
+    title = f"Live scores of {newest.bar.open_time.date().isoformat()}"
+    band = newest.score.return_band
+    if band is None or band.achieved_coverage is None:
+        return title
+    return f"{title}, {band.achieved_coverage:.1%} inside the band lately (target {band.target_coverage:.0%})"
+
+
 def table(events: Sequence[SignalEvent]) -> Table:
-    """The live table: one row a symbol."""
-    shown = Table(title="Live scores", title_justify="left", expand=False)
-    for name in ("Symbol", "Bar", "Close", "P(up), interval", "Signal", "Confidence"):
-        shown.add_column(name, justify="right" if name == "Close" else "left", no_wrap=True)
-    shown.add_column("Return band", no_wrap=True)
-    shown.add_column("Inside so far", justify="right", no_wrap=True)
-    shown.add_column("Trusted", no_wrap=True)
+    """The live table, 80 columns wide: one row a symbol."""
+    shown = Table(title=_title(events), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown.add_column("Symbol", no_wrap=True)
+    shown.add_column("Close", justify="right", no_wrap=True)
+    for name in ("P(up), interval", "Signal", "Confidence", "Return band", "Trusted"):
+        shown.add_column(name, no_wrap=True)
     for event in events:
         shown.add_row(*_row(event))
     return shown

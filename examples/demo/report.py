@@ -45,8 +45,7 @@ class Run:
     scores_received: int
     refused: Sequence[str]
     replay_seconds: float
-    load_scores_per_second: float
-    load_description: str
+    streamed_scores_per_second: float
     latency_ms: Mapping[str, tuple[float, float, int]]
 
 
@@ -72,7 +71,7 @@ def verdict(evaluation: Evaluation) -> str:
         return "The probabilities are worse than the training base rate: do not trade on their direction."
     return (
         "The probabilities cannot be told apart from the training base rate on this stretch: "
-        "no directional skill is shown, which is what daily bars of five stocks usually give."
+        "no directional skill is shown, which is what daily bars of a few stocks usually give."
     )
 
 
@@ -86,7 +85,7 @@ def page(run: Run, evaluation: Evaluation, charts: Mapping[str, str]) -> str:
             f"of outcomes inside the band; long-run target {evaluation.target_coverage:.0%}",
         ),
         _tile(f"{first_latency[0]:.2f} ms", f"median {next(iter(run.latency_ms))}"),
-        _tile(f"{run.load_scores_per_second:,.0f}/s", run.load_description),
+        _tile(f"{run.streamed_scores_per_second:,.0f}/s", "scores through one client's stream, bars in"),
     ]
     quality = [
         ["Brier score (lower is better)", evaluation.brier.text(4), evaluation.brier_base_rate.text(4)],
@@ -133,15 +132,15 @@ crash.</p>
 
 <h2>The probabilities, against baselines</h2>
 <p class=note>{escape(verdict(evaluation))} Over all rows {escape(evaluation.inside_interval)}.</p>
-<div class=pair><div class=card>{charts["reliability"]}</div>
-<div class=card>{_table(["", "Model [95 % interval]", "Baseline"], quality)}
-<p class=note style="margin-top:10px">Signals: {escape(signals)}. Not trusted: {untrusted:,} of {
-        evaluation.rows:,}.
+<div class=card>{_table(["", "Model [95 % interval]", "Baseline [95 % interval]"], quality)}</div>
+<div class=pair style="margin-top:12px"><div class=card>{charts["reliability"]}</div>
+<div class=card><p class=note>Signals: {escape(signals)}. Not trusted: {untrusted:,} of {evaluation.rows:,}.
 BUY and SELL need a calibrated probability of 0.60: a calibrated model of a nearly unpredictable thing
 seldom says so.</p></div></div>
 
 <h2>Latency, as the Python client saw it</h2>
-<p class=note>Client, publisher, subscriber and server shared one machine.</p>
+<p class=note>Publisher, subscriber and the live table shared one Python process, and all shared one machine with
+the server: the table's redrawing makes the tail of the second row. The third is the server's own time.</p>
 <div class=card>{charts["latency"]}
 {_table(["Call", "p50, ms", "p99, ms", "Calls"], latency)}</div>
 

@@ -35,17 +35,6 @@ def run(console: Console, *arguments: str) -> None:
         raise DemoError(f"candlewire {arguments[0]} ended with status {status}; its message stands above")
 
 
-def run_json(*arguments: str) -> dict[str, object]:
-    """Runs one `candlewire` command that prints JSON, and returns it."""
-    result = subprocess.run([command_path(), *arguments], check=False, capture_output=True, text=True)
-    if result.returncode != 0:
-        raise DemoError(f"candlewire {arguments[0]} ended with status {result.returncode}: {result.stderr}")
-    answer = json.loads(result.stdout)
-    if not isinstance(answer, dict):
-        raise DemoError(f"candlewire {arguments[0]} printed {result.stdout[:80]!r}, expected a JSON object")
-    return answer
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
     """Where the server listens, `host:port` each."""
