@@ -139,7 +139,8 @@ BUY and SELL need a calibrated probability of 0.60: a calibrated model of a near
 seldom says so.</p></div></div>
 
 <h2>Latency, as the Python client saw it</h2>
-<p class=note>Publisher, subscriber and the live table shared one Python process, and all shared one machine with
+<p class=note>Publisher, subscriber and the live table shared one Python process, and all shared one
+machine with
 the server: the table's redrawing makes the tail of the second row. The third is the server's own time.</p>
 <div class=card>{charts["latency"]}
 {_table(["Call", "p50, ms", "p99, ms", "Calls"], latency)}</div>
