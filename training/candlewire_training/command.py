@@ -94,7 +94,9 @@ def train(
             rich_help_panel="Output",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads of a fit.", rich_help_panel="Output")] = 2,
+    threads: Annotated[
+        int, typer.Option(help="Threads of a fit; raise it for large data.", rich_help_panel="Output")
+    ] = 1,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print only the bundle's folder.", rich_help_panel="Output")
     ] = False,

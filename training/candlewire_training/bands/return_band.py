@@ -123,7 +123,7 @@ class BandSettings:
     tree_rounds: int = 40
     tree_depth: int = 2
     seed: int = 7
-    threads: int = 2
+    threads: int = 1
 
 
 def fit_return_band(

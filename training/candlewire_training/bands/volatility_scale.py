@@ -12,20 +12,14 @@ import numpy as np
 from candlewire_training.arrays import F32, F64, I32
 from candlewire_training.export.graph_builder import GraphBuilder
 
-# Kernels and outputs that measure volatility in units of return, whatever the symbol's price.
-VOLATILITY_OUTPUTS = frozenset(
-    {
-        ("atr", "ratio"),
-        ("bbands", "width"),
-        ("garman_klass", "garman_klass"),
-        ("high_low_range", "high_low_range"),
-        ("natr", "natr"),
-        ("parkinson", "parkinson"),
-        ("realised_volatility", "realised_volatility"),
-        ("rogers_satchell", "rogers_satchell"),
-        ("yang_zhang", "yang_zhang"),
-    }
-)
+# Kernels whose outputs measure volatility in units of return, whatever the symbol's price.
+VOLATILITY_OUTPUTS: dict[str, frozenset[str]] = {
+    "atr": frozenset({"ratio"}),
+    "bbands": frozenset({"width"}),
+    "high_low_range": frozenset({"ratio"}),
+    "natr": frozenset({"natr"}),
+    "realised_volatility": frozenset({"volatility"}),
+}
 RIDGE = 1e-3
 # Beyond this many times the training range the scale no longer grows.
 RANGE_SLACK = float(np.log(1.5))
@@ -85,7 +79,7 @@ def volatility_columns(spec_json: str) -> I32:
         [
             column
             for column, feature in enumerate(features)
-            if (feature["kernel"], feature["output"]) in VOLATILITY_OUTPUTS
+            if feature["output"] in VOLATILITY_OUTPUTS.get(feature["kernel"], frozenset())
         ],
         dtype=np.int32,
     )

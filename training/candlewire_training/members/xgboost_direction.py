@@ -33,14 +33,14 @@ class XGBoostDirection:
         depth: Levels of each tree; the latency of the graph grows with it.
         learning_rate: Shrinkage of each round.
         seed: Seed of the row and column samples.
-        threads: Threads of the fit; fixed, so that results do not depend on the machine.
+        threads: Threads of the fit; the trees do not depend on it.
     """
 
     trees: int = 300
     depth: int = 3
     learning_rate: float = 0.02
     seed: int = 7
-    threads: int = 2
+    threads: int = 1
     name: str = "xgboost"
     booster_: xgb.Booster | None = field(default=None, init=False, repr=False)
 

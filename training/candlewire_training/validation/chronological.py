@@ -80,8 +80,7 @@ def chronological_split(
         if mask.sum() < minimum_rows:
             raise TooFewBarsError(
                 f"too few bars: the {name} part would have {mask.sum()} rows, at least {minimum_rows} are "
-                "needed; "
-                "give longer history or more symbols"
+                "needed; give longer history or more symbols"
             )
     kept = int(train.sum() + calibration.sum() + test.sum())
     return ChronologicalSplit(

@@ -1,0 +1,51 @@
+"""The split is by time: nothing in an earlier part was unknown when a later part began."""
+
+import numpy as np
+import pytest
+from candlewire_training.errors import SettingsError, TooFewBarsError
+from candlewire_training.validation.chronological import chronological_split
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(
+    symbols=st.integers(1, 5),
+    times=st.integers(200, 400),
+    horizon=st.integers(1, 15),
+    embargo=st.integers(0, 15),
+    seed=st.integers(0, 99),
+)
+def test_purge_and_embargo(symbols: int, times: int, horizon: int, embargo: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    grid = np.sort(generator.choice(10_000, size=times, replace=False)).astype(np.int64)
+    decision = np.repeat(grid[:-horizon], symbols)
+    known = np.repeat(grid[horizon:], symbols)
+    split = chronological_split(decision, known, embargo_bars=embargo, minimum_rows=1)
+    for earlier, later, gap in (
+        (split.train, split.calibration, embargo),
+        (split.calibration, split.test, embargo),
+    ):
+        assert known[earlier].max() <= decision[later].min()
+        assert (
+            np.searchsorted(grid, decision[later].min()) - np.searchsorted(grid, known[earlier].max()) >= gap
+        )
+    parts = np.concatenate((split.train, split.calibration, split.test))
+    assert np.unique(parts).size == parts.size
+    assert split.purged_rows == decision.size - parts.size
+
+
+def test_rows_of_one_time_stay_together() -> None:
+    decision = np.repeat(np.arange(100, dtype=np.int64), 7)
+    split = chronological_split(decision, decision + 1, minimum_rows=1)
+    for first, second in ((split.train, split.calibration), (split.calibration, split.test)):
+        assert not set(decision[first]) & set(decision[second])
+
+
+def test_too_little_history_is_told() -> None:
+    decision = np.arange(300, dtype=np.int64)
+    with pytest.raises(TooFewBarsError, match="train part would have 181 rows, at least 200"):
+        chronological_split(decision, decision + 1)
+    with pytest.raises(TooFewBarsError, match="cannot be split in three"):
+        chronological_split(decision, decision, embargo_bars=200)
+    with pytest.raises(SettingsError, match="sum to less than 1"):
+        chronological_split(decision, decision, calibration_share=0.5, test_share=0.5)
