@@ -1,5 +1,6 @@
 """From bars to scores through the real server: what was computed offline comes back online, bit for bit."""
 
+import itertools
 import json
 import subprocess
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def events(served: Served, unseen: pl.DataFrame) -> list[candlewire.SignalEvent]
         subscription = listener.subscribe(include_not_ready=True, buffer_signals=unseen.height)
         acks = list(publisher.publish(as_bars(unseen)))
         assert {ack.fate for ack in acks} == {candlewire.BarFate.ACCEPTED}
-        received = [event for event, _ in zip(subscription, acks, strict=False)]
+        received = list(itertools.islice(subscription, len(acks)))
         subscription.close()
     return received
 
