@@ -11,7 +11,7 @@ import numpy.typing as npt
 from candlewire_training.arrays import F32, F64, I32, I64, Bool
 from candlewire_training.data.bars import BarTable
 from candlewire_training.data.timeframes import timeframe_ns
-from candlewire_training.errors import SettingsError, TooFewBarsError
+from candlewire_training.errors import BarsError, SettingsError, TooFewBarsError
 from candlewire_training.labels.direction import direction_labels
 
 MOMENTUM_BARS = 20
@@ -132,8 +132,12 @@ def _symbol_rows(
     columns: dict[str, F64 | I64], spec: cf.FeatureSpec, *, horizon: int, bar_ns: int
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
     labels = direction_labels(columns, horizon=horizon, bar_ns=bar_ns)
+    try:
+        features = cf.compute(columns, spec)
+    except cf.FeaturesError as error:
+        raise BarsError(f"features cannot be computed: {error}") from error
     with np.errstate(over="ignore"):
-        X = cf.compute(columns, spec).astype(np.float32)
+        X = features.astype(np.float32)
     warm = np.arange(labels.up.size) >= spec.warmup_bars
     usable = warm & (labels.up >= 0)
     finite = np.isfinite(X).all(axis=1)
