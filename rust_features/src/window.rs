@@ -42,6 +42,30 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
     sum(values) / values.len() as f64
 }
 
+/// Sum of `term` over pairs of values; the longer slice is cut.
+#[inline(always)]
+pub(crate) fn sum_of_pairs(left: &[f64], right: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let length = left.len().min(right.len());
+    let (left_chunks, left_rest) = left[..length].as_chunks::<LANES>();
+    let (right_chunks, right_rest) = right[..length].as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for (left, right) in left_chunks.iter().zip(right_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] += term(left[lane], right[lane]);
+        }
+    }
+    for (lane, (left, right)) in lanes.iter_mut().zip(left_rest.iter().zip(right_rest)) {
+        *lane += term(*left, *right);
+    }
+    fold_lanes(lanes)
+}
+
+/// Sum of weight times distance from `origin`: exactly zero when every value is the origin.
+#[inline(always)]
+pub(crate) fn weighted_deviation(values: &[f64], weights: &[f64], origin: f64) -> f64 {
+    sum_of_pairs(values, weights, |value, weight| (value - origin) * weight)
+}
+
 /// Mean and population variance of the window, by the corrected two-pass algorithm.
 ///
 /// The correction takes the rounding of the mean out again, so a constant window has a variance of exactly zero.
@@ -168,6 +192,15 @@ mod tests {
         for length in 0..40 {
             let values: Vec<f64> = (1..=length).map(f64::from).collect();
             assert_eq!(sum(&values), f64::from(length * (length + 1) / 2));
+        }
+    }
+
+    #[test]
+    fn pairs_are_taken_once_each() {
+        for length in 0..40 {
+            let values: Vec<f64> = (1..=length).map(f64::from).collect();
+            let squares = f64::from(length * (length + 1) * (2 * length + 1) / 6);
+            assert_eq!(sum_of_pairs(&values, &values, |a, b| a * b), squares);
         }
     }
 

@@ -1,54 +1,94 @@
-//! Rate of change.
+//! Rate of change, in the four forms that TA-Lib knows.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 
-/// Change over some bars in percent.
-#[derive(Debug)]
-pub(crate) struct Roc {
-    period: usize,
-    column: Column,
-}
-
-impl Kernel for Roc {
-    type State = ();
-    type Output = [f64; 1];
-    const DESCRIPTION: Description = Description {
-        name: "roc",
-        summary: "rate of change",
-        parameters: &[
-            Parameter::period("timeperiod", "bars between the two values", 10, 1),
-            Parameter::column("close"),
-        ],
-        outputs: &[output(
-            "roc",
-            "(value / value timeperiod bars ago - 1) * 100; 0 when the old value is 0",
-        )],
-        source: "TA-Lib ROC",
-    };
-
-    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
-        Ok(Self {
-            period: arguments.count("timeperiod")?,
-            column: arguments.column()?,
-        })
-    }
-
-    fn lookback(&self) -> Lookback {
-        Lookback::of(self.column, self.period + 1)
-    }
-
-    fn warmup_bars(&self, _output: usize) -> usize {
-        self.period
-    }
-
-    #[inline(always)]
-    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        match frame.last(self.column, self.period + 1) {
-            Some([old, ..]) if *old != 0.0 => [(frame.current(self.column) / old - 1.0) * 100.0],
-            Some(_) => [0.0],
-            None => [f64::NAN],
+/// One kernel of the family: how it relates the value to the old one.
+macro_rules! change_kernel {
+    ($(#[$meta:meta])* $kernel:ident, $name:literal, $summary:literal, $formula:literal, $source:literal, $relate:expr) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub(crate) struct $kernel {
+            period: usize,
+            column: Column,
         }
-    }
+
+        impl Kernel for $kernel {
+            type State = ();
+            type Output = [f64; 1];
+            const DESCRIPTION: Description = Description {
+                name: $name,
+                summary: $summary,
+                parameters: &[
+                    Parameter::period("timeperiod", "bars between the two values", 10, 1),
+                    Parameter::column("close"),
+                ],
+                outputs: &[output($name, $formula)],
+                source: $source,
+            };
+
+            fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+                Ok(Self {
+                    period: arguments.count("timeperiod")?,
+                    column: arguments.column()?,
+                })
+            }
+
+            fn lookback(&self) -> Lookback {
+                Lookback::of(self.column, self.period + 1)
+            }
+
+            fn warmup_bars(&self, _output: usize) -> usize {
+                self.period
+            }
+
+            #[inline(always)]
+            fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+                let relate: fn(f64, f64) -> f64 = $relate;
+                match frame.last(self.column, self.period + 1) {
+                    Some([old, ..]) if *old != 0.0 => [relate(frame.current(self.column), *old)],
+                    Some(_) => [0.0],
+                    None => [f64::NAN],
+                }
+            }
+        }
+    };
 }
+
+change_kernel!(
+    /// Change over some bars in percent.
+    Roc,
+    "roc",
+    "rate of change",
+    "(value / value timeperiod bars ago - 1) * 100; 0 when the old value is 0",
+    "TA-Lib ROC",
+    |value, old| (value / old - 1.0) * 100.0
+);
+change_kernel!(
+    /// Change over some bars as a fraction.
+    Rocp,
+    "rocp",
+    "rate of change as a fraction",
+    "(value - old) / old with old = value timeperiod bars ago; 0 when old is 0",
+    "TA-Lib ROCP",
+    |value, old| (value - old) / old
+);
+change_kernel!(
+    /// Quotient over some bars.
+    Rocr,
+    "rocr",
+    "rate of change as a quotient",
+    "value / value timeperiod bars ago; 0 when the old value is 0",
+    "TA-Lib ROCR",
+    |value, old| value / old
+);
+change_kernel!(
+    /// Quotient over some bars, times a hundred.
+    Rocr100,
+    "rocr100",
+    "rate of change as a quotient in percent",
+    "value / value timeperiod bars ago * 100; 0 when the old value is 0",
+    "TA-Lib ROCR100",
+    |value, old| value / old * 100.0
+);

@@ -28,6 +28,18 @@ impl GainsAndLosses {
     /// Takes a value; the index once it is warm.
     #[inline(always)]
     pub(crate) fn push(&mut self, period: usize, value: f64) -> Option<f64> {
+        let (gain, loss) = self.averages(period, value)?;
+        let total = gain + loss;
+        Some(if total > 0.0 {
+            100.0 * (gain / total)
+        } else {
+            0.0
+        })
+    }
+
+    /// Takes a value; the averages of gains and losses once they are warm.
+    #[inline(always)]
+    pub(crate) fn averages(&mut self, period: usize, value: f64) -> Option<(f64, f64)> {
         let change = value - self.previous;
         self.previous = value;
         let gain = if change > 0.0 { change } else { 0.0 };
@@ -49,12 +61,7 @@ impl GainsAndLosses {
             self.gain /= length;
             self.loss /= length;
         }
-        let total = self.gain + self.loss;
-        Some(if total > 0.0 {
-            100.0 * (self.gain / total)
-        } else {
-            0.0
-        })
+        Some((self.gain, self.loss))
     }
 }
 

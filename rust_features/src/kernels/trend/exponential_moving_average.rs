@@ -80,6 +80,16 @@ impl Smoothing {
             factor: 2.0 / (period as f64 + 1.0),
         }
     }
+
+    /// Wilder's factor, 1 / period.
+    pub(crate) fn wilder(period: usize) -> Self {
+        Self::fixed(period, 1.0 / period as f64)
+    }
+
+    /// A factor that does not follow from the period, which is the seed's length only.
+    pub(crate) fn fixed(period: usize, factor: f64) -> Self {
+        Self { period, factor }
+    }
 }
 
 state! {

@@ -1,0 +1,110 @@
+//! Aroon: how long ago the extremes of the last bars were.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::window::{highest, lowest};
+
+const PERIOD: Parameter = Parameter::period("timeperiod", "bars looked back on", 14, 2);
+const SOURCE: &str = "TA-Lib AROON, AROONOSC; Chande (1995), Stocks & Commodities 13:9";
+
+/// Age of the lowest low and of the highest high.
+#[derive(Debug)]
+pub(crate) struct Aroon {
+    period: usize,
+}
+
+/// Aroon down and up once there are `period + 1` bars.
+#[inline(always)]
+fn down_and_up(frame: &Frame<'_>, period: usize) -> Option<(f64, f64)> {
+    let (highs, lows) = (frame.highs(period + 1)?, frame.lows(period + 1)?);
+    let (high, low) = (highest(highs), lowest(lows));
+    // Of equal extremes the latest counts.
+    let highest_at = highs.iter().rposition(|value| *value == high)?;
+    let lowest_at = lows.iter().rposition(|value| *value == low)?;
+    let factor = 100.0 / period as f64;
+    Some((factor * lowest_at as f64, factor * highest_at as f64))
+}
+
+impl Kernel for Aroon {
+    type State = ();
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: "aroon",
+        summary: "age of the extremes",
+        parameters: &[PERIOD],
+        outputs: &[
+            output(
+                "down",
+                "100 * (timeperiod - bars since the lowest low) / timeperiod, of equal lows the latest",
+            ),
+            output(
+                "up",
+                "100 * (timeperiod - bars since the highest high) / timeperiod, of equal highs the latest",
+            ),
+        ],
+        source: SOURCE,
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of_each(&[Column::High, Column::Low], self.period + 1)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period
+    }
+
+    #[inline(always)]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
+        match down_and_up(frame, self.period) {
+            Some((down, up)) => [down, up],
+            None => [f64::NAN; 2],
+        }
+    }
+}
+
+/// Aroon up less Aroon down.
+#[derive(Debug)]
+pub(crate) struct AroonOsc {
+    period: usize,
+}
+
+impl Kernel for AroonOsc {
+    type State = ();
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "aroonosc",
+        summary: "Aroon oscillator",
+        parameters: &[PERIOD],
+        outputs: &[output("aroonosc", "aroon up - aroon down")],
+        source: SOURCE,
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of_each(&[Column::High, Column::Low], self.period + 1)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period
+    }
+
+    #[inline(always)]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        match down_and_up(frame, self.period) {
+            Some((down, up)) => [up - down],
+            None => [f64::NAN],
+        }
+    }
+}

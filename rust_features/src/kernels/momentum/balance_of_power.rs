@@ -1,0 +1,43 @@
+//! Balance of power.
+
+use crate::arguments::{ArgumentError, Arguments};
+use crate::frame::Frame;
+use crate::kernel::{Description, Kernel, output};
+
+/// Body of the bar as a share of its range.
+#[derive(Debug)]
+pub(crate) struct Bop;
+
+impl Kernel for Bop {
+    type State = ();
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "bop",
+        summary: "balance of power",
+        parameters: &[],
+        outputs: &[output(
+            "bop",
+            "(close - open) / (high - low); 0 without range",
+        )],
+        source: "TA-Lib BOP; Livshin (2001), Stocks & Commodities 19:8",
+    };
+
+    fn new(_arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let bar = &frame.bar;
+        let range = bar.high - bar.low;
+        [if range > 0.0 {
+            (bar.close - bar.open) / range
+        } else {
+            0.0
+        }]
+    }
+}

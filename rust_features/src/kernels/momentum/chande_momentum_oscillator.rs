@@ -1,0 +1,55 @@
+//! Chande momentum oscillator.
+
+use super::relative_strength_index::GainsAndLosses;
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame};
+use crate::kernel::{Description, Kernel, output};
+
+/// Balance of gains and losses, Wilder smoothing.
+#[derive(Debug)]
+pub(crate) struct Cmo {
+    period: usize,
+    column: Column,
+}
+
+impl Kernel for Cmo {
+    type State = GainsAndLosses;
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "cmo",
+        summary: "Chande momentum oscillator",
+        parameters: &[
+            Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 2),
+            Parameter::column("close"),
+        ],
+        outputs: &[output(
+            "cmo",
+            "100 * (average gain - average loss) / (average gain + average loss); 0 in a flat market",
+        )],
+        source: "TA-Lib CMO; Chande and Kroll (1994), The New Technical Trader",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+            column: arguments.column()?,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut GainsAndLosses, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let Some((gain, loss)) = state.averages(self.period, frame.current(self.column)) else {
+            return [f64::NAN];
+        };
+        let total = gain + loss;
+        [if total > 0.0 {
+            100.0 * ((gain - loss) / total)
+        } else {
+            0.0
+        }]
+    }
+}

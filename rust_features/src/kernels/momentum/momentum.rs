@@ -1,0 +1,55 @@
+//! Momentum.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+
+/// Change over some bars.
+#[derive(Debug)]
+pub(crate) struct Mom {
+    period: usize,
+    column: Column,
+}
+
+impl Kernel for Mom {
+    type State = ();
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: "mom",
+        summary: "momentum",
+        parameters: &[
+            Parameter::period("timeperiod", "bars between the two values", 10, 1),
+            Parameter::column("close"),
+        ],
+        outputs: &[
+            output("mom", "value - value timeperiod bars ago"),
+            output("ratio", "mom / value; 0 when the value is 0"),
+        ],
+        source: "TA-Lib MOM",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+            column: arguments.column()?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of(self.column, self.period + 1)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period
+    }
+
+    #[inline(always)]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
+        let Some([old, ..]) = frame.last(self.column, self.period + 1) else {
+            return [f64::NAN; 2];
+        };
+        let value = frame.current(self.column);
+        let change = value - old;
+        [change, if value == 0.0 { 0.0 } else { change / value }]
+    }
+}

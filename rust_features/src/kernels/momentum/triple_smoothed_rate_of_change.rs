@@ -1,0 +1,70 @@
+//! Rate of change of a triple-smoothed average.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame};
+use crate::kernel::{Description, Kernel, output};
+use crate::kernels::trend::exponential_averages::cascade;
+use crate::kernels::trend::exponential_moving_average::{ExponentialAverage, Smoothing};
+use crate::state::state;
+
+/// One-bar rate of change of an average of an average of an average.
+#[derive(Debug)]
+pub(crate) struct Trix {
+    smoothing: Smoothing,
+    column: Column,
+}
+
+state! {
+    /// The three averages and the last value of the third.
+    pub(crate) struct TrixState {
+        chain: [ExponentialAverage; 3],
+        previous: f64,
+        known: bool,
+    }
+}
+
+impl Kernel for Trix {
+    type State = TrixState;
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "trix",
+        summary: "rate of change of a triple-smoothed average",
+        parameters: &[
+            Parameter::period("timeperiod", "bars of each of the three averages", 30, 1),
+            Parameter::column("close"),
+        ],
+        outputs: &[output(
+            "trix",
+            "(ema(ema(ema)) / the one before - 1) * 100; 0 when the one before is 0",
+        )],
+        source: "TA-Lib TRIX; Hutson (1983), Stocks & Commodities 1:5",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            smoothing: Smoothing::of(arguments.count("timeperiod")?),
+            column: arguments.column()?,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        3 * (self.smoothing.period - 1) + 1
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut TrixState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let value = frame.current(self.column);
+        let Some([_, _, average]) = cascade(&mut state.chain, self.smoothing, value) else {
+            return [f64::NAN];
+        };
+        let previous = std::mem::replace(&mut state.previous, average);
+        if !std::mem::replace(&mut state.known, true) {
+            return [f64::NAN];
+        }
+        [if previous == 0.0 {
+            0.0
+        } else {
+            (average / previous - 1.0) * 100.0
+        }]
+    }
+}

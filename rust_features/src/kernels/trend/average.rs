@@ -1,0 +1,87 @@
+//! What moving averages of one series have in common, and the kernel that each of them becomes.
+
+use std::fmt::Debug;
+
+use super::simple_moving_average::ratio;
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::state::State;
+
+/// A moving average of any series, with its period. A new one implements this and is a kernel by [`AverageKernel`].
+pub(crate) trait Average: Debug + Send + Sync + Sized + 'static {
+    /// What it remembers besides the newest values.
+    type State: State;
+    /// Name in a feature spec, of the kernel and of its first output.
+    const NAME: &'static str;
+    /// What it measures, one line.
+    const SUMMARY: &'static str;
+    /// Period when the spec leaves it out.
+    const DEFAULT_PERIOD: i64;
+    /// How it is computed.
+    const FORMULA: &'static str;
+    /// Where the definition comes from.
+    const SOURCE: &'static str;
+
+    /// The average over `period` values, at least one.
+    fn over(period: usize) -> Self;
+
+    /// Values before the first one that has an average.
+    fn lookback(&self) -> usize;
+
+    /// Newest values, the current one included, that `push` reads; 0 if it needs the current one only.
+    fn taps(&self) -> usize;
+
+    /// Takes a value; the average once it is warm. `newest` holds `taps` values, or is `None` while there are fewer.
+    fn push(&self, state: &mut Self::State, value: f64, newest: Option<&[f64]>) -> Option<f64>;
+}
+
+/// A moving average of a column.
+#[derive(Debug)]
+pub(crate) struct AverageKernel<A> {
+    average: A,
+    column: Column,
+}
+
+impl<A: Average> Kernel for AverageKernel<A> {
+    type State = A::State;
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: A::NAME,
+        summary: A::SUMMARY,
+        parameters: &[
+            Parameter::period("timeperiod", "bars of the average", A::DEFAULT_PERIOD, 1),
+            Parameter::column("close"),
+        ],
+        outputs: &[
+            output(A::NAME, A::FORMULA),
+            output("ratio", "value / average - 1; 0 when the average is 0"),
+        ],
+        source: A::SOURCE,
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            average: A::over(arguments.count("timeperiod")?),
+            column: arguments.column()?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of(self.column, self.average.taps())
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.average.lookback()
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut A::State, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
+        let value = frame.current(self.column);
+        let newest = frame.last(self.column, self.average.taps());
+        match self.average.push(state, value, newest) {
+            Some(average) => [average, ratio(value, average)],
+            None => [f64::NAN; 2],
+        }
+    }
+}

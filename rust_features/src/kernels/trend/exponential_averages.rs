@@ -1,0 +1,292 @@
+//! Moving averages built from exponential ones: double, triple, Tillson's, zero-lag, Wilder's.
+
+use super::average::{Average, AverageKernel};
+use super::exponential_moving_average::{ExponentialAverage, Smoothing};
+use super::simple_moving_average::ratio;
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame};
+use crate::kernel::{Description, Kernel, output};
+
+/// Double exponential moving average.
+pub(crate) type Dema = AverageKernel<Double>;
+/// Triple exponential moving average.
+pub(crate) type Tema = AverageKernel<Triple>;
+/// Zero-lag exponential moving average.
+pub(crate) type Zlema = AverageKernel<ZeroLag>;
+/// Wilder's moving average.
+pub(crate) type Rma = AverageKernel<Wilder>;
+
+/// Feeds a value through a chain of exponential averages, each over the one before; all of them once the last is warm.
+#[inline(always)]
+pub(crate) fn cascade<const N: usize>(
+    chain: &mut [ExponentialAverage; N],
+    smoothing: Smoothing,
+    value: f64,
+) -> Option<[f64; N]> {
+    let mut averages = [0.0; N];
+    let mut value = value;
+    for (average, link) in averages.iter_mut().zip(chain) {
+        value = link.push(smoothing, value)?;
+        *average = value;
+    }
+    Some(averages)
+}
+
+/// Plain exponential average.
+#[derive(Debug)]
+pub(crate) struct Exponential(Smoothing);
+
+impl Average for Exponential {
+    type State = ExponentialAverage;
+    const NAME: &'static str = "ema";
+    const SUMMARY: &'static str = "exponential moving average";
+    const DEFAULT_PERIOD: i64 = 30;
+    const FORMULA: &'static str =
+        "ema + (value - ema) * 2 / (timeperiod + 1), seeded with the first timeperiod values' mean";
+    const SOURCE: &'static str = "TA-Lib EMA";
+
+    fn over(period: usize) -> Self {
+        Self(Smoothing::of(period))
+    }
+
+    fn lookback(&self) -> usize {
+        self.0.period - 1
+    }
+
+    fn taps(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn push(
+        &self,
+        state: &mut ExponentialAverage,
+        value: f64,
+        _newest: Option<&[f64]>,
+    ) -> Option<f64> {
+        state.push(self.0, value)
+    }
+}
+
+/// Twice the average less the average of the average.
+#[derive(Debug)]
+pub(crate) struct Double(Smoothing);
+
+impl Average for Double {
+    type State = [ExponentialAverage; 2];
+    const NAME: &'static str = "dema";
+    const SUMMARY: &'static str = "double exponential moving average";
+    const DEFAULT_PERIOD: i64 = 30;
+    const FORMULA: &'static str = "2 * ema - ema(ema)";
+    const SOURCE: &'static str = "TA-Lib DEMA; Mulloy (1994), Stocks & Commodities 12:1";
+
+    fn over(period: usize) -> Self {
+        Self(Smoothing::of(period))
+    }
+
+    fn lookback(&self) -> usize {
+        2 * (self.0.period - 1)
+    }
+
+    fn taps(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn push(&self, state: &mut Self::State, value: f64, _newest: Option<&[f64]>) -> Option<f64> {
+        let [first, second] = cascade(state, self.0, value)?;
+        Some(2.0 * first - second)
+    }
+}
+
+/// Three times the difference of the first two averages, plus the third.
+#[derive(Debug)]
+pub(crate) struct Triple(Smoothing);
+
+impl Average for Triple {
+    type State = [ExponentialAverage; 3];
+    const NAME: &'static str = "tema";
+    const SUMMARY: &'static str = "triple exponential moving average";
+    const DEFAULT_PERIOD: i64 = 30;
+    const FORMULA: &'static str = "3 * ema - 3 * ema(ema) + ema(ema(ema))";
+    const SOURCE: &'static str = "TA-Lib TEMA; Mulloy (1994), Stocks & Commodities 12:1";
+
+    fn over(period: usize) -> Self {
+        Self(Smoothing::of(period))
+    }
+
+    fn lookback(&self) -> usize {
+        3 * (self.0.period - 1)
+    }
+
+    fn taps(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn push(&self, state: &mut Self::State, value: f64, _newest: Option<&[f64]>) -> Option<f64> {
+        let [first, second, third] = cascade(state, self.0, value)?;
+        Some(3.0 * (first - second) + third)
+    }
+}
+
+/// Average of a series that is pushed ahead by its recent change.
+#[derive(Debug)]
+pub(crate) struct ZeroLag {
+    smoothing: Smoothing,
+    lag: usize,
+}
+
+impl Average for ZeroLag {
+    type State = ExponentialAverage;
+    const NAME: &'static str = "zlema";
+    const SUMMARY: &'static str = "zero-lag exponential moving average";
+    const DEFAULT_PERIOD: i64 = 30;
+    const FORMULA: &'static str = "ema of 2 * value - value (timeperiod - 1) / 2 bars ago";
+    const SOURCE: &'static str = "TA-Lib ZLEMA; Ehlers and Way (2010), Zero Lag (Well, Almost)";
+
+    fn over(period: usize) -> Self {
+        Self {
+            smoothing: Smoothing::of(period),
+            lag: (period - 1) / 2,
+        }
+    }
+
+    fn lookback(&self) -> usize {
+        self.lag + self.smoothing.period - 1
+    }
+
+    fn taps(&self) -> usize {
+        self.lag + 1
+    }
+
+    #[inline(always)]
+    fn push(
+        &self,
+        state: &mut ExponentialAverage,
+        value: f64,
+        newest: Option<&[f64]>,
+    ) -> Option<f64> {
+        state.push(self.smoothing, 2.0 * value - newest?.first()?)
+    }
+}
+
+/// Wilder's average: one part in `period` new.
+#[derive(Debug)]
+pub(crate) struct Wilder(Smoothing);
+
+impl Average for Wilder {
+    type State = ExponentialAverage;
+    const NAME: &'static str = "rma";
+    const SUMMARY: &'static str = "Wilder's moving average";
+    const DEFAULT_PERIOD: i64 = 30;
+    const FORMULA: &'static str =
+        "rma + (value - rma) / timeperiod, seeded with the first timeperiod values' mean";
+    const SOURCE: &'static str =
+        "TA-Lib RMA; Wilder (1978), New Concepts in Technical Trading Systems";
+
+    fn over(period: usize) -> Self {
+        Self(Smoothing::wilder(period))
+    }
+
+    fn lookback(&self) -> usize {
+        self.0.period - 1
+    }
+
+    fn taps(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn push(
+        &self,
+        state: &mut ExponentialAverage,
+        value: f64,
+        _newest: Option<&[f64]>,
+    ) -> Option<f64> {
+        state.push(self.0, value)
+    }
+}
+
+/// Tillson's T3: six averages of averages, weighted by the volume factor.
+#[derive(Debug)]
+pub(crate) struct Tillson {
+    smoothing: Smoothing,
+    /// Weights of the third to the sixth average.
+    weights: [f64; 4],
+}
+
+impl Tillson {
+    pub(crate) fn over(period: usize, factor: f64) -> Self {
+        let (square, cube) = (factor * factor, factor * factor * factor);
+        Self {
+            smoothing: Smoothing::of(period),
+            weights: [
+                1.0 + 3.0 * factor + cube + 3.0 * square,
+                -6.0 * square - 3.0 * (factor + cube),
+                3.0 * (square + cube),
+                -cube,
+            ],
+        }
+    }
+
+    pub(crate) fn lookback(&self) -> usize {
+        6 * (self.smoothing.period - 1)
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&self, state: &mut [ExponentialAverage; 6], value: f64) -> Option<f64> {
+        let [_, _, third, fourth, fifth, sixth] = cascade(state, self.smoothing, value)?;
+        let [of_third, of_fourth, of_fifth, of_sixth] = self.weights;
+        Some(of_sixth * sixth + of_fifth * fifth + of_fourth * fourth + of_third * third)
+    }
+}
+
+/// T3 of a column.
+#[derive(Debug)]
+pub(crate) struct T3 {
+    average: Tillson,
+    column: Column,
+}
+
+impl Kernel for T3 {
+    type State = [ExponentialAverage; 6];
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: "t3",
+        summary: "triple exponential moving average of Tillson",
+        parameters: &[
+            Parameter::period("timeperiod", "bars of each of the six averages", 5, 1),
+            Parameter::number("vfactor", "weight of the correction for lag", 0.7, 0.0, 1.0),
+            Parameter::column("close"),
+        ],
+        outputs: &[
+            output(
+                "t3",
+                "gd(gd(gd(value))) with gd = ema * (1 + vfactor) - ema(ema) * vfactor",
+            ),
+            output("ratio", "value / t3 - 1; 0 when t3 is 0"),
+        ],
+        source: "TA-Lib T3; Tillson (1998), Stocks & Commodities 16:1",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            average: Tillson::over(arguments.count("timeperiod")?, arguments.number("vfactor")?),
+            column: arguments.column()?,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.average.lookback()
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut Self::State, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
+        let value = frame.current(self.column);
+        match self.average.push(state, value) {
+            Some(average) => [average, ratio(value, average)],
+            None => [f64::NAN; 2],
+        }
+    }
+}

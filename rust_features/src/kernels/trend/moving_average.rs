@@ -1,0 +1,222 @@
+//! A moving average of the kind that a number names, as TA-Lib's `matype` does.
+
+use super::adaptive_average::{Adaptive, AdaptiveState};
+use super::average::Average;
+use super::exponential_averages::{Double, Exponential, Tillson, Triple, Wilder, ZeroLag};
+use super::exponential_moving_average::ExponentialAverage;
+use super::simple_moving_average::ratio;
+use super::weighted_averages::{Hull, Linear, Mean, Triangular};
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::state::state;
+use crate::window::slide;
+
+const MEANING: &str = "kind of average, TA-Lib's number: 0 sma, 1 ema, 2 wma, 3 dema, 4 tema, 5 trima, 6 kama, 8 t3, 9 hma, 10 none, 12 zlema, 13 rma";
+/// T3's volume factor where no parameter gives it.
+const VOLUME_FACTOR: f64 = 0.7;
+
+/// The parameter that names the kind of an average.
+pub(crate) const fn kind_parameter(name: &'static str, default: i64) -> Parameter {
+    Parameter::integer(name, MEANING, default, 0, 13)
+}
+
+/// A moving average of any kind.
+#[derive(Debug)]
+pub(crate) enum MovingAverage {
+    None,
+    Mean(Mean),
+    Exponential(Exponential),
+    Linear(Linear),
+    Double(Double),
+    Triple(Triple),
+    Triangular(Triangular),
+    Adaptive(Adaptive),
+    Tillson(Tillson),
+    Hull(Hull),
+    ZeroLag(ZeroLag),
+    Wilder(Wilder),
+}
+
+state! {
+    /// What an average of any kind remembers.
+    pub(crate) struct MovingAverageState {
+        chain: [ExponentialAverage; 6],
+        adaptive: AdaptiveState,
+        /// Values of a series without history of its own, counted until its window is full.
+        filled: u64,
+    }
+}
+
+impl MovingAverage {
+    /// The average of the kind that parameter `kind` numbers.
+    pub(crate) fn of(
+        arguments: &Arguments,
+        period: &'static str,
+        kind: &'static str,
+    ) -> Result<Self, ArgumentError> {
+        let number = arguments.integer(kind)?;
+        let period = arguments.count(period)?;
+        if period == 1 {
+            return Ok(Self::None);
+        }
+        Ok(match number {
+            0 => Self::Mean(Mean::over(period)),
+            1 => Self::Exponential(Exponential::over(period)),
+            2 => Self::Linear(Linear::over(period)),
+            3 => Self::Double(Double::over(period)),
+            4 => Self::Triple(Triple::over(period)),
+            5 => Self::Triangular(Triangular::over(period)),
+            6 => Self::Adaptive(Adaptive::over(period)),
+            8 => Self::Tillson(Tillson::over(period, VOLUME_FACTOR)),
+            9 => Self::Hull(Hull::over(period)),
+            10 => Self::None,
+            12 => Self::ZeroLag(ZeroLag::over(period)),
+            13 => Self::Wilder(Wilder::over(period)),
+            other => {
+                return Err(ArgumentError::Contradiction(format!(
+                    "{kind} is {other}: give the {MEANING}"
+                )));
+            }
+        })
+    }
+
+    /// Values before the first one that has an average.
+    pub(crate) fn lookback(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Mean(average) => average.lookback(),
+            Self::Exponential(average) => average.lookback(),
+            Self::Linear(average) => average.lookback(),
+            Self::Double(average) => average.lookback(),
+            Self::Triple(average) => average.lookback(),
+            Self::Triangular(average) => average.lookback(),
+            Self::Adaptive(average) => average.lookback(),
+            Self::Tillson(average) => average.lookback(),
+            Self::Hull(average) => average.lookback(),
+            Self::ZeroLag(average) => average.lookback(),
+            Self::Wilder(average) => average.lookback(),
+        }
+    }
+
+    /// Newest values that `push` reads.
+    pub(crate) fn taps(&self) -> usize {
+        match self {
+            Self::Mean(average) => average.taps(),
+            Self::Linear(average) => average.taps(),
+            Self::Triangular(average) => average.taps(),
+            Self::Adaptive(average) => average.taps(),
+            Self::Hull(average) => average.taps(),
+            Self::ZeroLag(average) => average.taps(),
+            _ => 0,
+        }
+    }
+
+    /// Takes a value of a series whose newest `taps` values are at hand; the average once it is warm.
+    #[inline(always)]
+    pub(crate) fn push(
+        &self,
+        state: &mut MovingAverageState,
+        value: f64,
+        newest: Option<&[f64]>,
+    ) -> Option<f64> {
+        let [first, second, third, ..] = &mut state.chain;
+        match self {
+            Self::None => Some(value),
+            Self::Mean(average) => average.push(&mut (), value, newest),
+            Self::Exponential(average) => average.push(first, value, newest),
+            Self::Linear(average) => average.push(&mut (), value, newest),
+            Self::Double(average) => {
+                let mut chain = [*first, *second];
+                let result = average.push(&mut chain, value, newest);
+                [*first, *second] = chain;
+                result
+            }
+            Self::Triple(average) => {
+                let mut chain = [*first, *second, *third];
+                let result = average.push(&mut chain, value, newest);
+                [*first, *second, *third] = chain;
+                result
+            }
+            Self::Triangular(average) => average.push(&mut (), value, newest),
+            Self::Adaptive(average) => average.push(&mut state.adaptive, value, newest),
+            Self::Tillson(average) => average.push(&mut state.chain, value),
+            Self::Hull(average) => average.push(&mut (), value, newest),
+            Self::ZeroLag(average) => average.push(first, value, newest),
+            Self::Wilder(average) => average.push(first, value, newest),
+        }
+    }
+
+    /// As `push`, for a kernel's own series, whose newest values `window` keeps: `taps` numbers, zero at first.
+    #[inline(always)]
+    pub(crate) fn push_own(
+        &self,
+        state: &mut MovingAverageState,
+        window: &mut [f64],
+        value: f64,
+    ) -> Option<f64> {
+        slide(window, value);
+        let full = window.len() as u64;
+        if state.filled < full {
+            state.filled += 1;
+        }
+        let newest = (state.filled >= full).then_some(&*window);
+        self.push(state, value, newest)
+    }
+}
+
+/// Moving average of any kind.
+#[derive(Debug)]
+pub(crate) struct Ma {
+    average: MovingAverage,
+    column: Column,
+}
+
+impl Kernel for Ma {
+    type State = MovingAverageState;
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: "ma",
+        summary: "moving average of a chosen kind",
+        parameters: &[
+            Parameter::period("timeperiod", "bars of the average", 30, 1),
+            kind_parameter("matype", 0),
+            Parameter::column("close"),
+        ],
+        outputs: &[
+            output("ma", "the average that matype names"),
+            output("ratio", "value / ma - 1; 0 when ma is 0"),
+        ],
+        source: "TA-Lib MA",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            average: MovingAverage::of(arguments, "timeperiod", "matype")?,
+            column: arguments.column()?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of(self.column, self.average.taps())
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.average.lookback()
+    }
+
+    #[inline(always)]
+    fn step(
+        &self,
+        state: &mut MovingAverageState,
+        _window: &mut [f64],
+        frame: &Frame<'_>,
+    ) -> [f64; 2] {
+        let value = frame.current(self.column);
+        let newest = frame.last(self.column, self.average.taps());
+        match self.average.push(state, value, newest) {
+            Some(average) => [average, ratio(value, average)],
+            None => [f64::NAN; 2],
+        }
+    }
+}
