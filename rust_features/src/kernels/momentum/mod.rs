@@ -9,7 +9,7 @@ super::kernel_files! {
     price_oscillators: [Apo, Ppo],
     rate_of_change: [Roc, Rocp, Rocr, Rocr100],
     relative_strength_index: [Rsi],
-    stochastic: [Stoch],
+    stochastic: [Stoch, StochF],
     stochastic_rsi: [StochRsi],
     triple_smoothed_rate_of_change: [Trix],
     ultimate_oscillator: [UltOsc],

@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::state::state;
 use crate::window::{highest, lowest, mean, slide};
 
@@ -65,15 +66,8 @@ impl Kernel for Stoch {
 
     #[inline(always)]
     fn step(&self, state: &mut StochState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
-        let (Some(highs), Some(lows)) = (frame.highs(self.fast_k), frame.lows(self.fast_k)) else {
+        let Some(raw) = place_in_range(frame, self.fast_k) else {
             return [f64::NAN; 2];
-        };
-        let (high, low) = (highest(highs), lowest(lows));
-        let range = high - low;
-        let raw = if range > 0.0 {
-            100.0 * ((frame.bar.close - low) / range)
-        } else {
-            0.0
         };
         let (raws, slow_ks) = window.split_at_mut(self.slow_k);
         slide(raws, raw);
@@ -85,5 +79,82 @@ impl Kernel for Stoch {
             return [f64::NAN; 2];
         }
         [slow_k, mean(slow_ks)]
+    }
+}
+
+/// Place of the close in the range of the newest `bars` bars in percent; 0 without range.
+#[inline(always)]
+fn place_in_range(frame: &Frame<'_>, bars: usize) -> Option<f64> {
+    let (high, low) = (highest(frame.highs(bars)?), lowest(frame.lows(bars)?));
+    let range = high - low;
+    Some(if range > 0.0 {
+        100.0 * ((frame.bar.close - low) / range)
+    } else {
+        0.0
+    })
+}
+
+/// Place of the close in the range of the last bars, smoothed once.
+#[derive(Debug)]
+pub(crate) struct StochF {
+    fast_k: usize,
+    fast_d: MovingAverage,
+}
+
+impl Kernel for StochF {
+    type State = MovingAverageState;
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: "stochf",
+        summary: "fast stochastic oscillator",
+        parameters: &[
+            Parameter::period("fastk_period", "bars of the range", 5, 1),
+            Parameter::period("fastd_period", "fastk values in fastd", 3, 1),
+            kind_parameter("fastd_matype", 0),
+        ],
+        outputs: &[
+            output(
+                "fastk",
+                "100 * (close - lowest low) / (highest high - lowest low); 0 without range",
+            ),
+            output("fastd", "average of fastk, of the kind fastd_matype"),
+        ],
+        source: "TA-Lib STOCHF; Lane (1984), Stocks & Commodities 2:3",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            fast_k: arguments.count("fastk_period")?,
+            fast_d: MovingAverage::of(arguments, "fastd_period", "fastd_matype")?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of_each(&[Column::High, Column::Low], self.fast_k)
+    }
+
+    /// The last fastk values.
+    fn window_len(&self) -> usize {
+        self.fast_d.taps()
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.fast_k - 1 + self.fast_d.lookback()
+    }
+
+    #[inline(always)]
+    fn step(
+        &self,
+        state: &mut MovingAverageState,
+        window: &mut [f64],
+        frame: &Frame<'_>,
+    ) -> [f64; 2] {
+        let Some(fast_k) = place_in_range(frame, self.fast_k) else {
+            return [f64::NAN; 2];
+        };
+        match self.fast_d.push_own(state, window, fast_k) {
+            Some(fast_d) => [fast_k, fast_d],
+            None => [f64::NAN; 2],
+        }
     }
 }

@@ -45,7 +45,7 @@ state! {
 impl Movement {
     /// Takes a bar: adx, +DI, -DI, dx, each NaN before its warm-up.
     #[inline(always)]
-    fn push(&mut self, period: usize, frame: &Frame<'_>) -> [f64; 4] {
+    pub(crate) fn push(&mut self, period: usize, frame: &Frame<'_>) -> [f64; 4] {
         let (high, low, close) = (frame.bar.high, frame.bar.low, frame.bar.close);
         let (rise, fall) = (high - self.high, self.low - low);
         let range = true_range(high, low, self.close);

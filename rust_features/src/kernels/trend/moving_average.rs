@@ -112,6 +112,11 @@ impl MovingAverage {
         }
     }
 
+    /// Values that `push` must have taken before the first average, if the newest `taps` are always at hand.
+    pub(crate) fn settling(&self) -> usize {
+        self.lookback() - self.taps().saturating_sub(1)
+    }
+
     /// Takes a value of a series whose newest `taps` values are at hand; the average once it is warm.
     #[inline(always)]
     pub(crate) fn push(

@@ -1,0 +1,204 @@
+//! A straight line fitted to the last values.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, OutputDescription, output};
+use crate::window::{sum_of, weighted_deviation};
+
+const PARAMETERS: [Parameter; 2] = [
+    Parameter::period("timeperiod", "bars that the line is fitted to", 14, 2),
+    Parameter::column("close"),
+];
+const SOURCE: &str =
+    "TA-Lib LINEARREG, LINEARREG_SLOPE, LINEARREG_INTERCEPT, LINEARREG_ANGLE, TSF; least squares";
+
+/// What the fit needs to know of its period.
+#[derive(Debug)]
+struct Fit {
+    column: Column,
+    /// Weights that turn values into the slope: each place's distance from the middle, scaled.
+    weights: Box<[f64]>,
+    /// Distance of the last place from the middle.
+    half: f64,
+    /// Sum of the squared distances of all places from the middle.
+    squares: f64,
+}
+
+/// A fitted line.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    /// Newest value.
+    value: f64,
+    /// Mean of the values less the newest one: their differences are exact where values are close.
+    mean_change: f64,
+    slope: f64,
+}
+
+impl Line {
+    /// Height of the line `places` after the middle of the window.
+    #[inline(always)]
+    fn height(&self, places: f64) -> f64 {
+        self.value + (self.mean_change + self.slope * places)
+    }
+}
+
+impl Fit {
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        let period = arguments.count("timeperiod")?;
+        let half = (period - 1) as f64 / 2.0;
+        let distances = (0..period).map(|place| place as f64 - half);
+        let squares: f64 = distances.clone().map(|distance| distance * distance).sum();
+        Ok(Self {
+            column: arguments.column()?,
+            weights: distances.map(|distance| distance / squares).collect(),
+            half,
+            squares,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of(self.column, self.weights.len())
+    }
+
+    #[inline(always)]
+    fn line(&self, frame: &Frame<'_>) -> Option<Line> {
+        let values = frame.last(self.column, self.weights.len())?;
+        let value = frame.current(self.column);
+        Some(Line {
+            value,
+            mean_change: sum_of(values, |other| other - value) / self.weights.len() as f64,
+            slope: weighted_deviation(values, &self.weights, value),
+        })
+    }
+
+    /// Share of the variance of the values that the line explains; 0 when they are all the same.
+    #[inline(always)]
+    fn explained(&self, frame: &Frame<'_>, line: &Line) -> Option<f64> {
+        let values = frame.last(self.column, self.weights.len())?;
+        let total = sum_of(values, |value| {
+            let distance = (value - line.value) - line.mean_change;
+            distance * distance
+        });
+        let fitted = line.slope * line.slope * self.squares;
+        let share = if total > 0.0 { fitted / total } else { 0.0 };
+        Some(if share > 1.0 { 1.0 } else { share })
+    }
+}
+
+/// One kernel of the family: what it shows of the line.
+macro_rules! line_kernel {
+    ($(#[$meta:meta])* $kernel:ident, $name:literal, $summary:literal, $count:literal, $outputs:expr, $shown:expr) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub(crate) struct $kernel(Fit);
+
+        impl Kernel for $kernel {
+            type State = ();
+            type Output = [f64; $count];
+            const DESCRIPTION: Description = Description {
+                name: $name,
+                summary: $summary,
+                parameters: &PARAMETERS,
+                outputs: &{
+                    const OUTPUTS: [OutputDescription; $count] = $outputs;
+                    OUTPUTS
+                },
+                source: SOURCE,
+            };
+
+            fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+                Fit::new(arguments).map(Self)
+            }
+
+            fn lookback(&self) -> Lookback {
+                self.0.lookback()
+            }
+
+            fn warmup_bars(&self, _output: usize) -> usize {
+                self.0.weights.len() - 1
+            }
+
+            #[inline(always)]
+            fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> Self::Output {
+                let shown: fn(&Fit, &Frame<'_>, &Line) -> Option<Self::Output> = $shown;
+                self.0
+                    .line(frame)
+                    .and_then(|line| shown(&self.0, frame, &line))
+                    .unwrap_or([f64::NAN; $count])
+            }
+        }
+    };
+}
+
+line_kernel!(
+    /// Height of the line at the current bar.
+    LinearReg,
+    "linearreg",
+    "linear regression",
+    2,
+    [
+        output("linearreg", "height of the fitted line at the current bar"),
+        output("ratio", "value / linearreg - 1; 0 when linearreg is 0")
+    ],
+    |fit, _, line| {
+        let height = line.height(fit.half);
+        Some([height, super::simple_moving_average::ratio(line.value, height)])
+    }
+);
+line_kernel!(
+    /// Rise of the line per bar.
+    LinearRegSlope,
+    "linearreg_slope",
+    "slope of the linear regression",
+    2,
+    [
+        output("slope", "rise of the fitted line per bar"),
+        output("ratio", "slope / value; 0 when the value is 0")
+    ],
+    |_, _, line| {
+        let relative = if line.value == 0.0 { 0.0 } else { line.slope / line.value };
+        Some([line.slope, relative])
+    }
+);
+line_kernel!(
+    /// Height of the line at the oldest bar.
+    LinearRegIntercept,
+    "linearreg_intercept",
+    "intercept of the linear regression",
+    1,
+    [output("intercept", "height of the fitted line at the oldest bar of the window")],
+    |fit, _, line| Some([line.height(-fit.half)])
+);
+line_kernel!(
+    /// Angle of the line.
+    LinearRegAngle,
+    "linearreg_angle",
+    "angle of the linear regression",
+    1,
+    [output("angle", "arc tangent of the slope in degrees, with one price unit per bar at 45")],
+    |_, _, line| Some([libm::atan(line.slope).to_degrees()])
+);
+line_kernel!(
+    /// Height of the line one bar ahead.
+    Tsf,
+    "tsf",
+    "time series forecast",
+    2,
+    [
+        output("tsf", "height of the fitted line one bar ahead"),
+        output("ratio", "tsf / value - 1; 0 when the value is 0")
+    ],
+    |fit, _, line| {
+        let forecast = line.height(fit.half + 1.0);
+        Some([forecast, super::simple_moving_average::ratio(forecast, line.value)])
+    }
+);
+line_kernel!(
+    /// How straight the last values lie.
+    LinearRegR2,
+    "linearreg_r2",
+    "fit of the linear regression",
+    1,
+    [output("r2", "share of the values' variance that the line explains, 0 to 1; 0 when they are all the same")],
+    |fit, frame, line| Some([fit.explained(frame, line)?])
+);
