@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import candlewire_features as cf
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from .conftest import PRICES
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Bars = Mapping[str, npt.NDArray[np.float64]]
 TOLERANCE = 1e-9
@@ -21,8 +23,8 @@ TOLERANCE = 1e-9
 class Case:
     """One kernel, the parameters to try, and the oracle that gives its outputs in order.
 
-    The error is relative to the oracle's value or to `floor` of the bars, whichever is larger: a difference of
-    prices that nearly cancel has the digits of the prices, not its own.
+    The error is relative to the oracle's value or to `floor` of the bars, whichever is larger: a difference
+    of prices that nearly cancel has the digits of the prices, not its own.
     """
 
     kernel: str

@@ -86,7 +86,7 @@ CASES = [
         oracle=of("WILLR", "high", "low", "close"),
         floor=one,
     ),
-    # The index is measured in hundreds. Over two bars it is +-66.7 or 0 however small the move, and rounding shows.
+    # Measured in hundreds. Over two bars it is +-66.7 or 0 however small the move, and rounding shows.
     Case(
         kernel="cci",
         outputs=["cci"],

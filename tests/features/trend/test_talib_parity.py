@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +10,9 @@ import talib
 
 from tests.features.conftest import load
 from tests.features.parity import Bars, Case, assert_parity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Every timeframe, and the dirty series: misquotes, tiny adjusted prices, flat bars, no volume, thin minutes.
 SERIES = [
@@ -47,9 +49,14 @@ def of_high_low(name: str) -> Callable[[Bars, dict[str, Any]], Any]:
 
 
 def of_high_low_close(name: str) -> Callable[[Bars, dict[str, Any]], Any]:
-    return lambda bars, parameters: getattr(talib, name)(
-        bars["high"], bars["low"], bars["close"], **parameters
-    )
+    function = getattr(talib, name)
+    return lambda bars, parameters: function(bars["high"], bars["low"], bars["close"], **parameters)
+
+
+def supertrend(bars: Bars, parameters: dict[str, Any]) -> list[Any]:
+    """TA-Lib's trend is an integer, 0 before the first valid bar."""
+    line, trend = talib.SUPERTREND(bars["high"], bars["low"], bars["close"], **parameters)
+    return [line, np.where(np.isnan(line), np.nan, trend)]
 
 
 def close(bars: Bars) -> Any:
@@ -153,16 +160,10 @@ CASES = [
         kernel="supertrend",
         outputs=["supertrend", "trend"],
         parameters=[{}, {"timeperiod": 7, "multiplier": 1.5}, {"timeperiod": 2, "multiplier": 0.0}],
-        oracle=lambda bars, parameters: supertrend(bars, parameters),
+        oracle=supertrend,
         floor=close,
     ),
 ]
-
-
-def supertrend(bars: Bars, parameters: dict[str, Any]) -> list[Any]:
-    """TA-Lib's trend is an integer, 0 before the first valid bar."""
-    line, trend = of_high_low_close("SUPERTREND")(bars, parameters)
-    return [line, np.where(np.isnan(line), np.nan, trend)]
 
 
 @pytest.mark.real_data
