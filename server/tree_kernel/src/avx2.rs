@@ -14,8 +14,8 @@ use std::arch::x86_64::{
 };
 
 use crate::lanes::LaneFile;
-use crate::plan::{LANES, LaneStep};
-use crate::rank::{FAN, MAX_SLOTS, RankTable};
+use crate::plan::{LANES, LaneStep, Lanes};
+use crate::rank::{FAN, MAX_SLOTS, RankTable, Thresholds};
 use crate::{Instructions, Scalar};
 
 /// Proof that this machine has the instructions; without one, no kernel of this file can be called.
@@ -56,7 +56,7 @@ impl Avx2 {
         table: &RankTable<f32>,
         keys: &[i32],
         count: usize,
-        ranks: &mut [[u8; LANES]],
+        ranks: &mut [Lanes],
     ) {
         // SAFETY: `self` proves the instructions.
         unsafe { rank_lanes(table, keys, count, ranks) }
@@ -66,7 +66,7 @@ impl Avx2 {
     pub(crate) fn tree(
         self,
         steps: &[LaneStep],
-        ranks: &[[u8; LANES]],
+        ranks: &[Lanes],
         file: &mut LaneFile,
     ) -> [u8; LANES] {
         // SAFETY: `self` proves the instructions.
@@ -118,10 +118,10 @@ unsafe fn keys_of_row(features: usize, row: &[f32], keys: &mut [i32]) {
 /// Number of the sixteen thresholds below the key.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn below(thresholds: &[i32; FAN], key: __m256i) -> u32 {
+fn below(thresholds: &Thresholds<i32>, key: __m256i) -> u32 {
     let half = |at: usize| {
         // SAFETY: eight elements from 0 or from 8 on lie within the sixteen of the array.
-        let thresholds = unsafe { _mm256_loadu_si256(thresholds.as_ptr().add(at).cast()) };
+        let thresholds = unsafe { _mm256_loadu_si256(thresholds.0.as_ptr().add(at).cast()) };
         _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(key, thresholds))).cast_unsigned()
     };
     (half(0) | half(8) << 8).count_ones()
@@ -144,7 +144,7 @@ fn rank_row(table: &RankTable<f32>, keys: &[i32], ranks: &mut [u8; MAX_SLOTS]) {
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn rank_lanes(table: &RankTable<f32>, keys: &[i32], count: usize, ranks: &mut [[u8; LANES]]) {
+fn rank_lanes(table: &RankTable<f32>, keys: &[i32], count: usize, ranks: &mut [Lanes]) {
     let width = 2 * table.features;
     let parts = table.thresholds.as_chunks::<FAN>().0;
     for (((&source, pivots), parts), ranks) in table
@@ -154,7 +154,7 @@ fn rank_lanes(table: &RankTable<f32>, keys: &[i32], count: usize, ranks: &mut [[
         .zip(parts)
         .zip(ranks)
     {
-        for (keys, rank) in keys.chunks_exact(width).zip(&mut ranks[..count]) {
+        for (keys, rank) in keys.chunks_exact(width).zip(&mut ranks.0[..count]) {
             let key = _mm256_set1_epi32(keys[source as usize]);
             let part = below(pivots, key);
             *rank = (part * FAN as u32 + below(&parts[part as usize % FAN], key)) as u8;
@@ -163,10 +163,10 @@ fn rank_lanes(table: &RankTable<f32>, keys: &[i32], count: usize, ranks: &mut [[
 }
 
 #[target_feature(enable = "avx2")]
-fn tree_of_lanes(steps: &[LaneStep], ranks: &[[u8; LANES]], file: &mut LaneFile) -> [u8; LANES] {
-    let load = |row: &[u8; LANES], half: usize| {
+fn tree_of_lanes(steps: &[LaneStep], ranks: &[Lanes], file: &mut LaneFile) -> [u8; LANES] {
+    let load = |row: &Lanes, half: usize| {
         // SAFETY: 32 bytes from 0 or from 32 on lie within the array.
-        unsafe { _mm256_loadu_si256(row.as_ptr().add(half * 32).cast()) }
+        unsafe { _mm256_loadu_si256(row.0.as_ptr().add(half * 32).cast()) }
     };
     let rows = &mut file.rows[..];
     let mut result = 0;
@@ -180,10 +180,12 @@ fn tree_of_lanes(steps: &[LaneStep], ranks: &[[u8; LANES]], file: &mut LaneFile)
             let on_true = load(&rows[usize::from(step.on_true)], half);
             let chosen = _mm256_blendv_epi8(on_false, on_true, holds);
             // SAFETY: 32 bytes from 0 or from 32 on lie within the array.
-            unsafe { _mm256_storeu_si256(rows[result].as_mut_ptr().add(half * 32).cast(), chosen) };
+            unsafe {
+                _mm256_storeu_si256(rows[result].0.as_mut_ptr().add(half * 32).cast(), chosen);
+            };
         }
     }
-    rows[result]
+    rows[result].0
 }
 
 #[target_feature(enable = "avx2")]

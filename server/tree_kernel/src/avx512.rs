@@ -10,17 +10,17 @@ use std::arch::x86_64::{
     _mm512_cmple_epu8_mask, _mm512_cmplt_epi32_mask, _mm512_cvtepu8_epi32,
     _mm512_extracti32x4_epi32, _mm512_i32gather_ps, _mm512_loadu_ps, _mm512_loadu_si512,
     _mm512_mask_blend_epi8, _mm512_mask_blend_ps, _mm512_mask_mov_epi32, _mm512_mask_storeu_epi32,
-    _mm512_maskz_loadu_ps, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutex2var_ps,
-    _mm512_permutexvar_epi8, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_setzero_ps,
-    _mm512_srai_epi32, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
-    _mm512_ternarylogic_epi32, _mm512_test_epi32_mask, _mm512_testn_epi32_mask, _mm512_xor_si512,
-    _pext_u64,
+    _mm512_maskz_loadu_ps, _mm512_movepi8_mask, _mm512_or_si512, _mm512_permutex2var_epi8,
+    _mm512_permutex2var_ps, _mm512_permutexvar_epi8, _mm512_permutexvar_ps, _mm512_set1_epi8,
+    _mm512_set1_epi32, _mm512_setzero_ps, _mm512_srai_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_ternarylogic_epi32, _mm512_test_epi32_mask,
+    _mm512_testn_epi32_mask, _mm512_xor_si512, _pext_u64,
 };
 
 use crate::Instructions;
 use crate::lanes::LaneFile;
-use crate::plan::{CHUNK, LANES, LaneStep, Tree};
-use crate::rank::{FAN, MAX_SLOTS, RankTable};
+use crate::plan::{CHUNK, LANES, LaneStep, Lanes, Tree};
+use crate::rank::{FAN, MAX_SLOTS, RankTable, Thresholds};
 use crate::vector_trees::{HEAP_EXITS, HeapTree, PathPair, VECTOR_SLOTS, VectorChunk};
 
 /// Proof that this machine has the instructions; without one, no kernel of this file can be called.
@@ -64,7 +64,7 @@ impl Avx512 {
         table: &RankTable<f32>,
         keys: &[i32],
         count: usize,
-        ranks: &mut [[u8; LANES]],
+        ranks: &mut [Lanes],
     ) {
         // SAFETY: `self` proves the instructions.
         unsafe { rank_lanes(table, keys, count, ranks) }
@@ -94,11 +94,18 @@ impl Avx512 {
     pub(crate) fn tree(
         self,
         steps: &[LaneStep],
-        ranks: &[[u8; LANES]],
+        ranks: &[Lanes],
         file: &mut LaneFile,
     ) -> [u8; LANES] {
         // SAFETY: `self` proves the instructions.
         unsafe { tree_of_lanes(steps, ranks, file) }
+    }
+
+    /// The leaf of each of 64 rows in a heap tree. `ranks` has at least [`VECTOR_SLOTS`] rows.
+    pub(crate) fn heap_lanes(self, tree: &HeapTree, ranks: &[Lanes]) -> [u8; LANES] {
+        assert!(ranks.len() >= VECTOR_SLOTS);
+        // SAFETY: `self` proves the instructions.
+        unsafe { heap_of_lanes(tree, ranks) }
     }
 
     /// Adds to each row's score the value of its leaf; `values` starts at the tree's first leaf and has
@@ -141,9 +148,9 @@ unsafe fn keys_of_row(features: usize, row: &[f32], keys: &mut [i32]) {
 /// Number of the sixteen thresholds below the key.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,popcnt")]
-fn below(thresholds: &[i32; FAN], key: __m512i) -> u32 {
+fn below(thresholds: &Thresholds<i32>, key: __m512i) -> u32 {
     // SAFETY: the array has sixteen elements.
-    let thresholds = unsafe { _mm512_loadu_si512(thresholds.as_ptr().cast()) };
+    let thresholds = unsafe { _mm512_loadu_si512(thresholds.0.as_ptr().cast()) };
     u32::from(_mm512_cmplt_epi32_mask(thresholds, key)).count_ones()
 }
 
@@ -164,7 +171,7 @@ fn rank_row(table: &RankTable<f32>, keys: &[i32], ranks: &mut [u8; MAX_SLOTS]) {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,popcnt")]
-fn rank_lanes(table: &RankTable<f32>, keys: &[i32], count: usize, ranks: &mut [[u8; LANES]]) {
+fn rank_lanes(table: &RankTable<f32>, keys: &[i32], count: usize, ranks: &mut [Lanes]) {
     let width = 2 * table.features;
     let parts = table.thresholds.as_chunks::<FAN>().0;
     for (((&source, pivots), parts), ranks) in table
@@ -174,7 +181,7 @@ fn rank_lanes(table: &RankTable<f32>, keys: &[i32], count: usize, ranks: &mut [[
         .zip(parts)
         .zip(ranks)
     {
-        for (keys, rank) in keys.chunks_exact(width).zip(&mut ranks[..count]) {
+        for (keys, rank) in keys.chunks_exact(width).zip(&mut ranks.0[..count]) {
             let key = _mm512_set1_epi32(keys[source as usize]);
             let part = below(pivots, key);
             *rank = (part * FAN as u32 + below(&parts[part as usize % FAN], key)) as u8;
@@ -274,10 +281,10 @@ fn path_leaf(pair: &PathPair, half: usize, answers: u32) -> u32 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn tree_of_lanes(steps: &[LaneStep], ranks: &[[u8; LANES]], file: &mut LaneFile) -> [u8; LANES] {
-    let load = |row: &[u8; LANES]| {
+fn tree_of_lanes(steps: &[LaneStep], ranks: &[Lanes], file: &mut LaneFile) -> [u8; LANES] {
+    let load = |row: &Lanes| {
         // SAFETY: the array has 64 elements.
-        unsafe { _mm512_loadu_si512(row.as_ptr().cast()) }
+        unsafe { _mm512_loadu_si512(row.0.as_ptr().cast()) }
     };
     let rows = &mut file.rows[..];
     let mut result = 0;
@@ -289,9 +296,47 @@ fn tree_of_lanes(steps: &[LaneStep], ranks: &[[u8; LANES]], file: &mut LaneFile)
             _mm512_mask_blend_epi8(holds, on_false, load(&rows[usize::from(step.on_true)]));
         result = usize::from(step.target);
         // SAFETY: the array has 64 elements.
-        unsafe { _mm512_storeu_si512(rows[result].as_mut_ptr().cast(), chosen) };
+        unsafe { _mm512_storeu_si512(rows[result].0.as_mut_ptr().cast(), chosen) };
     }
-    rows[result]
+    rows[result].0
+}
+
+/// Answers seven nodes of three levels for 64 rows: an exit from 0 to 7 in each byte.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn three_levels(holds: [u64; 7], exits: &[__m512i; 8]) -> __m512i {
+    let choose =
+        |node: usize, on_true, on_false| _mm512_mask_blend_epi8(holds[node], on_false, on_true);
+    let [a, b] = [choose(3, exits[0], exits[1]), choose(4, exits[2], exits[3])];
+    let [c, d] = [choose(5, exits[4], exits[5]), choose(6, exits[6], exits[7])];
+    choose(0, choose(1, a, b), choose(2, c, d))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn heap_of_lanes(tree: &HeapTree, ranks: &[Lanes]) -> [u8; LANES] {
+    let holds = |lane: usize| {
+        // The assertion of the caller makes this check vanish: a slot is a byte's value.
+        let rank = &ranks[usize::from(tree.lane_slots[lane]) % VECTOR_SLOTS];
+        // SAFETY: the array has 64 elements.
+        let rank = unsafe { _mm512_loadu_si512(rank.0.as_ptr().cast()) };
+        _mm512_cmple_epu8_mask(
+            rank,
+            _mm512_set1_epi32(tree.lane_indices[lane].cast_signed()),
+        )
+    };
+    let exits: [__m512i; 8] = std::array::from_fn(|exit| _mm512_set1_epi8(exit as i8));
+    let bottoms: [__m512i; 8] = std::array::from_fn(|top| {
+        let below = three_levels(std::array::from_fn(|node| holds(top * 8 + node)), &exits);
+        _mm512_or_si512(below, _mm512_set1_epi8((top * 8) as i8))
+    });
+    let exit = three_levels(std::array::from_fn(|node| holds(node * 8 + 7)), &bottoms);
+    // SAFETY: the array has 64 elements.
+    let numbers = unsafe { _mm512_loadu_si512(tree.exits.as_ptr().cast()) };
+    let leaves = _mm512_permutexvar_epi8(exit, numbers);
+    let mut places = [0; LANES];
+    // SAFETY: the array has 64 elements.
+    unsafe { _mm512_storeu_si512(places.as_mut_ptr().cast(), leaves) };
+    places
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]

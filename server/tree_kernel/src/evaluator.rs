@@ -5,8 +5,9 @@ use crate::instructions::Instructions;
 use crate::join::{join_lanes, join_row};
 use crate::kernels::Kernels;
 use crate::lanes::LaneFile;
-use crate::plan::{CHUNK, LANES, Leaves, Plan};
+use crate::plan::{CHUNK, LANES, Lanes, Leaves, Plan};
 use crate::rank::MAX_SLOTS;
+use crate::vector_trees::VECTOR_SLOTS;
 use crate::{Output, Scalar, TreeError, walk};
 
 /// From this many rows on, the batch kernel is faster than one row after the other.
@@ -28,7 +29,7 @@ pub struct Scratch<T: Scalar> {
     keys: Vec<T::Key>,
     ranks: Box<[u8; MAX_SLOTS]>,
     lane_keys: Vec<T::Key>,
-    lane_ranks: Vec<[u8; LANES]>,
+    lane_ranks: Vec<Lanes>,
     file: LaneFile,
     scores: Vec<[T; LANES]>,
     has: Vec<bool>,
@@ -265,8 +266,7 @@ impl<T: Scalar> Evaluator<T> {
         for (number, tree) in self.plan.trees.iter().enumerate() {
             let mut found = [0_u32; LANES];
             if tree.has_lanes() {
-                let steps = &self.plan.lane_steps[tree.lane_start as usize..tree.lane_end as usize];
-                let places = self.kernels.tree(steps, lane_ranks, file);
+                let places = self.kernels.tree(&self.plan, number, lane_ranks, file);
                 match &self.plan.leaves {
                     Leaves::One(values) => {
                         self.kernels
@@ -319,7 +319,10 @@ impl<T: Scalar> Evaluator<T> {
         } = scratch;
         let table = &self.plan.ranks;
         let width = 2 * table.features;
-        lane_ranks.resize(lane_ranks.len().max(table.slots()), [0; LANES]);
+        lane_ranks.resize(
+            lane_ranks.len().max(table.slots()).max(VECTOR_SLOTS),
+            Lanes([0; LANES]),
+        );
         if width == 0 {
             return;
         }

@@ -8,10 +8,13 @@ use crate::avx2::Avx2;
 use crate::avx512::Avx512;
 use crate::instructions::Instructions;
 use crate::lanes::{self, LaneFile};
-use crate::plan::{CHUNK, LANES, LaneStep, Plan, Shape, Tree, WalkGroup, groups_of};
+use crate::plan::{CHUNK, LANES, Lanes, Plan, Shape, Tree, WalkGroup, groups_of};
 use crate::rank::{MAX_SLOTS, RankTable};
 use crate::vector_trees::{VECTOR_SLOTS, VectorTrees};
 use crate::walk;
+
+/// From this many steps on, a heap tree is evaluated as a full heap.
+const HEAP_STEPS: usize = 20;
 
 /// The chosen instruction set, with the proof that the machine has it.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +119,7 @@ impl Kernels {
         table: &RankTable<T>,
         keys: &mut [T::Key],
         count: usize,
-        ranks: &mut [[u8; LANES]],
+        ranks: &mut [Lanes],
     ) {
         match (self.chosen, table.as_f32(), T::keys_as_i32(keys)) {
             #[cfg(target_arch = "x86_64")]
@@ -150,20 +153,27 @@ impl Kernels {
         walk::chunk(plan, &self.groups[chunk], trees, ranks, leaves);
     }
 
-    /// See [`lanes::tree`].
+    /// The number of each row's leaf within a tree that has lanes; see [`lanes::tree`].
     #[inline]
-    pub(crate) fn tree(
+    pub(crate) fn tree<T: Scalar>(
         &self,
-        steps: &[LaneStep],
-        ranks: &[[u8; LANES]],
+        plan: &Plan<T>,
+        number: usize,
+        ranks: &[Lanes],
         file: &mut LaneFile,
     ) -> [u8; LANES] {
+        let tree = &plan.trees[number];
+        let steps = &plan.lane_steps[tree.lane_start as usize..tree.lane_end as usize];
         match self.chosen {
             Chosen::Portable => lanes::tree(steps, ranks, file),
             #[cfg(target_arch = "x86_64")]
             Chosen::Avx2(kernel) => kernel.tree(steps, ranks, file),
             #[cfg(target_arch = "x86_64")]
-            Chosen::Avx512(kernel) => kernel.tree(steps, ranks, file),
+            Chosen::Avx512(kernel) => match self.vectors.heap(number) {
+                // A full heap costs its 63 nodes whatever the tree uses of them, at less than half the price a node.
+                Some(heap) if steps.len() >= HEAP_STEPS => kernel.heap_lanes(heap, ranks),
+                _ => kernel.tree(steps, ranks, file),
+            },
         }
     }
 

@@ -4,13 +4,13 @@
 //! the number of a leaf within its tree. Compilers turn these byte loops into vector instructions on every target.
 
 use crate::Scalar;
-use crate::plan::{LANE_LEAVES, LANES, LaneStep};
+use crate::plan::{LANE_LEAVES, LANES, LaneStep, Lanes};
 use crate::rank::RankTable;
 
 /// Rows of 64 bytes: first one for each leaf number, then partial results.
 #[derive(Debug, Default)]
 pub(crate) struct LaneFile {
-    pub(crate) rows: Vec<[u8; LANES]>,
+    pub(crate) rows: Vec<Lanes>,
 }
 
 impl LaneFile {
@@ -18,10 +18,11 @@ impl LaneFile {
     pub(crate) fn prepare(&mut self, temporaries: usize) {
         if self.rows.is_empty() {
             self.rows
-                .extend((0..LANE_LEAVES).map(|number| [number as u8; LANES]));
+                .extend((0..LANE_LEAVES).map(|number| Lanes([number as u8; LANES])));
         }
         if self.rows.len() < LANE_LEAVES + temporaries {
-            self.rows.resize(LANE_LEAVES + temporaries, [0; LANES]);
+            self.rows
+                .resize(LANE_LEAVES + temporaries, Lanes([0; LANES]));
         }
     }
 }
@@ -31,11 +32,11 @@ pub(crate) fn rank<T: Scalar>(
     table: &RankTable<T>,
     keys: &[T::Key],
     count: usize,
-    ranks: &mut [[u8; LANES]],
+    ranks: &mut [Lanes],
 ) {
     let width = 2 * table.features;
     for (slot, (&source, ranks)) in table.sources.iter().zip(ranks).enumerate() {
-        for (row, rank) in ranks.iter_mut().enumerate().take(count) {
+        for (row, rank) in ranks.0.iter_mut().enumerate().take(count) {
             *rank = table.rank(slot, keys[row * width + source as usize]);
         }
     }
@@ -43,26 +44,26 @@ pub(crate) fn rank<T: Scalar>(
 
 /// Runs a tree's steps; the number of each row's leaf within the tree.
 #[inline]
-pub(crate) fn tree(steps: &[LaneStep], ranks: &[[u8; LANES]], file: &mut LaneFile) -> [u8; LANES] {
+pub(crate) fn tree(steps: &[LaneStep], ranks: &[Lanes], file: &mut LaneFile) -> [u8; LANES] {
     let rows = &mut file.rows[..];
     let mut result = 0;
     for step in steps {
-        let ranks = &ranks[usize::from(step.slot)];
+        let ranks = &ranks[usize::from(step.slot)].0;
         let (on_true, on_false) = (
-            &rows[usize::from(step.on_true)],
-            &rows[usize::from(step.on_false)],
+            &rows[usize::from(step.on_true)].0,
+            &rows[usize::from(step.on_false)].0,
         );
         let index = step.index as u8;
         let mut chosen = [0; LANES];
-        for lane in 0..LANES {
-            chosen[lane] = if ranks[lane] <= index {
-                on_true[lane]
-            } else {
-                on_false[lane]
-            };
+        for (((chosen, &rank), &on_true), &on_false) in
+            chosen.iter_mut().zip(ranks).zip(on_true).zip(on_false)
+        {
+            // All ones or all zeros. A plain choice becomes a branch here, and ranks are as good as random.
+            let holds = u8::from(rank <= index).wrapping_neg();
+            *chosen = (on_true & holds) | (on_false & !holds);
         }
         result = usize::from(step.target);
-        rows[result] = chosen;
+        rows[result].0 = chosen;
     }
-    rows[result]
+    rows[result].0
 }

@@ -30,6 +30,8 @@ mod reader;
 mod reader_v5;
 mod rewrite;
 mod scalar;
+#[cfg(feature = "ort-operator")]
+mod tensor_access;
 mod vector_trees;
 #[cfg(feature = "ort-operator")]
 mod verify;

@@ -8,6 +8,7 @@ use ort::operator::{
 use ort::value::{PrimitiveTensorElementType, TensorElementType};
 
 use crate::rewrite::{AnyEvaluator, CompiledNode, OPERATOR_DOMAIN};
+use crate::tensor_access::{self, Input, TensorNumber};
 use crate::{Evaluator, Output, Scalar, Scratch};
 
 /// The operators of a rewritten model, for [`SessionBuilder::with_operators`].
@@ -58,7 +59,11 @@ struct TreeOperator<T: Scalar, O: Output> {
     output: std::marker::PhantomData<O>,
 }
 
-impl<T: Scalar + TensorNumber, O: Output + TensorNumber> Operator for TreeOperator<T, O> {
+impl<T, O> Operator for TreeOperator<T, O>
+where
+    T: Scalar + TensorNumber + PrimitiveTensorElementType,
+    O: Output + TensorNumber + PrimitiveTensorElementType,
+{
     type Kernel<'attr> = TreeKernel<T, O>;
 
     fn name(&self) -> &str {
@@ -88,11 +93,6 @@ impl<T: Scalar + TensorNumber, O: Output + TensorNumber> Operator for TreeOperat
     }
 }
 
-/// A tensor's element type that both sides know.
-trait TensorNumber: PrimitiveTensorElementType + std::fmt::Debug + Clone {}
-impl TensorNumber for f32 {}
-impl TensorNumber for f64 {}
-
 /// One session's use of an evaluator.
 struct TreeKernel<T: Scalar, O: Output> {
     evaluator: Arc<Evaluator<T>>,
@@ -103,35 +103,21 @@ struct TreeKernel<T: Scalar, O: Output> {
 
 impl<T: Scalar + TensorNumber, O: Output + TensorNumber> Kernel for TreeKernel<T, O> {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let missing = || ort::Error::new("tree kernel: a required input or output is missing");
-        let input = context.input(0)?.ok_or_else(missing)?;
-        let (shape, rows) = input.try_extract_tensor::<T>()?;
-        let (count, columns) = match shape[..] {
-            [columns] => (1, columns),
-            [count, columns] => (count, columns),
-            _ => {
-                return Err(ort::Error::new(format!(
-                    "tree kernel: features: needs 1 or 2 dimensions, got {shape:?}"
-                )));
-            }
-        };
-        let targets = self.evaluator.ensemble().targets as i64;
-        let mut labels = if self.gives_labels {
-            context.output(0, [count])?
-        } else {
-            None
-        };
-        let mut scores = context
-            .output(usize::from(self.gives_labels), [count, targets])?
-            .ok_or_else(missing)?;
-        let (_, scores) = scores.try_extract_tensor_mut::<O>()?;
-        let labels = match &mut labels {
-            Some(labels) => Some(labels.try_extract_tensor_mut::<i64>()?.1),
-            None => None,
-        };
-        let columns = usize::try_from(columns).unwrap_or_default();
+        let Input {
+            values,
+            rows,
+            columns,
+        } = tensor_access::input::<T>(context)?;
+        let targets = self.evaluator.ensemble().targets;
+        let outputs = tensor_access::outputs::<O>(context, self.gives_labels, rows, targets)?;
         self.evaluator
-            .run(rows, columns, &mut self.scratch, scores, labels)
+            .run(
+                values,
+                columns,
+                &mut self.scratch,
+                outputs.scores,
+                outputs.labels,
+            )
             .map_err(|error| ort::Error::new(format!("tree kernel: {error}")))
     }
 }

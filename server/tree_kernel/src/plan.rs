@@ -10,6 +10,11 @@ pub(crate) const CHUNK: usize = 64;
 pub(crate) const FLIGHT: usize = 8;
 /// Rows that the batch kernels take together.
 pub(crate) const LANES: usize = 64;
+/// A byte for each of 64 rows. Aligned, because a vector that crosses cache lines costs twice.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Lanes(pub(crate) [u8; LANES]);
+
 /// Leaves that a byte can number.
 pub(crate) const LANE_LEAVES: usize = 256;
 /// Nested partial results of the batch kernels; deeper trees are walked.

@@ -25,6 +25,10 @@ pub(crate) struct HeapTree {
     pub(crate) indices: [u8; 64],
     /// The leaf number at each of the 64 exits.
     pub(crate) exits: [u8; 64],
+    /// The slots again, for the batch kernel.
+    pub(crate) lane_slots: [u16; 64],
+    /// The indices again, each in all four bytes.
+    pub(crate) lane_indices: [u32; 64],
 }
 
 /// Two trees of at most 32 leaves, one in each half.
@@ -49,6 +53,8 @@ pub(crate) struct VectorChunk {
     pub(crate) pairs: Vec<PathPair>,
     /// The trees that are neither.
     pub(crate) rest: Vec<u8>,
+    /// For each place, its heap, if it has one.
+    pub(crate) heap_of: Vec<Option<u8>>,
 }
 
 /// Collects trees in their order.
@@ -61,6 +67,15 @@ pub(crate) struct VectorTrees {
 }
 
 impl VectorTrees {
+    /// The heap of a tree, if it has one.
+    #[inline]
+    pub(crate) fn heap(&self, tree: usize) -> Option<&HeapTree> {
+        let chunk = self.chunks.get(tree / CHUNK)?;
+        chunk
+            .heaps
+            .get(usize::from((*chunk.heap_of.get(tree % CHUNK)?)?))
+    }
+
     pub(crate) fn push(&mut self, shape: &Shape) {
         let place = (self.trees % CHUNK) as u8;
         if place == 0 {
@@ -71,7 +86,11 @@ impl VectorTrees {
         let Some(chunk) = self.chunks.last_mut() else {
             return;
         };
-        if shape.depth <= HEAP_DEPTH {
+        let is_heap = shape.depth <= HEAP_DEPTH;
+        chunk
+            .heap_of
+            .push(is_heap.then_some(chunk.heaps.len() as u8));
+        if is_heap {
             chunk.heap_places.push(place);
             chunk.heaps.push(HeapTree::new(shape));
         } else if shape.leaf_nodes.len() <= PATH_LEAVES {
@@ -102,8 +121,12 @@ impl HeapTree {
             slots: [0; 64],
             indices: [ALWAYS; 64],
             exits: [0; 64],
+            lane_slots: [0; 64],
+            lane_indices: [0; 64],
         };
         tree.fill(shape, 0, 0, 0);
+        tree.lane_slots = tree.slots.map(u16::from);
+        tree.lane_indices = tree.indices.map(|index| u32::from(index) * 0x0101_0101);
         tree
     }
 

@@ -4,7 +4,7 @@
 //! processor overlaps eight chains of loads.
 
 use crate::Scalar;
-use crate::plan::{CHUNK, FLIGHT, LANES, Plan, Tree, WalkGroup, WalkNode};
+use crate::plan::{CHUNK, FLIGHT, LANES, Lanes, Plan, Tree, WalkGroup, WalkNode};
 use crate::rank::{MAX_SLOTS, RankTable};
 
 /// Ranks one row's keys.
@@ -50,7 +50,7 @@ pub(crate) fn chunk<T: Scalar>(
 pub(crate) fn rows<T: Scalar>(
     plan: &Plan<T>,
     tree: &Tree,
-    ranks: &[[u8; LANES]],
+    ranks: &[Lanes],
     leaves: &mut [u32; LANES],
 ) {
     for start in (0..LANES).step_by(FLIGHT) {
@@ -58,7 +58,7 @@ pub(crate) fn rows<T: Scalar>(
         for _ in 0..tree.depth {
             for (row, at) in at.iter_mut().enumerate() {
                 let node = plan.walk[*at as usize];
-                *at = step(node, ranks[usize::from(node.slot)][start + row]);
+                *at = step(node, ranks[usize::from(node.slot)].0[start + row]);
             }
         }
         for (leaf, &at) in leaves[start..].iter_mut().zip(&at) {
