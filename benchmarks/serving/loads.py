@@ -1,0 +1,98 @@
+"""Loads and their results, through the load generator."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from processes import GENERATOR, BenchmarkError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from processes import Peer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """One kind of load.
+
+    Attributes:
+        name: Name in the report.
+        arguments: What the generator is told, after the target.
+        method: Method other than the peer's, for loads of other calls.
+        body: Request other than the peer's.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    method: str | None = None
+    body: Path | None = None
+
+
+def closed(name: str, connections: int, in_flight: int, duration_ms: int, **others: Any) -> Load:  # noqa: ANN401
+    """A closed loop of `connections` x `in_flight` callers."""
+    shape = ("--connections", str(connections), "--in-flight", str(in_flight))
+    return Load(name=name, arguments=("closed", *shape, "--duration-ms", str(duration_ms)), **others)
+
+
+def stream(name: str, connections: int, in_flight: int, duration_ms: int, **others: Any) -> Load:  # noqa: ANN401
+    """Bidirectional streams with `in_flight` messages on each."""
+    shape = ("--connections", str(connections), "--in-flight", str(in_flight))
+    return Load(name=name, arguments=("stream", *shape, "--duration-ms", str(duration_ms)), **others)
+
+
+def opened(name: str, rate: float, duration_ms: int, *, connections: int = 8, timeout_ms: int = 0) -> Load:
+    """An open loop of Poisson arrivals."""
+    shape = ("--rate", f"{rate:.1f}", "--connections", str(connections), "--timeout-ms", str(timeout_ms))
+    return Load(name=name, arguments=("open", *shape, "--duration-ms", str(duration_ms)))
+
+
+def run(peer: Peer, load: Load) -> dict[str, Any]:
+    """Puts `load` on `peer` once.
+
+    Raises:
+        BenchmarkError: The generator failed, or no request was answered.
+    """
+    where = [
+        "--target",
+        peer.target,
+        "--method",
+        load.method or peer.method,
+        "--body",
+        str(load.body or peer.body),
+    ]
+    done = subprocess.run([GENERATOR, *where, *load.arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchmarkError(f"{load.name} on {peer.name}: {done.stderr.strip()}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    if result["latency_us"] is None:
+        raise BenchmarkError(
+            f"{load.name} on {peer.name}: nothing was answered, failures {result['failures']}"
+        )
+    return result
+
+
+@dataclass(slots=True)
+class Rounds:
+    """Results of one load on one peer, a round each."""
+
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    def median(self, *path: str) -> float:
+        """Median over the rounds of one figure, for example `("latency_us", "p99")`."""
+        figures = []
+        for result in self.results:
+            figure: Any = result
+            for key in path:
+                figure = figure[key]
+            figures.append(float(figure))
+        return median(figures)
+
+    @property
+    def failures(self) -> int:
+        """Failed requests of all rounds."""
+        return sum(sum(result["failures"].values()) + result["unanswered"] for result in self.results)

@@ -1,0 +1,156 @@
+"""`make bench-serving`: Candlewire beside its own echo, the same loads in turn, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import loads
+import python_client
+from candlewire.wire import batch_request, encode_score_request
+from loads import Load, Rounds
+from machine import describe_machine, load_average
+from processes import ROOT, BenchmarkError, Peer, build, candlewire_server, echo_server, resident_mb
+from report import Report, Target
+from speed_model import DEPTH, FEATURES, NAME, TREES, make_speed_model
+
+SCORE = "/candlewire.v1.ScoringService/Score"
+SCORE_BATCH = "/candlewire.v1.ScoringService/ScoreBatch"
+SCORE_STREAM = "/candlewire.v1.ScoringService/ScoreStream"
+ONE, SOME, MANY = "one client", "4 x 8", "8 x 32"
+PYTHON = "Python client, one caller"
+CANDLEWIRE, ECHO = "Candlewire", "own echo (no model)"
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds to take the median of")
+    parser.add_argument("--duration-ms", type=int, default=2_000, help="measured time of each load and round")
+    parser.add_argument("--calls", type=int, default=3_000, help="calls of the Python client in a round")
+    parser.add_argument(
+        "--reports", type=Path, default=ROOT / "benchmarks" / "reports", help="folder of the report"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measures, prints and writes the report; returns the exit code."""
+    arguments = parse_arguments()
+    try:
+        build()
+        with tempfile.TemporaryDirectory() as folder:
+            report = measure(Path(folder), arguments.rounds, arguments.duration_ms, arguments.calls)
+    except BenchmarkError as error:
+        sys.stderr.write(f"bench-serving: {error}\n")
+        return 1
+    report.write(arguments.reports, "serving")
+    sys.stdout.write(report.markdown())
+    return 0
+
+
+def measure(folder: Path, rounds: int, duration_ms: int, calls: int) -> Report:
+    """Runs every load on every server, `rounds` times in turn."""
+    model = make_speed_model(folder / "store")
+    row = model.rows[0]
+    body, batch, streamed = folder / "score.bin", folder / "batch.bin", folder / "stream.bin"
+    body.write_bytes(encode_score_request(row, None, model=NAME))
+    batch.write_bytes(batch_request(model.rows, model=NAME).SerializeToString())
+    # ScoreStreamRequest.request is field 2: the same message, one level down.
+    request = body.read_bytes()
+    streamed.write_bytes(b"\x12" + bytes([len(request) & 0x7F | 0x80, len(request) >> 7]) + request)
+    closed_loads = [
+        loads.closed(ONE, 1, 1, duration_ms),
+        loads.closed(SOME, 4, 8, duration_ms),
+        loads.closed(MANY, 8, 32, duration_ms),
+    ]
+    rows = len(model.rows)
+    # The echo has neither: these two stand alone.
+    own_loads = [
+        loads.stream("bidirectional streams, 8 x 32", 8, 32, duration_ms, method=SCORE_STREAM, body=streamed),
+        loads.closed(f"batches of {rows} rows, 2 x 2", 2, 2, duration_ms, method=SCORE_BATCH, body=batch),
+    ]
+    report = Report(
+        machine=describe_machine(),
+        model=f"{TREES} trees of depth {DEPTH} on {FEATURES} features, {model.nodes:,} nodes, random rows",
+        rounds=rounds,
+        load_average=load_average(),
+    )
+    with candlewire_server(model.store, folder) as (server, addresses), echo_server() as (echo, echo_address):
+        ours = Peer(name=CANDLEWIRE, target=addresses["data"], method=SCORE, body=body, process_id=server.pid)
+        limit = Peer(name=ECHO, target=echo_address, method=SCORE, body=body, process_id=echo.pid)
+        idle_mb = resident_mb(server.pid)
+        for number in range(rounds):
+            for load in closed_loads:
+                # Whoever goes second finds a warmer machine: take turns.
+                for peer in (ours, limit) if number % 2 else (limit, ours):
+                    record(report, load, peer)
+            for load in own_loads:
+                record(report, load, ours)
+            for peer in (ours, limit):
+                found = python_client.measure(peer.target, row.tolist(), calls)
+                report.results.setdefault(PYTHON, {}).setdefault(peer.name, Rounds()).results.append(found)
+            sys.stderr.write(f"round {number + 1} of {rounds} done\n")
+        open_loop(report, ours, rounds, duration_ms)
+        loaded_mb = resident_mb(server.pid)
+    report.notes.append(
+        f"Resident memory of the server: {idle_mb:.0f} MB idle, {loaded_mb:.0f} MB after the loads."
+    )
+    add_targets(report)
+    return report
+
+
+def record(report: Report, load: Load, peer: Peer) -> None:
+    """Runs one load once and keeps the result."""
+    found = loads.run(peer, load)
+    report.results.setdefault(load.name, {}).setdefault(peer.name, Rounds()).results.append(found)
+
+
+def open_loop(report: Report, ours: Peer, rounds: int, duration_ms: int) -> None:
+    """Poisson arrivals at shares of the rate that the closed loop saturated at."""
+    saturation = report.results[MANY][CANDLEWIRE].median("rate")
+    for percent in (20, 50, 80, 150):
+        load = loads.opened(f"open loop, {percent} % of saturation", saturation * percent / 100, duration_ms)
+        for _ in range(rounds):
+            record(report, load, ours)
+    report.notes.append(f"Saturation: {saturation:,.0f} scores/s, the median of {MANY}.")
+
+
+def add_targets(report: Report) -> None:
+    """What was promised, against what was measured."""
+
+    def figure(load: str, peer: str, *path: str) -> float:
+        return report.results[load][peer].median(*path)
+
+    def ratio(load: str) -> float:
+        return figure(load, CANDLEWIRE, "rate") / figure(load, ECHO, "rate")
+
+    half = "open loop, 50 % of saturation"
+    report.targets += [
+        Target(
+            name=f"{ONE}: mean", measured=figure(ONE, CANDLEWIRE, "latency_us", "mean"), limit=30, unit="µs"
+        ),
+        Target(
+            name=f"{ONE}: p99", measured=figure(ONE, CANDLEWIRE, "latency_us", "p99"), limit=150, unit="µs"
+        ),
+        Target(name=f"{SOME}: of own echo", measured=ratio(SOME), limit=0.75, unit="x", at_least=True),
+        Target(name=f"{MANY}: of own echo", measured=ratio(MANY), limit=0.75, unit="x", at_least=True),
+        Target(
+            name=f"{PYTHON}: p50",
+            measured=figure(PYTHON, CANDLEWIRE, "latency_us", "p50"),
+            limit=180,
+            unit="µs",
+        ),
+        Target(
+            name=f"{half}: p99",
+            measured=figure(half, CANDLEWIRE, "latency_us", "p99"),
+            limit=1_000,
+            unit="µs",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
