@@ -89,6 +89,7 @@ impl PyDataPlane {
         py.detach(|| {
             let runtime = OnnxRuntime::open(&onnxruntime_library)
                 .map_err(|error| StartFailedError::new_err(error.to_string()))?;
+            let runtime = runtime.with_tree_kernel(settings.tree_kernel);
             let plane = DataPlane::start(&settings, Arc::new(runtime))
                 .map_err(|error| start_failed(&error))?;
             Ok(Self {

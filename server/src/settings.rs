@@ -18,6 +18,8 @@ pub struct Settings {
     pub worker_threads: usize,
     /// Engines a model has, so runs at the same time; zero means one a core.
     pub executors: usize,
+    /// Run tree ensembles on the tree kernel where it gives the same bits.
+    pub tree_kernel: bool,
     /// Most rows that run together.
     pub max_batch_rows: usize,
     /// Most rows that wait for one model before requests are refused.
@@ -58,6 +60,7 @@ impl Default for Settings {
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             worker_threads: 0,
             executors: 0,
+            tree_kernel: true,
             max_batch_rows: 256,
             queue_rows: 8_192,
             max_request_rows: 65_536,

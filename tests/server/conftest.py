@@ -45,8 +45,10 @@ class RunningServer:
         self.models = models_pb2_grpc.ModelServiceStub(admin)
         self.outcomes = outcomes_pb2_grpc.OutcomeServiceStub(admin)
 
-    def channel(self, port: str) -> grpc.Channel:
-        return self.channels.enter_context(grpc.insecure_channel(self.addresses[port]))
+    def channel(self, port: str, **options: int) -> grpc.Channel:
+        """A channel; options are gRPC's, for example ``bdp_probe`` for ``grpc.http2.bdp_probe``."""
+        arguments = [(f"grpc.http2.{name}", value) for name, value in options.items()]
+        return self.channels.enter_context(grpc.insecure_channel(self.addresses[port], arguments))
 
     def stop(self) -> int:
         self.process.terminate()

@@ -42,6 +42,19 @@ def promote(server: RunningServer, version: int = NEW) -> models_pb2.PromoteMode
     )
 
 
+def deploy(server: RunningServer, versions: dict[str, object]) -> None:
+    deployment = {"format_version": 1, "default_model": "daily", "models": {"daily": versions}}
+    (server.store / "deployment.json").write_text(json.dumps(deployment), encoding="utf-8")
+    server.models.ReloadModels(models_pb2.ReloadModelsRequest())
+
+
+def test_without_a_deployment_file_the_newest_version_is_production(server: RunningServer) -> None:
+    bundles.write_bundle(server.store, version=NEW, seed=2)
+    assert scored_by(server) == OLD
+    server.models.ReloadModels(models_pb2.ReloadModelsRequest())
+    assert scored_by(server) == NEW
+
+
 def test_a_version_is_promoted_and_rolled_back(server: RunningServer) -> None:
     bundles.write_bundle(server.store, version=NEW, seed=2)
     assert scored_by(server) == OLD
@@ -157,11 +170,7 @@ def test_a_broken_version_never_serves_and_says_why(server: RunningServer, case:
     assert error.reason == "VERSION_NOT_READY"
     assert text in error.message
     assert scored_by(server) == OLD
-    (server.store / "deployment.json").write_text(
-        json.dumps({"format_version": 1, "default_model": "daily", "models": {"daily": {"production": NEW}}}),
-        encoding="utf-8",
-    )
-    server.models.ReloadModels(models_pb2.ReloadModelsRequest())
+    deploy(server, {"production": NEW})
     assert states(server)[NEW] == "FAILED"
     failed = server.models.GetModel(models_pb2.GetModelRequest(model="daily", version=NEW)).model
     assert text in failed.failure
@@ -170,10 +179,7 @@ def test_a_broken_version_never_serves_and_says_why(server: RunningServer, case:
 
 def test_a_canary_answers_for_its_share_of_symbols(server: RunningServer) -> None:
     bundles.write_bundle(server.store, version=NEW, seed=2)
-    versions = {"production": OLD, "canary": {"version": NEW, "share": 0.5}}
-    deployment = {"format_version": 1, "default_model": "daily", "models": {"daily": versions}}
-    (server.store / "deployment.json").write_text(json.dumps(deployment), encoding="utf-8")
-    server.models.ReloadModels(models_pb2.ReloadModelsRequest())
+    deploy(server, {"production": OLD, "canary": {"version": NEW, "share": 0.5}})
     by_symbol = {f"S{index}": scored_by(server, symbol=f"S{index}") for index in range(100)}
     assert 30 < sum(version == NEW for version in by_symbol.values()) < 70
     assert by_symbol == {symbol: scored_by(server, symbol=symbol) for symbol in by_symbol}, "stable"
@@ -182,7 +188,7 @@ def test_a_canary_answers_for_its_share_of_symbols(server: RunningServer) -> Non
 
 def test_an_undeployed_version_is_not_loaded_by_a_request(server: RunningServer) -> None:
     bundles.write_bundle(server.store, version=NEW)
-    server.models.ReloadModels(models_pb2.ReloadModelsRequest())
+    deploy(server, {"production": OLD})
     assert states(server) == {NEW: "AVAILABLE", OLD: "READY"}
     with pytest.raises(grpc.RpcError) as raised:
         scored_by(server, model="daily", model_version=NEW)

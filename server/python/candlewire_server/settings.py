@@ -37,6 +37,8 @@ class ServerSettings(BaseSettings):
     """Threads that serve the network and run models; zero means one a core."""
     executors: Annotated[int, Field(ge=0)] = 0
     """Engines a model, so runs at the same time; zero means one a core."""
+    tree_kernel: bool = True
+    """Run tree ensembles on the tree kernel where it gives the same bits as ONNX Runtime."""
     max_batch_rows: Count = 256
     """Most rows that run together."""
     queue_rows: Count = 8_192

@@ -8,23 +8,29 @@ use ndarray_npy::{NpzReader, ReadNpzError};
 use super::bundle::{Bundle, BundleError};
 use crate::scoring::engine::{Engine, RowScore};
 
-/// Runs the golden rows through `engine`.
+/// Golden rows of a bundle.
+pub struct Golden {
+    /// Row-major features.
+    pub features: Vec<f32>,
+    /// Rows of scores, as the bundle's layout says.
+    rows: Vec<Vec<f32>>,
+}
+
+/// Runs the golden rows through `engine`, which also warms it.
 ///
 /// # Errors
-/// The file cannot be read, an output differs by more than the tolerance, or a signal differs.
-pub fn check(bundle: &Bundle, engine: &mut dyn Engine) -> Result<(), BundleError> {
-    let expected = read(bundle)?;
+/// An output differs by more than the tolerance, or a signal differs.
+pub fn check(bundle: &Bundle, golden: &Golden, engine: &mut dyn Engine) -> Result<(), BundleError> {
     let layout = bundle.layout();
-    let rows = expected.features.nrows();
-    let features: Vec<f32> = expected.features.iter().copied().collect();
+    let rows = golden.rows.len();
     let mut scores = vec![0.0; rows * layout.width()];
     engine
-        .score(&features, rows, &mut scores)
+        .score(&golden.features, rows, &mut scores)
         .map_err(|error| BundleError(format!("golden rows: {error}")))?;
     let tolerance = bundle.manifest.golden.absolute_tolerance;
     for (row, (got, wanted)) in scores
         .chunks_exact(layout.width())
-        .zip(&expected.rows)
+        .zip(&golden.rows)
         .enumerate()
     {
         for (column, (&got, &wanted)) in got.iter().zip(wanted).enumerate() {
@@ -54,12 +60,11 @@ pub fn check(bundle: &Bundle, engine: &mut dyn Engine) -> Result<(), BundleError
     Ok(())
 }
 
-struct Golden {
-    features: Array2<f32>,
-    rows: Vec<Vec<f32>>,
-}
-
-fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
+/// Reads the golden vectors of `bundle`.
+///
+/// # Errors
+/// The file cannot be read, or its shapes are not the manifest's.
+pub fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
     let layout = bundle.layout();
     let mut reader = NpzReader::new(Cursor::new(bundle.golden.as_slice()))
         .map_err(|error| unreadable(&error))?;
@@ -109,7 +114,10 @@ fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
             values
         })
         .collect();
-    Ok(Golden { features, rows })
+    Ok(Golden {
+        features: features.iter().copied().collect(),
+        rows,
+    })
 }
 
 fn unreadable(error: &ReadNpzError) -> BundleError {

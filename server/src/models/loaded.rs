@@ -14,7 +14,7 @@ use crate::{
         arrivals::Arrivals,
         band::{BandPool, BandSettings},
         batcher::{BatchLimits, Batcher, RowShape},
-        engine::{Engine, EngineLoader, ScoreLayout},
+        engine::{EngineLoader, ModelFile, ScoreLayout},
     },
     settings::Settings,
     telemetry::metrics::{Metrics, ModelMetrics},
@@ -68,14 +68,17 @@ impl LoadedModel {
     ) -> Result<Arc<Self>, BundleError> {
         let bundle = Bundle::read(folder, model, version)?;
         let (features, layout) = (bundle.spec.len(), bundle.layout());
-        let mut engines: Vec<Box<dyn Engine>> = Vec::new();
-        for _ in 0..workshop.settings.executors() {
-            let mut engine = workshop
-                .engines
-                .load(&bundle.onnx, features, layout)
-                .map_err(|error| BundleError(format!("model.onnx: {error}")))?;
-            golden::check(&bundle, &mut *engine)?;
-            engines.push(engine);
+        let golden = golden::read(&bundle)?;
+        let file = ModelFile {
+            bytes: &bundle.onnx,
+            features,
+            layout,
+            sample: &golden.features,
+        };
+        let loaded = workshop.engines.load(file, workshop.settings.executors());
+        let mut engines = loaded.map_err(|error| BundleError(format!("model.onnx: {error}")))?;
+        for engine in &mut engines {
+            golden::check(&bundle, &golden, &mut **engine)?;
         }
         let metrics = workshop.metrics.model(model, version);
         let batcher = Batcher::new(

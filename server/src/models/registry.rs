@@ -108,23 +108,27 @@ impl Registry {
     /// No such version, it fails a check, or the store cannot be written.
     pub fn promote(&self, model: &str, version: u64, reason: &str) -> Result<u64, ServeError> {
         let _changing = self.changing.lock();
-        self.reload_locked()?;
         let current = self.deployment.load_full();
         let mut file = current.file.clone();
-        let ready = current.version(model, version).map(|state| match state {
-            VersionState::Ready(_) => Ok(()),
-            VersionState::Failed(failure) => Err(failure.clone()),
-            VersionState::Available => {
-                LoadedModel::load(&self.folder(model, version), model, version, &self.workshop)
-                    .map(drop)
-                    .map_err(|error| error.0)
-            }
-        })?;
-        ready.map_err(|failure| ServeError::VersionNotReady {
-            model: model.into(),
-            version,
-            failure,
-        })?;
+        if !self.folder(model, version).join("manifest.json").is_file() {
+            return Err(match current.version(model, version) {
+                Err(error) => error,
+                Ok(_) => ServeError::VersionNotFound {
+                    model: model.into(),
+                    version,
+                },
+            });
+        }
+        // A copy on disk that has changed since it was loaded is looked at anew.
+        if let VersionState::Failed(failure) =
+            load_version(&self.store, model, version, &self.workshop, Some(&current))
+        {
+            return Err(ServeError::VersionNotReady {
+                model: model.into(),
+                version,
+                failure,
+            });
+        }
         let versions = file.models.entry(model.to_owned()).or_default();
         let previous = versions.production;
         if previous == version {

@@ -393,8 +393,9 @@ impl Drop for Claim<'_> {
 
 impl Shared {
     fn record_run(&self, rows: usize, inference: Duration) {
-        let cost = inference.as_nanos() as u64 / rows.max(1) as u64;
         let mean = self.row_cost_ns.load(Ordering::Relaxed);
+        // A run that the system interrupted says little of the model: it may raise the mean, but not carry it away.
+        let cost = (inference.as_nanos() as u64 / rows.max(1) as u64).min(mean.saturating_mul(4));
         // Two executors may write at once; either mean is as good.
         self.row_cost_ns
             .store((mean * 7 + cost) / 8, Ordering::Relaxed);

@@ -113,16 +113,24 @@ pub trait Engine: Send {
     ) -> Result<(), EngineError>;
 }
 
-/// Makes the engines of a model, one an executor.
+/// A graph, and what it must take and give.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelFile<'a> {
+    /// The bytes of model.onnx.
+    pub bytes: &'a [u8],
+    /// Columns of its input.
+    pub features: usize,
+    /// Its rows of scores.
+    pub layout: ScoreLayout,
+    /// Row-major rows of real features, for engines that check themselves against another.
+    pub sample: &'a [f32],
+}
+
+/// Makes the engines of a model.
 pub trait EngineLoader: Send + Sync {
-    /// Loads `model` (the bytes of model.onnx) that takes `features` columns and gives `layout`.
+    /// Loads `file` into `count` engines that can run at the same time.
     ///
     /// # Errors
     /// The bytes are no model, or its inputs and outputs are not those asked for.
-    fn load(
-        &self,
-        model: &[u8],
-        features: usize,
-        layout: ScoreLayout,
-    ) -> Result<Box<dyn Engine>, EngineError>;
+    fn load(&self, file: ModelFile<'_>, count: usize) -> Result<Vec<Box<dyn Engine>>, EngineError>;
 }

@@ -1,15 +1,23 @@
 //! The ONNX Runtime engine.
 
-use std::{path::Path, sync::OnceLock};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use candlewire_trees::{
+    RewriteOptions, edge_rows, operator_domain, read_model, rewrite_model, verify,
+};
 
 use ort::{
     environment::Environment,
+    operator::OperatorDomain,
     session::{Session, builder::GraphOptimizationLevel},
     value::{TensorElementType, TensorRef, ValueType},
 };
 use parking_lot::Mutex;
 
-use super::engine::{Engine, EngineError, EngineLoader, ScoreLayout};
+use super::engine::{Engine, EngineError, EngineLoader, ModelFile, ScoreLayout};
 
 /// Name of the graph's input.
 const INPUT: &str = "features";
@@ -33,6 +41,7 @@ static LOADING: Mutex<()> = Mutex::new(());
 #[derive(Debug, Clone)]
 pub struct OnnxRuntime {
     environment: Environment,
+    tree_kernel: bool,
 }
 
 impl OnnxRuntime {
@@ -45,6 +54,7 @@ impl OnnxRuntime {
         if let Some(environment) = ENVIRONMENT.get() {
             return Ok(Self {
                 environment: environment.clone(),
+                tree_kernel: true,
             });
         }
         if !library.is_file() {
@@ -65,7 +75,19 @@ impl OnnxRuntime {
             .build()
             .map_err(|error| EngineError(format!("ONNX Runtime: {error}")))?;
         let environment = ENVIRONMENT.get_or_init(|| environment).clone();
-        Ok(Self { environment })
+        Ok(Self {
+            environment,
+            tree_kernel: true,
+        })
+    }
+
+    /// Whether tree nodes run on the tree kernel (the default) or on ONNX Runtime's own operators.
+    #[must_use]
+    pub fn with_tree_kernel(self, tree_kernel: bool) -> Self {
+        Self {
+            tree_kernel,
+            ..self
+        }
     }
 
     /// Opens the library that `ORT_DYLIB_PATH` names, for tests and tools without Python.
@@ -79,36 +101,96 @@ impl OnnxRuntime {
         Self::open(Path::new(&path))
     }
 
-    fn session(&self, model: &[u8]) -> Result<Session, EngineError> {
+    fn session(
+        &self,
+        model: &[u8],
+        operators: Option<&Arc<OperatorDomain>>,
+    ) -> Result<Session, EngineError> {
         let build = || -> ort::Result<Session> {
-            Session::builder(&self.environment)?
+            let mut builder = Session::builder(&self.environment)?
                 .with_intra_threads(1)?
                 .with_inter_threads(1)?
                 .with_intra_op_spinning(false)?
                 .with_inter_op_spinning(false)?
-                .with_optimization_level(GraphOptimizationLevel::All)?
-                .commit_from_memory(model)
+                .with_optimization_level(GraphOptimizationLevel::All)?;
+            if let Some(operators) = operators {
+                builder = builder.with_operators(Arc::clone(operators))?;
+            }
+            builder.commit_from_memory(model)
         };
-        build().map_err(|error| EngineError(first_line(&error.to_string())))
+        build().map_err(ort_error)
+    }
+
+    /// Sessions whose tree nodes run on the tree kernel; `None`, and the reason in the log, when ONNX Runtime's own
+    /// operators must do it.
+    fn tree_sessions(
+        &self,
+        file: ModelFile<'_>,
+        count: usize,
+        reference: &mut Session,
+    ) -> Option<Vec<Session>> {
+        if !self.tree_kernel {
+            return None;
+        }
+        let mut attempt = || -> Result<Option<Vec<Session>>, EngineError> {
+            let rewritten =
+                rewrite_model(file.bytes, RewriteOptions::default()).map_err(ort_error)?;
+            for node in &rewritten.report {
+                tracing::info!(%node, "tree node");
+            }
+            if rewritten.operators.is_empty() {
+                return Ok(None);
+            }
+            #[allow(
+                clippy::arc_with_non_send_sync,
+                reason = "it is how ort shares operators between sessions"
+            )]
+            let operators = Arc::new(operator_domain(&rewritten.operators).map_err(ort_error)?);
+            let build = || self.session(&rewritten.bytes, Some(&operators));
+            let mut sessions = (0..count).map(|_| build()).collect::<Result<Vec<_>, _>>()?;
+            let edges = edge_rows(
+                &read_model(file.bytes).map_err(ort_error)?,
+                INPUT,
+                file.features,
+            );
+            let Some(candidate) = sessions.first_mut() else {
+                return Ok(None);
+            };
+            for rows in [file.sample, &edges] {
+                let agreement =
+                    verify(reference, candidate, rows, file.features).map_err(ort_error)?;
+                agreement.map_err(|disagreement| EngineError(disagreement.to_string()))?;
+            }
+            Ok(Some(sessions))
+        };
+        attempt().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the tree kernel is not used for this model");
+            None
+        })
     }
 }
 
 impl EngineLoader for OnnxRuntime {
-    fn load(
-        &self,
-        model: &[u8],
-        features: usize,
-        layout: ScoreLayout,
-    ) -> Result<Box<dyn Engine>, EngineError> {
-        let session = self.session(model)?;
-        check_input(&session, features)?;
-        let positions = check_outputs(&session, layout)?;
-        Ok(Box::new(OnnxEngine {
-            session,
-            features,
-            layout,
-            positions,
-        }))
+    fn load(&self, file: ModelFile<'_>, count: usize) -> Result<Vec<Box<dyn Engine>>, EngineError> {
+        let mut reference = self.session(file.bytes, None)?;
+        check_input(&reference, file.features)?;
+        check_outputs(&reference, file.layout)?;
+        let sessions = match self.tree_sessions(file, count, &mut reference) {
+            Some(sessions) => sessions,
+            None => (0..count)
+                .map(|_| self.session(file.bytes, None))
+                .collect::<Result<_, _>>()?,
+        };
+        let engine = |session: Session| -> Result<Box<dyn Engine>, EngineError> {
+            let positions = check_outputs(&session, file.layout)?;
+            Ok(Box::new(OnnxEngine {
+                session,
+                features: file.features,
+                layout: file.layout,
+                positions,
+            }))
+        };
+        sessions.into_iter().map(engine).collect()
     }
 }
 
@@ -135,13 +217,13 @@ impl Engine for OnnxEngine {
             )));
         }
         let input =
-            TensorRef::from_array_view(([rows, self.features], features)).map_err(run_error)?;
-        let outputs = self.session.run(ort::inputs![input]).map_err(run_error)?;
+            TensorRef::from_array_view(([rows, self.features], features)).map_err(ort_error)?;
+        let outputs = self.session.run(ort::inputs![input]).map_err(ort_error)?;
         let mut offset = 0;
         for (&position, columns) in self.positions.iter().zip(column_counts(self.layout)) {
             let (_, values) = outputs[position]
                 .try_extract_tensor::<f32>()
-                .map_err(run_error)?;
+                .map_err(ort_error)?;
             if values.len() != rows * columns {
                 return Err(EngineError(format!(
                     "output {position}: {} values for {rows} rows",
@@ -245,7 +327,7 @@ fn check_tensor(name: &str, dtype: &ValueType, columns: &[i64]) -> Result<(), En
     )))
 }
 
-fn run_error(error: impl std::fmt::Display) -> EngineError {
+fn ort_error(error: impl std::fmt::Display) -> EngineError {
     EngineError(first_line(&error.to_string()))
 }
 

@@ -23,6 +23,8 @@ use crate::{scoring::arrivals::Arrivals, settings::Settings, telemetry::metrics:
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// What one connection may have in flight before the server reads it.
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+/// What one stream may have ready that the peer has not taken: a slow reader costs no more.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Largest header block.
 const HEADER_BYTES: u32 = 16 << 10;
 /// How long a peer may take to answer a keepalive ping.
@@ -56,6 +58,7 @@ impl Connections {
             .auto_date_header(false)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
             .max_concurrent_streams(settings.max_streams_per_connection)
             .max_header_list_size(HEADER_BYTES)
             .keep_alive_interval(settings.keepalive())

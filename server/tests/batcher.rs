@@ -1,0 +1,333 @@
+//! The batcher with engines made for the test: no model, no network.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where something is wrong"
+)]
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use candlewire_server::{
+    error::ServeError,
+    scoring::{
+        arrivals::Arrivals,
+        batcher::{BatchLimits, Batcher, RowShape},
+        engine::{Engine, EngineError},
+    },
+    telemetry::metrics::Metrics,
+};
+use proptest::prelude::*;
+use tokio::{runtime::Runtime, task::JoinHandle};
+
+const FEATURES: usize = 3;
+const SCORES: usize = 2;
+type Answer = Result<Vec<f32>, ServeError>;
+
+/// What a row scores: a function of the row alone.
+fn formula(row: &[f32]) -> [f32; SCORES] {
+    [row.iter().sum::<f32>().sin(), row[0] * row[2]]
+}
+
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
+    runs: AtomicUsize,
+    rows: AtomicUsize,
+    largest: AtomicUsize,
+}
+
+impl Gate {
+    fn set(&self, open: bool) {
+        *self.open.lock().unwrap() = open;
+        self.opened.notify_all();
+    }
+
+    async fn wait_for_runs(&self, runs: usize) {
+        while self.runs.load(Ordering::SeqCst) < runs {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// Scores by the formula, once its gate is open. A first feature of -1 panics, one of -2 fails.
+struct Gated(Arc<Gate>);
+
+impl Engine for Gated {
+    fn score(
+        &mut self,
+        features: &[f32],
+        rows: usize,
+        scores: &mut [f32],
+    ) -> Result<(), EngineError> {
+        let gate = &self.0;
+        gate.runs.fetch_add(1, Ordering::SeqCst);
+        gate.rows.fetch_add(rows, Ordering::SeqCst);
+        gate.largest.fetch_max(rows, Ordering::SeqCst);
+        drop(
+            gate.opened
+                .wait_while(gate.open.lock().unwrap(), |open| !*open)
+                .unwrap(),
+        );
+        for (row, scores) in features
+            .chunks_exact(FEATURES)
+            .zip(scores.chunks_exact_mut(SCORES))
+        {
+            assert!(row[0] != -1.0, "the engine was asked to panic");
+            if row[0] == -2.0 {
+                return Err(EngineError("the engine was asked to fail".into()));
+            }
+            scores.copy_from_slice(&formula(row));
+        }
+        Ok(())
+    }
+}
+
+struct Bench {
+    runtime: Runtime,
+    batcher: Batcher,
+    arrivals: Arc<Arrivals>,
+    gate: Arc<Gate>,
+}
+
+impl Bench {
+    fn new(executors: usize, queue_rows: usize, open: bool) -> Self {
+        let gate = Arc::new(Gate::default());
+        gate.set(open);
+        let arrivals = Arc::new(Arrivals::default());
+        let engine = || Box::new(Gated(Arc::clone(&gate))) as Box<dyn Engine>;
+        let batcher = Batcher::new(
+            "test".into(),
+            (0..executors).map(|_| engine()).collect(),
+            RowShape {
+                features: FEATURES,
+                scores: SCORES,
+            },
+            BatchLimits {
+                batch_rows: 16,
+                queue_rows,
+            },
+            Arc::clone(&arrivals),
+            Metrics::new().model("test", 1),
+        );
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(4)
+            .enable_all()
+            .build()
+            .unwrap();
+        Self {
+            runtime,
+            batcher,
+            arrivals,
+            gate,
+        }
+    }
+
+    /// Starts a request on the runtime.
+    fn request(&self, row: [f32; FEATURES], deadline: Option<Instant>) -> JoinHandle<Answer> {
+        let batcher = self.batcher.clone();
+        self.runtime.spawn(async move {
+            batcher
+                .score(row.to_vec(), 1, deadline)
+                .await
+                .map(|scored| scored.values)
+        })
+    }
+
+    fn wait(&self, handle: JoinHandle<Answer>) -> Answer {
+        let limited = async { tokio::time::timeout(Duration::from_secs(10), handle).await };
+        self.runtime.block_on(limited).unwrap().unwrap()
+    }
+
+    /// Occupies the only executor with a request that waits at the gate.
+    fn occupy(&self) -> JoinHandle<Answer> {
+        let handle = self.request([0.5; FEATURES], None);
+        self.runtime.block_on(self.gate.wait_for_runs(1));
+        handle
+    }
+
+    fn wait_for_waiting(&self, rows: usize) {
+        self.runtime.block_on(async {
+            while self.batcher.waiting_rows() != rows {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+}
+
+impl Drop for Bench {
+    /// A test that fails must not leave the runtime waiting for its gate.
+    fn drop(&mut self) {
+        self.gate.set(true);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_row_scores_the_same_bits_in_any_company(
+        rows in prop::collection::vec(prop::array::uniform3(-0.9f32..10.0), 1..200),
+        executors in 1..4usize,
+        announced in any::<bool>(),
+    ) {
+        let bench = Bench::new(executors, 10_000, true);
+        // An announced request makes all others queue.
+        let _announced = announced.then(|| bench.arrivals.announce());
+        let handles: Vec<_> = rows.iter().map(|row| bench.request(*row, None)).collect();
+        for (row, handle) in rows.iter().zip(handles) {
+            let bits: Vec<u32> = bench.wait(handle).unwrap().into_iter().map(f32::to_bits).collect();
+            prop_assert_eq!(bits, formula(row).map(f32::to_bits).to_vec());
+        }
+    }
+}
+
+#[test]
+fn what_waits_runs_together_once_an_executor_frees() {
+    let bench = Bench::new(1, 100, false);
+    let occupied = bench.occupy();
+    let waiting: Vec<_> = (0..10u8)
+        .map(|i| bench.request([f32::from(i); FEATURES], None))
+        .collect();
+    bench.wait_for_waiting(10);
+    bench.gate.set(true);
+    for handle in waiting.into_iter().chain([occupied]) {
+        bench.wait(handle).unwrap();
+    }
+    assert_eq!(bench.gate.rows.load(Ordering::SeqCst), 11);
+    assert!(
+        bench.gate.runs.load(Ordering::SeqCst) < 11,
+        "what waited ran together"
+    );
+}
+
+#[test]
+fn a_full_queue_refuses_and_says_when_to_come_back() {
+    let bench = Bench::new(1, 5, false);
+    let occupied = bench.occupy();
+    let waiting: Vec<_> = (0..5)
+        .map(|_| bench.request([1.0; FEATURES], None))
+        .collect();
+    bench.wait_for_waiting(5);
+    let refused = bench
+        .wait(bench.request([1.0; FEATURES], None))
+        .unwrap_err();
+    let ServeError::QueueFull {
+        waiting: rows,
+        limit,
+        retry_after,
+        ..
+    } = refused
+    else {
+        panic!("{refused}")
+    };
+    assert_eq!((rows, limit), (5, 5));
+    assert!(retry_after >= Duration::from_millis(1));
+    bench.gate.set(true);
+    for handle in waiting.into_iter().chain([occupied]) {
+        bench.wait(handle).unwrap();
+    }
+}
+
+#[test]
+fn a_passed_deadline_is_refused_at_admission() {
+    let bench = Bench::new(1, 5, true);
+    let refused = bench
+        .wait(bench.request([1.0; FEATURES], Some(Instant::now())))
+        .unwrap_err();
+    assert!(matches!(
+        refused,
+        ServeError::DeadlinePassed {
+            stage: "at admission"
+        }
+    ));
+    assert_eq!(bench.gate.runs.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_deadline_that_passes_in_the_queue_costs_no_run() {
+    let bench = Bench::new(1, 5, false);
+    let occupied = bench.occupy();
+    let deadline = Instant::now() + Duration::from_millis(20);
+    let late = bench.request([1.0; FEATURES], Some(deadline));
+    bench.wait_for_waiting(1);
+    let passed = (deadline + Duration::from_millis(1)).into();
+    bench
+        .runtime
+        .block_on(async { tokio::time::sleep_until(passed).await });
+    bench.gate.set(true);
+    assert!(matches!(
+        bench.wait(late).unwrap_err(),
+        ServeError::DeadlinePassed {
+            stage: "in the queue"
+        }
+    ));
+    bench.wait(occupied).unwrap();
+    assert_eq!(bench.gate.rows.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn callers_that_left_cost_no_run() {
+    let bench = Bench::new(1, 10_000, false);
+    let occupied = bench.occupy();
+    let vanishing: Vec<_> = (0..1_000)
+        .map(|_| bench.request([1.0; FEATURES], None))
+        .collect();
+    bench.wait_for_waiting(1_000);
+    for handle in &vanishing {
+        handle.abort();
+    }
+    for handle in vanishing {
+        assert!(bench.runtime.block_on(handle).unwrap_err().is_cancelled());
+    }
+    let stays = bench.request([2.0; FEATURES], None);
+    bench.wait_for_waiting(1_001);
+    bench.gate.set(true);
+    assert_eq!(bench.wait(stays).unwrap(), formula(&[2.0; FEATURES]));
+    bench.wait(occupied).unwrap();
+    assert_eq!(
+        bench.gate.rows.load(Ordering::SeqCst),
+        2,
+        "the first and the one that stayed"
+    );
+    bench.wait_for_waiting(0);
+}
+
+#[test]
+fn a_panic_or_a_failure_ends_one_run_and_nothing_else() {
+    let bench = Bench::new(2, 100, true);
+    let mut announced = Some(bench.arrivals.announce());
+    // First from the queue, then, once nothing is announced, inline.
+    for _ in 0..2 {
+        for bad in [-1.0, -2.0, -1.0] {
+            let failed = bench
+                .wait(bench.request([bad, 0.0, 0.0], None))
+                .unwrap_err();
+            assert!(matches!(failed, ServeError::Engine { .. }));
+            let good = bench.wait(bench.request([1.0; FEATURES], None)).unwrap();
+            assert_eq!(good, formula(&[1.0; FEATURES]));
+        }
+        announced = None;
+    }
+    assert!(announced.is_none() && bench.arrivals.none());
+}
+
+#[test]
+fn a_request_larger_than_a_batch_runs_whole() {
+    let bench = Bench::new(1, 5, true);
+    let rows = 1_000;
+    let features: Vec<f32> = (0..rows * FEATURES).map(|i| i as f32 * 0.01).collect();
+    let scored = bench
+        .runtime
+        .block_on(bench.batcher.score(features.clone(), rows, None))
+        .unwrap();
+    let expected: Vec<f32> = features.chunks_exact(FEATURES).flat_map(formula).collect();
+    assert_eq!(scored.values, expected);
+}
