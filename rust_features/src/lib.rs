@@ -37,6 +37,8 @@ mod kernel;
 mod kernels;
 mod lanes;
 mod late_bars;
+mod logarithm;
+mod moments;
 mod nearest;
 mod panel;
 mod plan;
@@ -44,9 +46,11 @@ mod presets;
 #[cfg(feature = "python")]
 mod python;
 mod runner;
+mod sample;
 mod series;
 mod spec;
 mod state;
+mod trailing;
 mod window;
 
 pub use arguments::{Argument, ArgumentError, Arguments, LONGEST_PERIOD, Parameter, ParameterKind};

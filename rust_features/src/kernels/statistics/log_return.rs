@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, LONGEST_PERIOD, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::logarithm::log_ratio;
 
 /// Natural logarithm of a ratio of closes.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Kernel for LogReturn {
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         match frame.closes(self.lag + self.period + 1) {
-            Some(closes) => [libm::log(closes[self.period] / closes[0])],
+            Some(closes) => [log_ratio(closes[self.period], closes[0])],
             None => [f64::NAN],
         }
     }

@@ -1,5 +1,10 @@
 //! Returns and statistics of the last bars.
 
 super::kernel_files! {
+    autocorrelation: [Autocorrelation],
     log_return: [LogReturn],
+    moments: [Moments, Var],
+    rank: [Rank],
+    simple_return: [SimpleReturn],
+    zscore: [Zscore],
 }

@@ -2,8 +2,15 @@
 
 super::kernel_files! {
     average_true_range: [Atr, Natr, TrueRange],
+    band_scale: [BandScale],
     bollinger_bands: [BollingerBands],
+    donchian_channel: [DonchianChannel],
+    ewma_variance: [EwmaVariance],
     high_low_range: [HighLowRange],
+    keltner_channel: [KeltnerChannel],
+    range_variance: [RangeVariance],
+    range_volatility: [GarmanKlass, Parkinson, RogersSatchell],
     realised_volatility: [RealisedVolatility],
     standard_deviation: [StdDev],
+    yang_zhang_volatility: [YangZhang],
 }

@@ -3,8 +3,10 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
+use crate::logarithm::log_ratio;
 use crate::state::state;
-use crate::window::{slide, sum_of};
+use crate::trailing::{append, room_for};
+use crate::window::sum_of;
 
 /// Root mean square of log returns.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ state! {
         previous_close: f64,
         /// Bars seen, counted until the window is full.
         bars: u64,
+        appended: u64,
     }
 }
 
@@ -47,7 +50,7 @@ impl Kernel for RealisedVolatility {
     }
 
     fn window_len(&self) -> usize {
-        self.period
+        room_for(self.period)
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -56,15 +59,23 @@ impl Kernel for RealisedVolatility {
 
     #[inline(always)]
     fn step(&self, state: &mut Returns, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let previous_close = std::mem::replace(&mut state.previous_close, frame.bar.close);
-        let full = self.period as u64;
-        if state.bars > 0 {
-            slide(window, libm::log(frame.bar.close / previous_close));
-        }
-        if state.bars < full {
+        let close = frame.bar.close;
+        let previous_close = std::mem::replace(&mut state.previous_close, close);
+        let warm = state.bars >= self.period as u64;
+        if !warm {
             state.bars += 1;
+            if state.bars == 1 {
+                return [f64::NAN];
+            }
+        }
+        let returns = append(
+            window,
+            &mut state.appended,
+            log_ratio(close, previous_close),
+        );
+        if !warm {
             return [f64::NAN];
         }
-        [(sum_of(window, |value| value * value) / self.period as f64).sqrt()]
+        [(sum_of(returns, |value| value * value) / self.period as f64).sqrt()]
     }
 }

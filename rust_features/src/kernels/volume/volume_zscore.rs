@@ -3,7 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::window::mean_and_variance;
+use crate::moments::standard_score;
 
 /// Standard score of the volume.
 #[derive(Debug)]
@@ -46,14 +46,6 @@ impl Kernel for VolumeZscore {
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let Some(values) = frame.volumes(self.period) else {
-            return [f64::NAN];
-        };
-        let (mean, variance) = mean_and_variance(values);
-        [if variance > 0.0 {
-            (frame.bar.volume - mean) / variance.sqrt()
-        } else {
-            0.0
-        }]
+        [frame.volumes(self.period).map_or(f64::NAN, standard_score)]
     }
 }

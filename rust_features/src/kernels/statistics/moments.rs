@@ -1,0 +1,135 @@
+//! Rolling variance, skewness and kurtosis.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::moments::shape;
+use crate::sample::{Sample, SampleState, source_parameter};
+use crate::window::mean_and_variance;
+
+/// Population variance of the last bars.
+#[derive(Debug)]
+pub(crate) struct Var {
+    period: usize,
+    column: Column,
+}
+
+impl Kernel for Var {
+    type State = ();
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "var",
+        summary: "rolling variance",
+        parameters: &[
+            Parameter::period("timeperiod", "bars in the window", 5, 1),
+            Parameter::column("close"),
+        ],
+        outputs: &[output(
+            "var",
+            "population variance of the last timeperiod values",
+        )],
+        source: "TA-Lib VAR, without its nbdev, which it ignores",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+            column: arguments.column()?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of(self.column, self.period)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period - 1
+    }
+
+    #[inline(always)]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        [frame
+            .last(self.column, self.period)
+            .map_or(f64::NAN, |values| mean_and_variance(values).1)]
+    }
+}
+
+/// Asymmetry and weight of the tails of the last values.
+#[derive(Debug)]
+pub(crate) struct Moments {
+    sample: Sample,
+    skew_correction: f64,
+    kurtosis_factor: f64,
+    kurtosis_offset: f64,
+}
+
+impl Kernel for Moments {
+    type State = SampleState;
+    type Output = [f64; 4];
+    const DESCRIPTION: Description = Description {
+        name: "moments",
+        summary: "rolling skewness and kurtosis",
+        parameters: &[
+            Parameter::period("timeperiod", "values in the window", 20, 4),
+            source_parameter("log_return"),
+        ],
+        outputs: &[
+            output(
+                "skew",
+                "third central moment / variance^1.5 over the last timeperiod values; 0 when all are equal",
+            ),
+            output(
+                "kurtosis",
+                "fourth central moment / variance^2 - 3; 0 when all are equal",
+            ),
+            output(
+                "skew_adjusted",
+                "skew * sqrt(n (n - 1)) / (n - 2), n = timeperiod, as pandas",
+            ),
+            output(
+                "kurtosis_adjusted",
+                "((n + 1) kurtosis + 6) (n - 1) / ((n - 2)(n - 3)), as pandas; 0 when all are equal",
+            ),
+        ],
+        source: "Joanes and Gill (1998), Comparing Measures of Sample Skewness and Kurtosis: g1, g2, G1, G2",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        let n = arguments.count("timeperiod")? as f64;
+        let outer = (n - 1.0) / ((n - 2.0) * (n - 3.0));
+        Ok(Self {
+            sample: Sample::new(arguments)?,
+            skew_correction: (n * (n - 1.0)).sqrt() / (n - 2.0),
+            kurtosis_factor: (n + 1.0) * outer,
+            kurtosis_offset: 6.0 * outer,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        self.sample.lookback()
+    }
+
+    fn window_len(&self) -> usize {
+        self.sample.window_len()
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.sample.warmup_bars()
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut SampleState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 4] {
+        let Some(values) = self.sample.push(state, window, frame) else {
+            return [f64::NAN; 4];
+        };
+        match shape(values) {
+            Some([skew, kurtosis]) => [
+                skew,
+                kurtosis,
+                skew * self.skew_correction,
+                kurtosis * self.kurtosis_factor + self.kurtosis_offset,
+            ],
+            None => [0.0; 4],
+        }
+    }
+}

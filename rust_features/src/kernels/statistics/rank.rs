@@ -1,0 +1,82 @@
+//! Rank of the last value among the last ones.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::sample::{Sample, SampleState, source_parameter};
+use crate::window::sum_of;
+
+/// Place of the last value among those of its window.
+#[derive(Debug)]
+pub(crate) struct Rank {
+    sample: Sample,
+}
+
+impl Kernel for Rank {
+    type State = SampleState;
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: "rank",
+        summary: "rank of the last value in its window",
+        parameters: &[
+            Parameter::period(
+                "timeperiod",
+                "values in the window, the last one included",
+                20,
+                2,
+            ),
+            source_parameter("close"),
+        ],
+        outputs: &[
+            output(
+                "rank",
+                "share of the other timeperiod - 1 values below the last one, equal ones counted half: 0 lowest, \
+                 1 highest, 0.5 when all are equal",
+            ),
+            output(
+                "percentile",
+                "(values below + (values equal, itself included, + 1) / 2) / timeperiod, as pandas' rolling rank",
+            ),
+        ],
+        source: "definition",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            sample: Sample::new(arguments)?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        self.sample.lookback()
+    }
+
+    fn window_len(&self) -> usize {
+        self.sample.window_len()
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.sample.warmup_bars()
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut SampleState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
+        let Some((values, last)) = self
+            .sample
+            .push(state, window, frame)
+            .and_then(|values| Some((values, *values.last()?)))
+        else {
+            return [f64::NAN; 2];
+        };
+        let count = values.len() as f64;
+        // Whole numbers below 2^53: exact in any order.
+        let twice_below_or_half = sum_of(values, |value| {
+            f64::from(u8::from(value < last)) + f64::from(u8::from(value <= last))
+        });
+        // The last value equals itself: it counts once in the sum and not at all among the others.
+        [
+            0.5 * (twice_below_or_half - 1.0) / (count - 1.0),
+            0.5 * (twice_below_or_half + 1.0) / count,
+        ]
+    }
+}

@@ -1,0 +1,69 @@
+//! Donchian channel.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::window::{highest, lowest};
+
+/// Highest high and lowest low of the last bars.
+#[derive(Debug)]
+pub(crate) struct DonchianChannel {
+    period: usize,
+}
+
+impl Kernel for DonchianChannel {
+    type State = ();
+    type Output = [f64; 5];
+    const DESCRIPTION: Description = Description {
+        name: "donchian",
+        summary: "Donchian channel",
+        parameters: &[Parameter::period(
+            "timeperiod",
+            "bars of the channel, the current one included",
+            20,
+            1,
+        )],
+        outputs: &[
+            output("upper", "highest high of the last timeperiod bars"),
+            output("middle", "(upper + lower) / 2"),
+            output("lower", "lowest low of the last timeperiod bars"),
+            output(
+                "position",
+                "(close - lower) / (upper - lower); 0.5 when they meet",
+            ),
+            output("width", "(upper - lower) / middle"),
+        ],
+        source: "Donchian (1960), High Finance in Copper, Financial Analysts Journal 16:6; TA-Lib MAX and MIN",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of_each(&[Column::High, Column::Low], self.period)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period - 1
+    }
+
+    #[inline(always)]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 5] {
+        let (Some(highs), Some(lows)) = (frame.highs(self.period), frame.lows(self.period)) else {
+            return [f64::NAN; 5];
+        };
+        let (upper, lower) = (highest(highs), lowest(lows));
+        // Halves first: two prices near the largest number have no sum.
+        let middle = 0.5 * upper + 0.5 * lower;
+        let distance = upper - lower;
+        let position = if distance > 0.0 {
+            (frame.bar.close - lower) / distance
+        } else {
+            0.5
+        };
+        [upper, middle, lower, position, distance / middle]
+    }
+}

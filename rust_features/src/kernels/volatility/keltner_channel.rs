@@ -1,0 +1,93 @@
+//! Keltner channel.
+
+use super::average_true_range::AverageRange;
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::Frame;
+use crate::kernel::{Description, Kernel, output};
+use crate::kernels::trend::exponential_moving_average::{ExponentialAverage, Smoothing};
+use crate::state::state;
+
+/// An exponential average of the typical price with bands of average true ranges around it.
+#[derive(Debug)]
+pub(crate) struct KeltnerChannel {
+    smoothing: Smoothing,
+    range_period: usize,
+    ranges: f64,
+}
+
+state! {
+    /// Average of the typical price and of the true range.
+    pub(crate) struct KeltnerState {
+        middle: ExponentialAverage,
+        range: AverageRange,
+    }
+}
+
+impl Kernel for KeltnerChannel {
+    type State = KeltnerState;
+    type Output = [f64; 5];
+    const DESCRIPTION: Description = Description {
+        name: "keltner",
+        summary: "Keltner channel",
+        parameters: &[
+            Parameter::period(
+                "timeperiod",
+                "bars of the middle's exponential average",
+                20,
+                1,
+            ),
+            Parameter::period("atrperiod", "bars of the average true range", 10, 1),
+            Parameter::number(
+                "multiplier",
+                "average true ranges from the middle to each band",
+                2.0,
+                0.0,
+                1e6,
+            ),
+        ],
+        outputs: &[
+            output("upper", "middle + multiplier * atr"),
+            output("middle", "ema of (high + low + close) / 3"),
+            output("lower", "middle - multiplier * atr"),
+            output(
+                "position",
+                "(close - lower) / (upper - lower); 0.5 when the bands meet",
+            ),
+            output("width", "(upper - lower) / middle"),
+        ],
+        source: "Keltner (1960), How to Make Money in Commodities, with Raschke's exponential average; TA-Lib EMA and ATR",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            smoothing: Smoothing::of(arguments.count("timeperiod")?),
+            range_period: arguments.count("atrperiod")?,
+            ranges: arguments.number("multiplier")?,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.range_period.max(self.smoothing.period - 1)
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut KeltnerState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 5] {
+        let bar = &frame.bar;
+        let middle = state
+            .middle
+            .push(self.smoothing, (bar.high + bar.low + bar.close) / 3.0);
+        let range = state.range.push(self.range_period, frame);
+        let (Some(middle), Some(range)) = (middle, range) else {
+            return [f64::NAN; 5];
+        };
+        let reach = self.ranges * range;
+        let (upper, lower) = (middle + reach, middle - reach);
+        let distance = upper - lower;
+        let position = if distance > 0.0 {
+            (bar.close - lower) / distance
+        } else {
+            0.5
+        };
+        [upper, middle, lower, position, distance / middle]
+    }
+}

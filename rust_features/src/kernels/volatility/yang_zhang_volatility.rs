@@ -1,0 +1,96 @@
+//! Yang-Zhang volatility.
+
+use super::range_volatility::rogers_satchell;
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::Frame;
+use crate::kernel::{Description, Kernel, output};
+use crate::logarithm::log_ratio;
+use crate::state::state;
+use crate::trailing::{append, room_for};
+use crate::window::{mean, mean_and_variance};
+
+/// Volatility from opening gaps, bodies and ranges.
+#[derive(Debug)]
+pub(crate) struct YangZhang {
+    period: usize,
+    /// Share of the bodies' variance; the ranges have the rest.
+    body_share: f64,
+    /// Population variance to sample variance.
+    correction: f64,
+}
+
+state! {
+    /// Previous close and how far the windows are filled.
+    pub(crate) struct YangZhangState {
+        previous_close: f64,
+        /// Bars seen, counted until the windows are full.
+        bars: u64,
+        appended: [u64; 3],
+    }
+}
+
+impl Kernel for YangZhang {
+    type State = YangZhangState;
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "yang_zhang",
+        summary: "Yang-Zhang volatility, per bar, opening gaps included",
+        parameters: &[Parameter::period(
+            "timeperiod",
+            "bars in the estimate",
+            20,
+            2,
+        )],
+        outputs: &[output(
+            "volatility",
+            "sqrt(var(ln(open / previous close)) + k var(ln(close / open)) + (1 - k) mean Rogers-Satchell variance) \
+             over the last timeperiod bars, sample variances, k = 0.34 / (1.34 + (n + 1) / (n - 1))",
+        )],
+        source: "Yang and Zhang (2000), Drift-Independent Volatility Estimation Based on High, Low, Open and Close Prices",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        let period = arguments.count("timeperiod")?;
+        let n = period as f64;
+        Ok(Self {
+            period,
+            body_share: 0.34 / (1.34 + (n + 1.0) / (n - 1.0)),
+            correction: n / (n - 1.0),
+        })
+    }
+
+    fn window_len(&self) -> usize {
+        3 * room_for(self.period)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut YangZhangState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let bar = &frame.bar;
+        let previous_close = std::mem::replace(&mut state.previous_close, bar.close);
+        let warm = state.bars >= self.period as u64;
+        if !warm {
+            state.bars += 1;
+            if state.bars == 1 {
+                return [f64::NAN];
+            }
+        }
+        let room = room_for(self.period);
+        let (gaps, others) = window.split_at_mut(room);
+        let (bodies, ranges) = others.split_at_mut(room);
+        let [gap_count, body_count, range_count] = &mut state.appended;
+        let gaps = append(gaps, gap_count, log_ratio(bar.open, previous_close));
+        let bodies = append(bodies, body_count, log_ratio(bar.close, bar.open));
+        let ranges = append(ranges, range_count, rogers_satchell(bar));
+        if !warm {
+            return [f64::NAN];
+        }
+        let gap = self.correction * mean_and_variance(gaps).1;
+        let body = self.correction * mean_and_variance(bodies).1;
+        let variance = gap + self.body_share * body + (1.0 - self.body_share) * mean(ranges);
+        [variance.sqrt()]
+    }
+}

@@ -1,0 +1,203 @@
+//! Volume weighted by the place of the close in the bar: Chaikin's indicators.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::bar::Bar;
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::state::state;
+use crate::trailing::{append, room_for};
+use crate::window::{flush_tiny, sum};
+
+/// Volume times the place of the close, from -1 at the low to 1 at the high; 0 without range.
+#[inline(always)]
+fn money_flow(bar: &Bar) -> f64 {
+    let range = bar.high - bar.low;
+    if range > 0.0 {
+        ((bar.close - bar.low) - (bar.high - bar.close)) / range * bar.volume
+    } else {
+        0.0
+    }
+}
+
+/// Accumulation/distribution line.
+#[derive(Debug)]
+pub(crate) struct Ad;
+
+state! {
+    /// Running total and what rounding took from it.
+    pub(crate) struct RunningTotal {
+        total: f64,
+        lost: f64,
+    }
+}
+
+impl Kernel for Ad {
+    type State = RunningTotal;
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "ad",
+        summary: "accumulation/distribution line",
+        parameters: &[],
+        outputs: &[output(
+            "ad",
+            "running sum of volume * ((close - low) - (high - close)) / (high - low); nothing without range",
+        )],
+        source: "TA-Lib AD; Chaikin",
+    };
+
+    fn new(_arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut RunningTotal, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        // Neumaier (1974): a line that outlives any outlier keeps the digits of what came after it.
+        let flow = money_flow(&frame.bar);
+        let total = state.total + flow;
+        state.lost += if state.total.abs() >= flow.abs() {
+            (state.total - total) + flow
+        } else {
+            (flow - total) + state.total
+        };
+        state.total = total;
+        [total + state.lost]
+    }
+}
+
+/// Accumulation/distribution oscillator.
+#[derive(Debug)]
+pub(crate) struct AdOsc {
+    keep_fast: f64,
+    keep_slow: f64,
+    warmup: usize,
+}
+
+state! {
+    /// Averages of the line, less the line itself.
+    pub(crate) struct LineAverages {
+        fast: f64,
+        slow: f64,
+        /// Bars seen, counted until the oscillator is warm.
+        bars: u64,
+    }
+}
+
+impl Kernel for AdOsc {
+    type State = LineAverages;
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "adosc",
+        summary: "Chaikin accumulation/distribution oscillator",
+        parameters: &[
+            Parameter::period("fastperiod", "bars of the fast average", 3, 2),
+            Parameter::period("slowperiod", "bars of the slow average", 10, 2),
+        ],
+        outputs: &[output(
+            "adosc",
+            "fast - slow exponential average of the ad line, both starting at its first value",
+        )],
+        source: "TA-Lib ADOSC; Chaikin",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        let (fast, slow) = (
+            arguments.count("fastperiod")?,
+            arguments.count("slowperiod")?,
+        );
+        let keep = |period: usize| 1.0 - 2.0 / (period as f64 + 1.0);
+        Ok(Self {
+            keep_fast: keep(fast),
+            keep_slow: keep(slow),
+            warmup: fast.max(slow) - 1,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.warmup
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut LineAverages, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let warm = state.bars >= self.warmup as u64;
+        let started = state.bars > 0;
+        if !warm {
+            state.bars += 1;
+        }
+        // The line itself cancels in the difference, and with it its rounding: an average of the line less the line
+        // falls behind by each flow and keeps a share of its distance.
+        if started {
+            let flow = money_flow(&frame.bar);
+            state.fast = flush_tiny(self.keep_fast * (state.fast - flow));
+            state.slow = flush_tiny(self.keep_slow * (state.slow - flow));
+        }
+        [if warm {
+            state.fast - state.slow
+        } else {
+            f64::NAN
+        }]
+    }
+}
+
+/// Chaikin money flow.
+#[derive(Debug)]
+pub(crate) struct ChaikinMoneyFlow {
+    period: usize,
+}
+
+state! {
+    /// How far the window of flows is filled.
+    pub(crate) struct Flows {
+        appended: u64,
+    }
+}
+
+impl Kernel for ChaikinMoneyFlow {
+    type State = Flows;
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "chaikin_money_flow",
+        summary: "Chaikin money flow",
+        parameters: &[Parameter::period("timeperiod", "bars in the sums", 20, 1)],
+        outputs: &[output(
+            "money_flow",
+            "sum of the ad line's steps / sum of volume over the last timeperiod bars; 0 without volume",
+        )],
+        source: "Chaikin; the steps are TA-Lib AD's",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of(Column::Volume, self.period)
+    }
+
+    fn window_len(&self) -> usize {
+        room_for(self.period)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.period - 1
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut Flows, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let flows = append(window, &mut state.appended, money_flow(&frame.bar));
+        let Some(volumes) = frame.volumes(self.period) else {
+            return [f64::NAN];
+        };
+        let volume = sum(volumes);
+        [if volume > 0.0 {
+            sum(flows) / volume
+        } else {
+            0.0
+        }]
+    }
+}

@@ -1,0 +1,182 @@
+//! Standard score and central moments of a window, exact after any past because they are computed afresh.
+
+use crate::window::{highest, lowest, mean};
+
+/// Central moments two to four, each divided by the number of values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moments {
+    pub(crate) second: f64,
+    pub(crate) third: f64,
+    pub(crate) fourth: f64,
+}
+
+/// Lanes of a sum of several terms; few enough that the lanes of four terms stay in registers.
+const LANES: usize = 4;
+
+/// Sums of several terms of each value.
+#[inline(always)]
+fn sums_of<const N: usize>(values: &[f64], terms: impl Fn(f64) -> [f64; N]) -> [f64; N] {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [[0.0; LANES]; N];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            let now = terms(chunk[lane]);
+            for n in 0..N {
+                lanes[n][lane] += now[n];
+            }
+        }
+    }
+    let mut totals = lanes.map(|lane| (lane[0] + lane[2]) + (lane[1] + lane[3]));
+    for value in rest {
+        let now = terms(*value);
+        for n in 0..N {
+            totals[n] += now[n];
+        }
+    }
+    totals
+}
+
+/// `(last value - mean) / population standard deviation` of the window; 0 when every value is equal.
+///
+/// Differences from the last value keep the digits that a rounded mean of large values would lose. No value of the
+/// window is far from its mean: the square of that distance is below `length` variances.
+#[inline(always)]
+pub(crate) fn standard_score(values: &[f64]) -> f64 {
+    let Some(last) = values.last().copied() else {
+        return 0.0;
+    };
+    let [mean, square] = sums_of(values, |value| {
+        let d = value - last;
+        [d, d * d]
+    })
+    .map(|sum| sum / values.len() as f64);
+    let variance = square - mean * mean;
+    if variance > SAFE_VARIANCE.0 && variance < SAFE_VARIANCE.1 {
+        -mean / variance.sqrt()
+    } else {
+        scaled(values).map_or(0.0, |values| {
+            let last = values.last().copied().unwrap_or_default();
+            let moments = central_moments(&values);
+            (last - self::mean(&values)) / moments.second.sqrt()
+        })
+    }
+}
+
+/// Moments of the window about its mean.
+///
+/// The sums are taken about the rounded mean and then moved to the exact one, which differs by `shift`.
+#[inline(always)]
+pub(crate) fn central_moments(values: &[f64]) -> Moments {
+    let count = values.len() as f64;
+    let mean = mean(values);
+    let [shift, second, third, fourth] = sums_of(values, |value| {
+        let d = value - mean;
+        let square = d * d;
+        [d, square, square * d, square * square]
+    })
+    .map(|sum| sum / count);
+    let shift_square = shift * shift;
+    let central = second - shift_square;
+    Moments {
+        second: if central > 0.0 { central } else { 0.0 },
+        third: third - shift * (3.0 * second - 2.0 * shift_square),
+        fourth: fourth - shift * (4.0 * third - shift * (6.0 * second - 3.0 * shift_square)),
+    }
+}
+
+/// Skewness and excess kurtosis of the window; `None` when every value is equal.
+#[inline(always)]
+pub(crate) fn shape(values: &[f64]) -> Option<[f64; 2]> {
+    let moments = central_moments(values);
+    if moments.second > SAFE_VARIANCE.0 && moments.second < SAFE_VARIANCE.1 {
+        Some(shape_of(&moments))
+    } else {
+        shape_of_extreme(values)
+    }
+}
+
+/// Variances whose square neither vanishes nor overflows.
+const SAFE_VARIANCE: (f64, f64) = (1e-120, 1e120);
+
+#[inline(always)]
+fn shape_of(moments: &Moments) -> [f64; 2] {
+    let variance = moments.second;
+    [
+        moments.third / (variance * variance.sqrt()),
+        moments.fourth / (variance * variance) - 3.0,
+    ]
+}
+
+/// The same for values so small or large that their powers leave the range of numbers.
+#[cold]
+#[inline(never)]
+fn shape_of_extreme(values: &[f64]) -> Option<[f64; 2]> {
+    Some(shape_of(&central_moments(&scaled(values)?)))
+}
+
+/// The window moved and scaled to -1..1; `None` when every value is equal.
+#[cold]
+#[inline(never)]
+fn scaled(values: &[f64]) -> Option<Vec<f64>> {
+    let (low, high) = (lowest(values), highest(values));
+    // Halves, because the range of two numbers can be infinite.
+    let half_range = 0.5 * high - 0.5 * low;
+    let centre = 0.5 * low + 0.5 * high;
+    let scaled = |value| (value - centre) / half_range;
+    (half_range > 0.0).then(|| values.iter().copied().map(scaled).collect())
+}
+
+/// Sum of `term` over pairs of values at the same place of two slices.
+#[inline(always)]
+pub(crate) fn sum_of_pairs(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut lanes = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            lanes[lane] += term(a[lane], b[lane]);
+        }
+    }
+    a_rest.iter().zip(b_rest).fold(
+        (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]),
+        |sum, (a, b)| sum + term(*a, *b),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_of_small_whole_numbers_are_exact() {
+        let moments = central_moments(&[0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 4.0]);
+        assert_eq!(
+            (moments.second, moments.third, moments.fourth),
+            (3.0, 6.0, 21.0)
+        );
+    }
+
+    #[test]
+    fn equal_values_have_no_shape() {
+        for value in [0.1, 1e9 / 3.0, 5e-324, 1e308] {
+            for length in [4, 5, 20, 33] {
+                let window = vec![value; length];
+                assert_eq!(standard_score(&window), 0.0);
+                assert_eq!(shape(&window), None, "{length} of {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn score_and_shape_do_not_depend_on_the_unit() {
+        let values = [1.0, 2.0, 4.0, 2.0, 9.0, 1.0, 3.0];
+        let expected = shape(&values).unwrap();
+        let score = standard_score(&values);
+        for unit in [2e-200, 3e-305, 7e200, 1e307] {
+            let scaled = values.map(|value| value * unit);
+            assert!((standard_score(&scaled) - score).abs() < 1e-12, "{unit}");
+            for (got, expected) in shape(&scaled).unwrap().into_iter().zip(expected) {
+                assert!((got - expected).abs() < 1e-12, "{unit}: {got} {expected}");
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A kernel's own past values, appended in constant time and read as one slice.
+
+/// Values appended before the newest ones move back to the front: one move pays for as many bars.
+const SLACK: usize = 32;
+
+/// Numbers of `window` that hold the newest `length` values.
+pub(crate) const fn room_for(length: usize) -> usize {
+    length + SLACK
+}
+
+/// Appends `value` to a window of [`room_for`] numbers; the newest `length` of them, oldest first.
+///
+/// `appended` belongs to the window and starts as zero, as the window does.
+#[inline(always)]
+pub(crate) fn append<'a>(window: &'a mut [f64], appended: &mut u64, value: f64) -> &'a [f64] {
+    if *appended >= SLACK as u64 {
+        window.copy_within(SLACK.min(window.len()).., 0);
+        *appended = 0;
+    }
+    let length = window.len().saturating_sub(SLACK);
+    let first = *appended as usize + 1;
+    *appended += 1;
+    match window.get_mut(first..first + length) {
+        Some(newest) => {
+            if let Some(last) = newest.last_mut() {
+                *last = value;
+            }
+            newest
+        }
+        None => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stay_in_order_at_every_fill() {
+        for length in [1, 2, 31, 32, 33, 80] {
+            let mut window = vec![0.0; room_for(length)];
+            let mut appended = 0;
+            for i in 1..300_i32 {
+                let newest = append(&mut window, &mut appended, f64::from(i));
+                let expected: Vec<f64> = (0..length as i32)
+                    .rev()
+                    .map(|ago| f64::from((i - ago).max(0)))
+                    .collect();
+                assert_eq!(newest, expected, "length {length} value {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn garbage_from_a_snapshot_stays_inside_the_window() {
+        for length in [0, 1, 20] {
+            let mut window = vec![0.0; room_for(length)];
+            let mut appended = u64::MAX;
+            assert_eq!(append(&mut window, &mut appended, 1.0).len(), length);
+            append(&mut [], &mut { u64::MAX }, 1.0);
+        }
+    }
+}
