@@ -1,6 +1,6 @@
-//! Standard score and central moments of a window, exact after any past because they are computed afresh.
+//! Standard score, central moments and autocorrelation of a window, exact after any past because they are computed afresh.
 
-use crate::window::{highest, lowest, mean};
+use crate::window::{highest, lowest, mean, sum_of};
 
 /// Central moments two to four, each divided by the number of values.
 #[derive(Debug, Clone, Copy)]
@@ -126,9 +126,39 @@ fn scaled(values: &[f64]) -> Option<Vec<f64>> {
     (half_range > 0.0).then(|| values.iter().copied().map(scaled).collect())
 }
 
-/// Sum of `term` over pairs of values at the same place of two slices.
+/// Sum of products of deviations `lag` values apart over the sum of squared deviations; 0 when every value is equal.
+///
+/// `lag` must be below the number of values.
 #[inline(always)]
-pub(crate) fn sum_of_pairs(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+pub(crate) fn autocorrelation(values: &[f64], lag: usize) -> f64 {
+    let [products, squares] = lagged_products(values, lag);
+    if squares > SAFE_VARIANCE.0 && squares < SAFE_VARIANCE.1 {
+        products / squares
+    } else {
+        scaled(values).map_or(0.0, |values| {
+            let [products, squares] = lagged_products(&values, lag);
+            products / squares
+        })
+    }
+}
+
+#[inline(always)]
+fn lagged_products(values: &[f64], lag: usize) -> [f64; 2] {
+    let rounded = mean(values);
+    // What rounding took from the mean.
+    let rest = sum_of(values, |value| value - rounded) / values.len() as f64;
+    let centred = |value: f64| (value - rounded) - rest;
+    let later = values.get(lag..).unwrap_or_default();
+    [
+        sum_of_pairs(later, values, |a, b| centred(a) * centred(b)),
+        sum_of(values, |value| centred(value) * centred(value)),
+    ]
+}
+
+/// Sum of `term` over pairs of values at the same place of two slices; the first must not be the longer one.
+#[inline(always)]
+fn sum_of_pairs(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let b = b.get(..a.len()).unwrap_or_default();
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];
     for (a, b) in a.iter().zip(b) {
@@ -161,6 +191,7 @@ mod tests {
             for length in [4, 5, 20, 33] {
                 let window = vec![value; length];
                 assert_eq!(standard_score(&window), 0.0);
+                assert_eq!(autocorrelation(&window, 1), 0.0);
                 assert_eq!(shape(&window), None, "{length} of {value}");
             }
         }
@@ -171,9 +202,14 @@ mod tests {
         let values = [1.0, 2.0, 4.0, 2.0, 9.0, 1.0, 3.0];
         let expected = shape(&values).unwrap();
         let score = standard_score(&values);
+        let correlation = autocorrelation(&values, 2);
         for unit in [2e-200, 3e-305, 7e200, 1e307] {
             let scaled = values.map(|value| value * unit);
             assert!((standard_score(&scaled) - score).abs() < 1e-12, "{unit}");
+            assert!(
+                (autocorrelation(&scaled, 2) - correlation).abs() < 1e-12,
+                "{unit}"
+            );
             for (got, expected) in shape(&scaled).unwrap().into_iter().zip(expected) {
                 assert!((got - expected).abs() < 1e-12, "{unit}: {got} {expected}");
             }

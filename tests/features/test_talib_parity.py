@@ -68,6 +68,25 @@ CASES: list[Case] = [
         [{}, {"timeperiod": 30}],
         lambda b, p: talib.MFI(b["high"], b["low"], b["close"], b["volume"], **p),
     ),
+    (
+        "ad",
+        ["ad"],
+        [{}],
+        lambda b, _: talib.AD(b["high"], b["low"], b["close"], b["volume"]),
+    ),
+    (
+        "adosc",
+        ["adosc"],
+        [{}, {"fastperiod": 5, "slowperiod": 40}, {"fastperiod": 10, "slowperiod": 3}],
+        lambda b, p: talib.ADOSC(b["high"], b["low"], b["close"], b["volume"], **p),
+    ),
+    ("var", ["var"], [{}, {"timeperiod": 1}, {"timeperiod": 60}], lambda b, p: talib.VAR(b["close"], **p)),
+    (
+        "donchian",
+        ["upper", "lower"],
+        [{"timeperiod": 20}, {"timeperiod": 200}],
+        lambda b, p: (talib.MAX(b["high"], **p), talib.MIN(b["low"], **p)),
+    ),
     ("trange", ["trange"], [{}], lambda b, _: talib.TRANGE(b["high"], b["low"], b["close"])),
 ]
 
@@ -85,6 +104,9 @@ CASES += [of_high_low_close(kernel) for kernel in ("atr", "natr", "adx", "plus_d
 # far below one. The error is relative to the value or to this floor, whichever is larger.
 FLOORS: dict[str, Callable[[Bars], Any]] = {
     **dict.fromkeys(("macd", "bbands", "stddev"), lambda bars: bars["close"]),
+    "var": lambda bars: bars["close"] ** 2,
+    # The line is a sum of steps of both signs, the oscillator a difference of averages of the line.
+    **dict.fromkeys(("ad", "adosc"), lambda bars: np.cumsum(bars["volume"]) + 1e-9),
     **dict.fromkeys(("rsi", "roc", "stoch", "mfi", "adx", "dx", "plus_di", "minus_di"), lambda _: 1.0),
 }
 

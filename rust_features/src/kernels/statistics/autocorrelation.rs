@@ -3,9 +3,8 @@
 use crate::arguments::{ArgumentError, Arguments, LONGEST_PERIOD, Parameter};
 use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::moments::sum_of_pairs;
+use crate::moments::autocorrelation;
 use crate::sample::{Sample, SampleState, source_parameter};
-use crate::window::{mean, sum_of};
 
 /// Correlation of the values with those `lag` bars before them.
 #[derive(Debug)]
@@ -66,24 +65,9 @@ impl Kernel for Autocorrelation {
 
     #[inline(always)]
     fn step(&self, state: &mut SampleState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let Some(values) = self.sample.push(state, window, frame) else {
-            return [f64::NAN];
-        };
-        let (Some(later), Some(earlier)) = (
-            values.get(self.lag..),
-            values.get(..values.len() - self.lag),
-        ) else {
-            return [0.0];
-        };
-        let rounded = mean(values);
-        // What rounding took from the mean.
-        let rest = sum_of(values, |value| value - rounded) / values.len() as f64;
-        let centred = |value: f64| (value - rounded) - rest;
-        let squares = sum_of(values, |value| centred(value) * centred(value));
-        if squares > 0.0 {
-            [sum_of_pairs(later, earlier, |a, b| centred(a) * centred(b)) / squares]
-        } else {
-            [0.0]
-        }
+        [self
+            .sample
+            .push(state, window, frame)
+            .map_or(f64::NAN, |values| autocorrelation(values, self.lag))]
     }
 }
