@@ -1,6 +1,6 @@
 //! Standard score, central moments and autocorrelation of a window, exact after any past because they are computed afresh.
 
-use crate::window::{highest, lowest, mean, sum_of};
+use crate::window::{highest, lowest, mean, sum_of, sum_of_pairs};
 
 /// Central moments two to four, each divided by the number of values.
 #[derive(Debug, Clone, Copy)]
@@ -153,23 +153,6 @@ fn lagged_products(values: &[f64], lag: usize) -> [f64; 2] {
         sum_of_pairs(later, values, |a, b| centred(a) * centred(b)),
         sum_of(values, |value| centred(value) * centred(value)),
     ]
-}
-
-/// Sum of `term` over pairs of values at the same place of two slices; the first must not be the longer one.
-#[inline(always)]
-fn sum_of_pairs(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
-    let b = b.get(..a.len()).unwrap_or_default();
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut lanes = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            lanes[lane] += term(a[lane], b[lane]);
-        }
-    }
-    a_rest.iter().zip(b_rest).fold(
-        (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]),
-        |sum, (a, b)| sum + term(*a, *b),
-    )
 }
 
 #[cfg(test)]

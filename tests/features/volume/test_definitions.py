@@ -10,8 +10,8 @@ import candlewire_features as cf
 import numpy as np
 import pytest
 
-from .adversarial import ADVERSARIAL, Bars, Exact, after_first, assert_agree, over_windows
-from .conftest import PRICES, load
+from tests.features.adversarial import ADVERSARIAL, Bars, Exact, after_first, assert_agree, over_windows
+from tests.features.conftest import PRICES, load
 
 REAL = [
     ("us_stocks_1d.parquet", "AAPL"),

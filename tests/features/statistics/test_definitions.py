@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 import talib
 
-from .adversarial import ADVERSARIAL, Bars, Exact, after_first, assert_agree, log_ratio, over_windows
-from .conftest import load
+from tests.features.adversarial import (
+    ADVERSARIAL,
+    Bars,
+    Exact,
+    after_first,
+    assert_agree,
+    log_ratio,
+    over_windows,
+)
+from tests.features.conftest import load
 
 PERIODS = (5, 20, 66)
 SOURCES = ("close", "volume", "log_return")

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 import talib
 
-from .adversarial import ADVERSARIAL, Bars, Exact, after_first, assert_agree, log_ratio, over_windows
-from .conftest import PRICES, load
+from tests.features.adversarial import (
+    ADVERSARIAL,
+    Bars,
+    Exact,
+    after_first,
+    assert_agree,
+    log_ratio,
+    over_windows,
+)
+from tests.features.conftest import PRICES, load
 
 REAL = [
     ("us_stocks_1d.parquet", "AAPL"),
