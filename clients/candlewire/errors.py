@@ -62,6 +62,7 @@ class CandlewireError(Exception):
     Attributes:
         code: Name of the gRPC status code, for example "INVALID_ARGUMENT"; empty when nothing was sent.
         reason: Stable reason, for example "FEATURE_COUNT"; empty when the server gave none.
+        metadata: Values that belong to the reason, for example {"got": "3", "expected": "29"}.
         violations: Fields that the server refused.
         retry_after_ms: When the server asks to come back; None when it did not say.
     """
@@ -72,12 +73,14 @@ class CandlewireError(Exception):
         *,
         code: str = "",
         reason: str = "",
+        metadata: dict[str, str] | None = None,
         violations: tuple[FieldViolation, ...] = (),
         retry_after_ms: float | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
+        self.metadata = metadata or {}
         self.violations = violations
         self.retry_after_ms = retry_after_ms
 
@@ -196,6 +199,7 @@ def error_from_status(
         text,
         code=code.name,
         reason=details.reason,
+        metadata=details.metadata,
         violations=tuple(FieldViolation(name, description) for name, description in details.violations),
         retry_after_ms=details.retry_after_ms,
     )

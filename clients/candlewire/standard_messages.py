@@ -21,7 +21,9 @@ INTEGER = descriptor_pb2.FieldDescriptorProto.TYPE_INT64
 LAYOUT: dict[str, dict[str, Any]] = {
     "Any": {"type_url": TEXT, "value": RAW},
     "Status": {"code": INTEGER, "message": TEXT, "details": ["Any"]},
-    "ErrorInfo": {"reason": TEXT, "domain": TEXT},
+    # On the wire a map is a list of entries.
+    "MetadataEntry": {"key": TEXT, "value": TEXT},
+    "ErrorInfo": {"reason": TEXT, "domain": TEXT, "metadata": ["MetadataEntry"]},
     "FieldViolation": {"field": TEXT, "description": TEXT},
     "BadRequest": {"field_violations": ["FieldViolation"]},
     "Duration": {"seconds": INTEGER, "nanos": INTEGER},

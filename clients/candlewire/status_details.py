@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
 
@@ -17,11 +17,13 @@ class StatusDetails:
 
     Attributes:
         reason: `ErrorInfo.reason`; empty without one.
+        metadata: `ErrorInfo.metadata`: values that a program may want, by name.
         violations: (field, description) of each `BadRequest` violation.
         retry_after_ms: `RetryInfo.retry_delay`; None without one.
     """
 
     reason: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
     violations: tuple[tuple[str, str], ...] = ()
     retry_after_ms: float | None = None
 
@@ -37,12 +39,14 @@ def decode_status_details(trailer: bytes | None) -> StatusDetails:
     if not trailer:
         return NO_DETAILS
     reason, retry_after_ms = "", None
+    metadata: dict[str, str] = {}
     violations: list[tuple[str, str]] = []
     try:
         for detail in Status.FromString(trailer).details:
             kind = detail.type_url.rsplit("/", 1)[-1]
             if kind == "google.rpc.ErrorInfo":
-                reason = ErrorInfo.FromString(detail.value).reason
+                info = ErrorInfo.FromString(detail.value)
+                reason, metadata = info.reason, {entry.key: entry.value for entry in info.metadata}
             elif kind == "google.rpc.BadRequest":
                 request = BadRequest.FromString(detail.value)
                 violations += [(entry.field, entry.description) for entry in request.field_violations]
@@ -51,4 +55,6 @@ def decode_status_details(trailer: bytes | None) -> StatusDetails:
                 retry_after_ms = delay.seconds * 1e3 + delay.nanos / 1e6
     except DecodeError:
         return NO_DETAILS
-    return StatusDetails(reason=reason, violations=tuple(violations), retry_after_ms=retry_after_ms)
+    return StatusDetails(
+        reason=reason, metadata=metadata, violations=tuple(violations), retry_after_ms=retry_after_ms
+    )

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -46,11 +47,12 @@ class Refusal(Exception):  # noqa: N818 - what the server says, not what went wr
         *,
         reason: str = "",
         field: str = "",
+        metadata: dict[str, str] | None = None,
         retry_after_ms: float | None = None,
     ) -> None:
         super().__init__(message)
         self.code, self.message, self.reason, self.field = code, message, reason, field
-        self.retry_after_ms = retry_after_ms
+        self.metadata, self.retry_after_ms = metadata or {}, retry_after_ms
 
     def trailers(self) -> tuple[tuple[str, bytes], ...]:
         status = Status(code=self.code.value[0], message=self.message)
@@ -62,7 +64,10 @@ class Refusal(Exception):  # noqa: N818 - what the server says, not what went wr
 
     def _details(self) -> Iterator[tuple[str, Any]]:
         if self.reason:
-            yield "ErrorInfo", ErrorInfo(reason=self.reason, domain="candlewire")
+            info = ErrorInfo(reason=self.reason, domain="candlewire")
+            for key, value in self.metadata.items():
+                info.metadata.add(key=key, value=value)
+            yield "ErrorInfo", info
         if self.field:
             request = BadRequest()
             request.field_violations.add(field=self.field, description=self.message)
@@ -97,6 +102,7 @@ class FakeServer:
         self.hold = threading.Event()
         self.held = threading.Event()
         self.hold_calls = False
+        self.delay_s = 0.0
         self.history: list[signals_pb2.SignalEvent] = []
         self.subscriptions: list[signals_pb2.SubscribeRequest] = []
         self.end_subscription_after: int | None = None
@@ -135,6 +141,8 @@ class FakeServer:
         if self.hold_calls:
             self.held.set()
             self.hold.wait(10)
+        if self.delay_s:
+            time.sleep(self.delay_s)
         if self.refusals:
             refuse(context, self.refusals.pop(0))
 
@@ -207,6 +215,7 @@ def score(request: scoring_pb2.ScoreRequest) -> scoring_pb2.ScoreResponse:
             f"features has {len(request.features)} values; the model takes {FEATURES}",
             reason="FEATURE_COUNT",
             field="features",
+            metadata={"got": str(len(request.features)), "expected": str(FEATURES)},
         )
     scored = response(sum(request.features) / FEATURES)
     if request.reference_price > 0:

@@ -89,7 +89,6 @@ def test_score_takes_the_last_bar_of_a_file(run: Run, bars_csv: Path) -> None:
         (["publish", "a", "--rate", "1", "--speed", "1"], "--rate or --speed, not both"),
         (["publish", "-", "a.csv"], "cannot be mixed with files"),
         (["health", "--target", "nonsense"], "target is 'nonsense'; write host:port"),
-        (["load-test"], "pass --feature-count"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(run: Run, arguments: list[str], message: str) -> None:
@@ -257,6 +256,32 @@ def test_load_test_counts_from_the_due_time(run: Run) -> None:
     summary = json.loads(done.out)
     assert summary["sent"] == summary["answered"] == 100
     assert summary["latency_us"]["p50"] <= summary["latency_us"]["p99"] <= summary["latency_us"]["p100"]
+
+
+def test_load_test_asks_the_server_for_the_feature_count(run: Run, server: Any) -> None:
+    done = run("load-test", "--json", "-r", "100", "-d", "0.1")
+    assert done.code == 0, done.err
+    assert {len(request.features) for request in server.scored[1:]} == {4}
+
+
+def test_load_test_without_a_feature_count_to_be_had_says_what_to_pass(
+    run: Run, server: Any, refusal: Any
+) -> None:
+    server.refusals = [refusal(grpc.StatusCode.INVALID_ARGUMENT, "wrong row", reason="FEATURE_COUNT")]
+    done = run("load-test")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "pass --feature-count" in done.err
+
+
+def test_load_test_rates_answers_over_the_time_they_took(run: Run, server: Any) -> None:
+    server.delay_s = 0.5
+    done = run(
+        "load-test", "--json", "-r", "200", "-d", "0.1", "--timeout-ms", "5000", "--feature-count", "4"
+    )
+    summary = json.loads(done.out)
+    assert summary["answered"] == summary["sent"] >= 5
+    assert summary["answering_s"] >= 0.5
+    assert summary["answered_rate"] == pytest.approx(summary["answered"] / summary["answering_s"], rel=1e-6)
 
 
 def test_load_test_counts_failures_by_code(run: Run, server: Any, refusal: Any) -> None:

@@ -355,8 +355,10 @@ class Client:
                     min(remaining_s, 1.0),
                     wait_for_ready=True,
                 )
-            except (UnavailableError, DeadlineExceededError) as error:
+            except UnavailableError as error:
                 heard = str(error)
+            except DeadlineExceededError:
+                pass  # the time is up: what was heard before says more
             except NotFoundError as error:
                 if error.code != "NOT_FOUND":
                     raise

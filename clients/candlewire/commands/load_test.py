@@ -9,7 +9,7 @@ import typer
 
 from candlewire.commands import connecting  # noqa: TC001 - typer reads the annotations when it runs
 from candlewire.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_MS, Connection
-from candlewire.errors import InvalidInputError
+from candlewire.load_test.feature_count import discover_feature_count
 from candlewire.load_test.schedule import Arrivals
 from candlewire.load_test.scoring import ScoreLoad, run_score_load
 
@@ -28,7 +28,7 @@ def load_test(
         float, typer.Option("--duration-s", "-d", min=0.01, help="Length of the load.")
     ] = 10.0,
     feature_count: Annotated[
-        int, typer.Option("--feature-count", min=0, help="Values in a row: the model's feature count.")
+        int, typer.Option("--feature-count", min=0, help="Values in a row; 0 asks the server.")
     ] = 0,
     model: Annotated[str, typer.Option(help="Model; by default the one that the deployment routes to.")] = "",
     arrivals: Annotated[
@@ -49,19 +49,17 @@ def load_test(
     """
     from candlewire.commands.presentation import to_json
 
-    if feature_count == 0:
-        raise InvalidInputError("pass --feature-count: the number of features that the model takes")
+    connection = Connection(target=target, timeout_ms=timeout_ms, token=token)
     load = ScoreLoad(
         rate=rate,
         duration_s=duration_s,
         arrivals=arrivals,
         connections=connections,
-        feature_count=feature_count,
+        feature_count=feature_count or discover_feature_count(connection, model),
         model=model,
         timeout_ms=timeout_ms,
         seed=seed,
     )
-    connection = Connection(target=target, timeout_ms=timeout_ms, token=token)
     live = not as_json and sys.stderr.isatty()
     summary = run_score_load(connection, load, progress=show_progress if live else None)
     if live:
@@ -84,7 +82,9 @@ def describe(summary: Summary) -> str:
     """The summary for people."""
     failed = ", ".join(f"{count:,} {code}" for code, count in summary.failed.items())
     percentiles = ", ".join(f"{name} {value:,.0f}" for name, value in summary.latency_us.items())
-    answered = f"answered {summary.answered:,} ({summary.answered_rate:,.0f}/s)"
+    answered = (
+        f"answered {summary.answered:,} in {summary.answering_s:,.1f} s ({summary.answered_rate:,.0f}/s)"
+    )
     lines = [
         f"asked {summary.asked_rate:,.0f}/s for {summary.duration_s:g} s: sent {summary.sent:,}, {answered}",
         f"failed {failed or 'none'}",

@@ -28,7 +28,8 @@ class Summary:
         sent: Requests sent.
         answered: Requests answered with a score.
         failed: Failures by status code.
-        answered_rate: Answers per second of the load: the goodput.
+        answering_s: From the start of the load to its last answer, at least `duration_s`.
+        answered_rate: Answers per second of `answering_s`: the goodput.
         latency_us: Percentile to latency from the due time, answered requests only.
         mean_us: Mean latency from the due time.
         late_p99_us: How late the generator itself sent, 99th percentile: above a fraction of the latencies,
@@ -40,6 +41,7 @@ class Summary:
     sent: int
     answered: int
     failed: dict[str, int]
+    answering_s: float
     answered_rate: float
     latency_us: dict[str, float]
     mean_us: float
@@ -53,6 +55,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._latencies_us = array("d")
         self._late_us = array("d")
+        self._last_answer_s = 0.0
         self._failed: Counter[str] = Counter()
         self._recent_us = array("d")
 
@@ -60,9 +63,10 @@ class Recorder:
         """A request was sent, `late_us` after it was due."""
         self._late_us.append(late_us)
 
-    def answered(self, latency_us: float) -> None:
-        """A request was answered, `latency_us` after it was due."""
+    def answered(self, latency_us: float, at_s: float) -> None:
+        """A request was answered, `latency_us` after it was due and `at_s` into the load."""
         with self._lock:
+            self._last_answer_s = max(self._last_answer_s, at_s)
             self._latencies_us.append(latency_us)
             self._recent_us.append(latency_us)
 
@@ -94,13 +98,15 @@ class Recorder:
         with self._lock:
             ascending = array("d", sorted(self._latencies_us))
             failed = dict(self._failed)
+            answering_s = max(self._last_answer_s, duration_s)
         return Summary(
             asked_rate=asked_rate,
             duration_s=duration_s,
             sent=len(self._late_us),
             answered=len(ascending),
             failed=failed,
-            answered_rate=len(ascending) / duration_s,
+            answering_s=answering_s,
+            answered_rate=len(ascending) / answering_s,
             latency_us={f"p{percent:g}": percentile(ascending, percent) for percent in PERCENTILES},
             mean_us=sum(ascending) / len(ascending) if ascending else math.nan,
             late_p99_us=percentile(array("d", sorted(self._late_us)), 99.0),

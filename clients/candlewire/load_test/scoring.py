@@ -107,7 +107,7 @@ def run_score_load(
                 time.sleep(wait_s)
             recorder.sent(max(time.perf_counter() - due_at_s, 0.0) * 1e6)
             future = method.future(request, timeout=timeout_s, metadata=metadata)
-            future.add_done_callback(partial(_finish, recorder, due_at_s))
+            future.add_done_callback(partial(_finish, recorder, started_s, due_at_s))
         sent = recorder.sent_count
         give_up_s = time.perf_counter() + timeout_s + 1.0
         while recorder.finished < sent and time.perf_counter() < give_up_s:
@@ -129,11 +129,11 @@ def _probe(connection: Connection, method: Any, request: bytes, timeout_s: float
             raise error from None
 
 
-def _finish(recorder: Recorder, due_at_s: float, done: Any) -> None:  # noqa: ANN401 - grpc.Future and Call
-    latency_us = (time.perf_counter() - due_at_s) * 1e6
+def _finish(recorder: Recorder, started_s: float, due_at_s: float, done: Any) -> None:  # noqa: ANN401 - a grpc.Future and Call
+    now_s = time.perf_counter()
     code = done.code()
     if code is grpc.StatusCode.OK:
-        recorder.answered(latency_us)
+        recorder.answered((now_s - due_at_s) * 1e6, now_s - started_s)
     else:
         recorder.failed(code.name)
 
