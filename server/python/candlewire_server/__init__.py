@@ -12,7 +12,20 @@ Errors of this package::
     └── LibraryNotFoundError    the onnxruntime package ships no library that the data plane could load
 """
 
+from typing import TYPE_CHECKING, Any
+
 from candlewire_server.errors import AddressInUseError, LibraryNotFoundError, ServerError, StartError
-from candlewire_server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from candlewire_server.settings import ServerSettings
 
 __all__ = ["AddressInUseError", "LibraryNotFoundError", "ServerError", "ServerSettings", "StartError"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any attribute
+    """Imports the settings when they are asked for: pydantic takes a third of a second."""
+    if name == "ServerSettings":
+        from candlewire_server.settings import ServerSettings  # noqa: PLC0415
+
+        return ServerSettings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

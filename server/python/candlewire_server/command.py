@@ -1,13 +1,17 @@
-"""``candlewire serve``."""
+"""``candlewire serve``.
+
+Every call of ``candlewire`` imports this module: what takes long to import is imported by the command itself.
+"""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 
 from candlewire_server.errors import AddressInUseError, ServerError
-from candlewire_server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from candlewire_server.settings import ServerSettings
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -86,6 +90,10 @@ def serve(
     What is not said here comes from the environment (CANDLEWIRE_SERVER_PORT and so on), then from defaults.
     SIGTERM and Ctrl-C answer what was accepted, then end the server.
     """
+    from pydantic import ValidationError
+
+    from candlewire_server.settings import ServerSettings
+
     flags = {
         "store": store,
         "host": host,
@@ -114,7 +122,7 @@ def serve(
     run(settings)
 
 
-def run(settings: ServerSettings) -> None:
+def run(settings: "ServerSettings") -> None:
     """Serves; an error becomes one line and an exit code: 2 when a port is taken, else 1."""
     from candlewire_server.serving import serve as serve_until_stopped
 
