@@ -1,5 +1,22 @@
 //! Shapes of one or a few bars.
 
+mod candles;
+
 super::kernel_files! {
     candle_shape: [CandleShape],
+    four_candles: [Breakaway, ConcealingBabySwallow, LadderBottom, ThreeBlackCrows, ThreeLineStrike],
+    single_candle: [
+        BeltHold, ClosingMarubozu, Doji, DragonflyDoji, GravestoneDoji, HighWave, LongLeggedDoji, LongLine, Marubozu,
+        RickshawMan, ShortLine, SpinningTop, Takuri,
+    ],
+    three_candles: [
+        AbandonedBaby, EveningDojiStar, EveningStar, GapSideBySideWhite, IdenticalThreeCrows, MorningDojiStar,
+        MorningStar, StickSandwich, TasukiGap, ThreeInside, ThreeOutside, ThreeWhiteSoldiers, TriStar, TwoCrows,
+        UniqueThreeRiver, UpsideGapTwoCrows, XSideGapThreeMethods,
+    ],
+    two_candles: [
+        Counterattack, DarkCloudCover, DojiStar, Engulfing, Hammer, HangingMan, Harami, HaramiCross, HomingPigeon,
+        InNeck, InvertedHammer, Kicking, KickingByLength, MatchingLow, OnNeck, Piercing, SeparatingLines,
+        ShootingStar, Thrusting,
+    ],
 }

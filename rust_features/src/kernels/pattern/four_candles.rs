@@ -1,0 +1,85 @@
+//! Patterns of four and five candles.
+
+use super::candles::{NEAR, SHADOW_VERY_SHORT, patterns, signal};
+
+patterns! {
+    Breakaway, "cdlbreakaway", 15, "breakaway: a gap that runs on for two candles and then closes back into it", |c| signal(
+        c.is_long(4)
+            && c.white(4) == c.white(3)
+            && c.white(3) == c.white(1)
+            && c.white(1) != c.white(0)
+            && if c.black(4) {
+                c.body_gaps_down(3)
+                    && c.high(2) < c.high(3)
+                    && c.low(2) < c.low(3)
+                    && c.high(1) < c.high(2)
+                    && c.low(1) < c.low(2)
+                    && c.close(0) > c.open(3)
+                    && c.close(0) < c.close(4)
+            } else {
+                c.body_gaps_up(3)
+                    && c.high(2) > c.high(3)
+                    && c.low(2) > c.low(3)
+                    && c.high(1) > c.high(2)
+                    && c.low(1) > c.low(2)
+                    && c.close(0) < c.open(3)
+                    && c.close(0) > c.close(4)
+            },
+        c.sign(0) * 100.0,
+    );
+    ConcealingBabySwallow, "cdlconcealbabyswall", 14, "concealing baby swallow: four black candles, the last around the one before", |c| signal(
+        (0..4).all(|back| c.black(back))
+            && (2..4).all(|back| c.no_lower_shadow(back) && c.no_upper_shadow(back))
+            && c.body_gaps_down(1)
+            && c.upper_shadow(1) > c.average(SHADOW_VERY_SHORT, 1)
+            && c.high(1) > c.close(2)
+            && c.high(0) > c.high(1)
+            && c.low(0) < c.low(1),
+        100.0,
+    );
+    LadderBottom, "cdlladderbottom", 15, "ladder bottom: falling black candles, one with an upper shadow, a white one above it", |c| signal(
+        (1..5).all(|back| c.black(back))
+            && c.open(4) > c.open(3)
+            && c.open(3) > c.open(2)
+            && c.close(4) > c.close(3)
+            && c.close(3) > c.close(2)
+            && c.upper_shadow(1) > c.average(SHADOW_VERY_SHORT, 1)
+            && c.white(0)
+            && c.open(0) > c.open(1)
+            && c.close(0) > c.high(1),
+        100.0,
+    );
+    ThreeBlackCrows, "cdl3blackcrows", 14, "three black crows: three falling black candles without lower shadows after a white one", |c| signal(
+        c.white(3)
+            && (0..3).all(|back| c.black(back) && c.no_lower_shadow(back))
+            && c.open(1) < c.open(2)
+            && c.open(1) > c.close(2)
+            && c.open(0) < c.open(1)
+            && c.open(0) > c.close(1)
+            && c.high(3) > c.close(2)
+            && c.close(2) > c.close(1)
+            && c.close(1) > c.close(0),
+        -100.0,
+    );
+    ThreeLineStrike, "cdl3linestrike", 9, "three line strike: three candles of one colour, a fourth that takes them back", |c| signal(
+        c.white(3) == c.white(2)
+            && c.white(2) == c.white(1)
+            && c.white(1) != c.white(0)
+            && (1..3).all(|back| {
+                let near = c.average(NEAR, back + 1);
+                c.open(back) >= c.bottom(back + 1) - near && c.open(back) <= c.top(back + 1) + near
+            })
+            && if c.white(1) {
+                c.close(1) > c.close(2)
+                    && c.close(2) > c.close(3)
+                    && c.open(0) > c.close(1)
+                    && c.close(0) < c.open(3)
+            } else {
+                c.close(1) < c.close(2)
+                    && c.close(2) < c.close(3)
+                    && c.open(0) < c.close(1)
+                    && c.close(0) > c.open(3)
+            },
+        c.sign(1) * 100.0,
+    );
+}

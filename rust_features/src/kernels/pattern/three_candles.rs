@@ -1,0 +1,190 @@
+//! Patterns of three candles.
+
+use super::candles::{BODY_SHORT, EQUAL, FAR, NEAR, patterns, signal};
+
+/// Whether the last close reaches into the body of the first candle, against its colour.
+macro_rules! reaches_back {
+    ($c:ident, $penetration:ident) => {
+        if $c.black(2) {
+            $c.white(0) && $c.close(0) > $c.close(2) + $c.body(2) * $penetration
+        } else {
+            $c.black(0) && $c.close(0) < $c.close(2) - $c.body(2) * $penetration
+        }
+    };
+}
+
+/// Whether a long candle, a star away from it (`$star` judges the middle one) and a candle against it follow.
+macro_rules! star {
+    ($c:ident, $penetration:ident, $star:expr, $first_is_black:literal) => {
+        $c.black(2) == $first_is_black
+            && $c.is_long(2)
+            && $star
+            && (if $first_is_black {
+                $c.body_gaps_down(1)
+            } else {
+                $c.body_gaps_up(1)
+            })
+            && $c.body(0) > $c.average(BODY_SHORT, 0)
+            && reaches_back!($c, $penetration)
+    };
+}
+
+patterns! {
+    AbandonedBaby, "cdlabandonedbaby", 13, penetration 0.3, "abandoned baby: a doji with gaps on both sides between opposite candles", |c, penetration| signal(
+        c.is_long(2)
+            && c.is_doji(1)
+            && c.body(0) > c.average(BODY_SHORT, 0)
+            && reaches_back!(c, penetration)
+            && if c.white(2) {
+                c.gaps_up(1) && c.gaps_down(0)
+            } else {
+                c.gaps_down(1) && c.gaps_up(0)
+            },
+        c.sign(0) * 100.0,
+    );
+    EveningDojiStar, "cdleveningdojistar", 13, penetration 0.3, "evening doji star: an evening star with a doji in the middle", |c, penetration|
+        signal(star!(c, penetration, c.is_doji(1), false), -100.0);
+    EveningStar, "cdleveningstar", 13, penetration 0.3, "evening star: a long white candle, a short body above it, a black candle into it", |c, penetration|
+        signal(star!(c, penetration, c.body(1) <= c.average(BODY_SHORT, 1), false), -100.0);
+    GapSideBySideWhite, "cdlgapsidesidewhite", 8, "side by side white lines: two alike white candles after a gap", |c| {
+        let (up, down) = (c.body_gaps_up(1), c.body_gaps_down(1));
+        let both = (up && c.bottom(0) > c.top(2)) || (down && c.top(0) < c.bottom(2));
+        signal(
+            both && c.white(1)
+                && c.white(0)
+                && c.within(c.body(0), c.body(1), NEAR, 1)
+                && c.within(c.open(0), c.open(1), EQUAL, 1),
+            if up { 100.0 } else { -100.0 },
+        )
+    };
+    IdenticalThreeCrows, "cdlidentical3crows", 13, "identical three crows: three falling black candles, each opening at the last close", |c| signal(
+        (0..3).all(|back| c.black(back) && c.no_lower_shadow(back))
+            && c.close(2) > c.close(1)
+            && c.close(1) > c.close(0)
+            && c.within(c.open(1), c.close(2), EQUAL, 2)
+            && c.within(c.open(0), c.close(1), EQUAL, 1),
+        -100.0,
+    );
+    MorningDojiStar, "cdlmorningdojistar", 13, penetration 0.3, "morning doji star: a morning star with a doji in the middle", |c, penetration|
+        signal(star!(c, penetration, c.is_doji(1), true), 100.0);
+    MorningStar, "cdlmorningstar", 13, penetration 0.3, "morning star: a long black candle, a short body below it, a white candle into it", |c, penetration|
+        signal(star!(c, penetration, c.body(1) <= c.average(BODY_SHORT, 1), true), 100.0);
+    StickSandwich, "cdlsticksandwich", 8, "stick sandwich: a white candle between black ones that close alike", |c| signal(
+        c.black(2)
+            && c.white(1)
+            && c.black(0)
+            && c.low(1) > c.close(2)
+            && c.within(c.close(0), c.close(2), EQUAL, 2),
+        100.0,
+    );
+    TasukiGap, "cdltasukigap", 8, "tasuki gap: an opposite candle of the same size does not close a gap", |c| {
+        let alike = (c.body(1) - c.body(0)).abs() < c.average(NEAR, 1);
+        let up = c.body_gaps_up(1)
+            && c.white(1)
+            && c.black(0)
+            && c.open(0) < c.close(1)
+            && c.open(0) > c.open(1)
+            && c.close(0) < c.open(1)
+            && c.close(0) > c.top(2);
+        let down = c.body_gaps_down(1)
+            && c.black(1)
+            && c.white(0)
+            && c.open(0) < c.open(1)
+            && c.open(0) > c.close(1)
+            && c.close(0) > c.open(1)
+            && c.close(0) < c.bottom(2);
+        signal(alike && (up || down), c.sign(1) * 100.0)
+    };
+    ThreeInside, "cdl3inside", 13, "three inside: a harami that the next close confirms", |c| signal(
+        c.is_long(2)
+            && c.body(1) <= c.average(BODY_SHORT, 1)
+            && c.top(1) < c.top(2)
+            && c.bottom(1) > c.bottom(2)
+            && if c.white(2) {
+                c.black(0) && c.close(0) < c.open(2)
+            } else {
+                c.white(0) && c.close(0) > c.open(2)
+            },
+        -c.sign(2) * 100.0,
+    );
+    ThreeOutside, "cdl3outside", 4, "three outside: an engulfing that the next close confirms", |c| signal(
+        if c.white(1) {
+            c.black(2)
+                && c.close(1) > c.open(2)
+                && c.open(1) < c.close(2)
+                && c.close(0) > c.close(1)
+        } else {
+            c.white(2)
+                && c.open(1) > c.close(2)
+                && c.close(1) < c.open(2)
+                && c.close(0) < c.close(1)
+        },
+        c.sign(1) * 100.0,
+    );
+    ThreeWhiteSoldiers, "cdl3whitesoldiers", 13, "three white soldiers: three rising white candles without upper shadows", |c| signal(
+        (0..3).all(|back| c.white(back) && c.no_upper_shadow(back))
+            && c.close(0) > c.close(1)
+            && c.close(1) > c.close(2)
+            && c.open(1) > c.open(2)
+            && c.open(1) <= c.close(2) + c.average(NEAR, 2)
+            && c.open(0) > c.open(1)
+            && c.open(0) <= c.close(1) + c.average(NEAR, 1)
+            && c.body(1) > c.body(2) - c.average(FAR, 2)
+            && c.body(0) > c.body(1) - c.average(FAR, 1)
+            && c.body(0) > c.average(BODY_SHORT, 0),
+        100.0,
+    );
+    TriStar, "cdltristar", 13, "tristar: three dojis, the middle one apart", |c| {
+        let doji = c.average(super::candles::BODY_DOJI, 2);
+        let found = (0..3).all(|back| c.body(back) <= doji);
+        let bullish = c.body_gaps_down(1) && c.bottom(0) > c.bottom(1);
+        let bearish = c.body_gaps_up(1) && c.top(0) < c.top(1);
+        signal(found && (bullish || bearish), if bullish { 100.0 } else { -100.0 })
+    };
+    TwoCrows, "cdl2crows", 13, "two crows: a gap above a long white candle that the second black candle closes", |c| signal(
+        c.white(2)
+            && c.is_long(2)
+            && c.black(1)
+            && c.body_gaps_up(1)
+            && c.black(0)
+            && c.open(0) < c.open(1)
+            && c.open(0) > c.close(1)
+            && c.close(0) > c.open(2)
+            && c.close(0) < c.close(2),
+        -100.0,
+    );
+    UniqueThreeRiver, "cdlunique3river", 13, "unique three river: a long black candle, a lower low, a short white body", |c| signal(
+        c.is_long(2)
+            && c.black(2)
+            && c.black(1)
+            && c.close(1) > c.close(2)
+            && c.open(1) <= c.open(2)
+            && c.low(1) < c.low(2)
+            && c.is_short(0)
+            && c.white(0)
+            && c.open(0) > c.low(1),
+        100.0,
+    );
+    UpsideGapTwoCrows, "cdlupsidegap2crows", 13, "upside gap two crows: two black candles above a long white one, the second around the first", |c| signal(
+        c.white(2)
+            && c.is_long(2)
+            && c.black(1)
+            && c.body(1) <= c.average(BODY_SHORT, 1)
+            && c.body_gaps_up(1)
+            && c.black(0)
+            && c.open(0) > c.open(1)
+            && c.close(0) < c.close(1)
+            && c.close(0) > c.close(2),
+        -100.0,
+    );
+    XSideGapThreeMethods, "cdlxsidegap3methods", 3, "gap three methods: an opposite candle fills the gap of two alike", |c| signal(
+        c.white(2) == c.white(1)
+            && c.white(1) != c.white(0)
+            && c.open(0) < c.top(1)
+            && c.open(0) > c.bottom(1)
+            && c.close(0) < c.top(2)
+            && c.close(0) > c.bottom(2)
+            && if c.white(2) { c.body_gaps_up(1) } else { c.body_gaps_down(1) },
+        c.sign(2) * 100.0,
+    );
+}
