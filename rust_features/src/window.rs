@@ -60,6 +60,30 @@ pub(crate) fn sum_of_pairs(left: &[f64], right: &[f64], term: impl Fn(f64, f64) 
     fold_lanes(lanes)
 }
 
+/// Sum of `term` over bars: high, low and close of each; all three slices have one length.
+#[inline(always)]
+pub(crate) fn sum_of_bars(
+    highs: &[f64],
+    lows: &[f64],
+    closes: &[f64],
+    term: impl Fn(f64, f64, f64) -> f64,
+) -> f64 {
+    let (high_chunks, high_rest) = highs.as_chunks::<LANES>();
+    let (low_chunks, low_rest) = lows.as_chunks::<LANES>();
+    let (close_chunks, close_rest) = closes.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for ((high, low), close) in high_chunks.iter().zip(low_chunks).zip(close_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] += term(high[lane], low[lane], close[lane]);
+        }
+    }
+    let rest = high_rest.iter().zip(low_rest).zip(close_rest);
+    for (lane, ((high, low), close)) in lanes.iter_mut().zip(rest) {
+        *lane += term(*high, *low, *close);
+    }
+    fold_lanes(lanes)
+}
+
 /// Sum of weight times distance from `origin`: exactly zero when every value is the origin.
 #[inline(always)]
 pub(crate) fn weighted_deviation(values: &[f64], weights: &[f64], origin: f64) -> f64 {
@@ -201,6 +225,10 @@ mod tests {
             let values: Vec<f64> = (1..=length).map(f64::from).collect();
             let squares = f64::from(length * (length + 1) * (2 * length + 1) / 6);
             assert_eq!(sum_of_pairs(&values, &values, |a, b| a * b), squares);
+            assert_eq!(
+                sum_of_bars(&values, &values, &values, |a, b, c| a * b + 0.0 * c),
+                squares
+            );
         }
     }
 

@@ -1,10 +1,9 @@
 //! Commodity channel index.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::state::state;
-use crate::window::{slide, sum_of};
+use crate::window::sum_of_bars;
 
 /// Typical prices whose mean deviation is this small a part of the price differ by rounding only.
 const SAME: f64 = 1e-15;
@@ -15,16 +14,8 @@ pub(crate) struct Cci {
     period: usize,
 }
 
-state! {
-    /// How far the window is filled.
-    pub(crate) struct CciState {
-        /// Typical prices so far, counted until the window is full.
-        filled: u64,
-    }
-}
-
 impl Kernel for Cci {
-    type State = CciState;
+    type State = ();
     type Output = [f64; 1];
     const DESCRIPTION: Description = Description {
         name: "cci",
@@ -43,9 +34,8 @@ impl Kernel for Cci {
         })
     }
 
-    /// The last typical prices.
-    fn window_len(&self) -> usize {
-        self.period
+    fn lookback(&self) -> Lookback {
+        Lookback::of_each(&[Column::High, Column::Low, Column::Close], self.period)
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -53,20 +43,26 @@ impl Kernel for Cci {
     }
 
     #[inline(always)]
-    fn step(&self, state: &mut CciState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let typical = (frame.bar.high + frame.bar.low + frame.bar.close) / 3.0;
-        slide(window, typical);
-        let full = self.period as u64;
-        state.filled = (state.filled + 1).min(full);
-        if state.filled < full {
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let (Some(highs), Some(lows), Some(closes)) = (
+            frame.highs(self.period),
+            frame.lows(self.period),
+            frame.closes(self.period),
+        ) else {
             return [f64::NAN];
-        }
-        // Distances from the newest price are exact where prices are close, and zero where they are the same.
+        };
+        // Three times the typical price, less the close: such distances are exact where prices are close.
+        let close = frame.bar.close;
+        let distance =
+            |high: f64, low: f64, own: f64| (high - close) + (low - close) + (own - close);
         let count = self.period as f64;
-        let mean = sum_of(window, |value| value - typical) / count;
-        let deviation = sum_of(window, |value| ((value - typical) - mean).abs()) / count;
-        [if deviation > SAME * typical {
-            -mean / (0.015 * deviation)
+        let mean = sum_of_bars(highs, lows, closes, distance) / count;
+        let deviation = sum_of_bars(highs, lows, closes, |high, low, own| {
+            (distance(high, low, own) - mean).abs()
+        }) / count;
+        let newest = distance(frame.bar.high, frame.bar.low, close);
+        [if deviation > SAME * close {
+            (newest - mean) / (0.015 * deviation)
         } else {
             0.0
         }]

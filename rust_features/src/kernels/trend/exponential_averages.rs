@@ -263,7 +263,7 @@ impl Kernel for T3 {
         outputs: &[
             output(
                 "t3",
-                "gd(gd(gd(value))) with gd = ema * (1 + vfactor) - ema(ema) * vfactor",
+                "gd(gd(gd(value))) with gd = ema * (1 + vfactor) - ema(ema) * vfactor, over one chain of six averages",
             ),
             output("ratio", "value / t3 - 1; 0 when t3 is 0"),
         ],

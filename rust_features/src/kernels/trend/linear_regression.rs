@@ -75,11 +75,15 @@ impl Fit {
     #[inline(always)]
     fn explained(&self, frame: &Frame<'_>, line: &Line) -> Option<f64> {
         let values = frame.last(self.column, self.weights.len())?;
+        let distance = |value: f64| (value - line.value) - line.mean_change;
+        // Squares of tiny distances would vanish, so distances are measured by their own sum.
+        let scale = sum_of(values, |value| distance(value).abs());
         let total = sum_of(values, |value| {
-            let distance = (value - line.value) - line.mean_change;
-            distance * distance
+            let part = distance(value) / scale;
+            part * part
         });
-        let fitted = line.slope * line.slope * self.squares;
+        let slope = line.slope / scale;
+        let fitted = slope * slope * self.squares;
         let share = if total > 0.0 { fitted / total } else { 0.0 };
         Some(if share > 1.0 { 1.0 } else { share })
     }
