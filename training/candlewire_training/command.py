@@ -4,21 +4,20 @@ The libraries that training needs take seconds to import: each command imports t
 other commands of `candlewire` start at once.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from candlewire_training.data.commands import register as register_data
+from candlewire_training.one_line_errors import one_line_errors
+
 if TYPE_CHECKING:
     from candlewire_training.export.bundle import Bundle
     from candlewire_training.pipeline import TrainedModel
 
-data_app = typer.Typer(no_args_is_help=True, help="Look at bars and get sample bars.")
-
-BAD_INPUT_EXIT = 2
-PARITY_EXIT = 3
+data_app = typer.Typer(no_args_is_help=True, help="Bring bars in, look for defects, resample them.")
+register_data(data_app)
 
 
 def register(app: typer.Typer) -> None:
@@ -112,7 +111,7 @@ def train(
 
     candlewire train --bars bars.parquet --out store --model daily --horizon 5 --until 2012-03-01
     """
-    with _one_line_errors():
+    with one_line_errors():
         from candlewire_training.data.bars import parse_date
         from candlewire_training.data.parquet import read_bars
         from candlewire_training.data.sample import sample_bars
@@ -210,7 +209,7 @@ def write_sample(
     as_traded: Annotated[bool, typer.Option("--as-traded", help="Leave splits unadjusted.")] = False,
 ) -> None:
     """Write the sample bars as Parquet: five US stocks, daily, 2000 to 2013, adjusted for splits."""
-    with _one_line_errors():
+    with one_line_errors():
         from candlewire_training.data.bars import parse_date
         from candlewire_training.data.parquet import write_bars
         from candlewire_training.data.sample import sample_bars
@@ -223,21 +222,6 @@ def write_sample(
         for note in table.notes:
             typer.echo(note, err=True)
         typer.echo(f"{table.frame.height} bars of {', '.join(table.symbols)}: {path}")
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Errors of the package become one line on standard error and an exit code."""
-    from candlewire_training.errors import ParityError, TrainingError
-
-    try:
-        yield
-    except TrainingError as error:
-        typer.echo(f"candlewire: {error}", err=True)
-        raise typer.Exit(PARITY_EXIT if isinstance(error, ParityError) else BAD_INPUT_EXIT) from error
-    except KeyboardInterrupt as error:
-        typer.echo("candlewire: interrupted; nothing was written", err=True)
-        raise typer.Exit(130) from error
 
 
 __all__: list[Any] = ["register"]

@@ -4,6 +4,7 @@
 
     TrainingError
     ├── BarsError              the bars cannot be read or contradict themselves
+    │   ├── AmbiguousBarsError the file leaves open what only its owner can say
     │   └── TooFewBarsError    too little history for what was asked
     ├── SettingsError          an option's value makes no sense
     ├── StoreError             the model store cannot be read or written
@@ -19,6 +20,18 @@ class TrainingError(Exception):
 
 class BarsError(TrainingError):
     """The bars cannot be read or contradict themselves."""
+
+
+class AmbiguousBarsError(BarsError):
+    """The file leaves open what only its owner can say.
+
+    Attributes:
+        questions: What to ask, each with the option that answers it.
+    """
+
+    def __init__(self, questions: tuple[str, ...], *, source: str | None = None) -> None:
+        self.questions = questions
+        super().__init__(f"{source}: {'; '.join(questions)}" if source else "; ".join(questions))
 
 
 class TooFewBarsError(BarsError):
@@ -37,4 +50,12 @@ class ParityError(TrainingError):
     """The ONNX graph disagrees with the native pipeline; nothing was written."""
 
 
-__all__ = ["BarsError", "ParityError", "SettingsError", "StoreError", "TooFewBarsError", "TrainingError"]
+__all__ = [
+    "AmbiguousBarsError",
+    "BarsError",
+    "ParityError",
+    "SettingsError",
+    "StoreError",
+    "TooFewBarsError",
+    "TrainingError",
+]
