@@ -2,4 +2,5 @@
 
 super::kernel_files! {
     calendar: [DayOfWeek, TimeOfDay],
+    opening_gap: [Gap, SessionGap],
 }

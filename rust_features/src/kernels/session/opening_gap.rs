@@ -1,0 +1,151 @@
+//! Gaps between one close and the next open, and how much of them has been filled.
+
+use crate::arguments::{ArgumentError, Arguments};
+use crate::frame::Frame;
+use crate::kernel::{Description, Kernel, output};
+use crate::session_clock::{SESSION_START, SessionClock};
+use crate::state::state;
+
+/// Share of the way from `open` back to `close` that prices between `low` and `high` have gone; 1 without a gap.
+#[inline(always)]
+fn filled(close: f64, open: f64, low: f64, high: f64) -> f64 {
+    let (gap, retraced) = if open > close {
+        (open - close, open - low)
+    } else {
+        (close - open, high - open)
+    };
+    if retraced < gap { retraced / gap } else { 1.0 }
+}
+
+/// Gap between two bars.
+#[derive(Debug)]
+pub(crate) struct Gap;
+
+state! {
+    /// Previous close.
+    pub(crate) struct GapState {
+        close: f64,
+        known: bool,
+    }
+}
+
+impl Kernel for Gap {
+    type State = GapState;
+    type Output = [f64; 2];
+    const DESCRIPTION: Description = Description {
+        name: "gap",
+        summary: "gap between the previous close and the open",
+        parameters: &[],
+        outputs: &[
+            output("gap", "open / previous close - 1"),
+            output(
+                "filled",
+                "share of the way back to the previous close that the bar's range has covered, at most 1; 1 without gap",
+            ),
+        ],
+        source: "definition",
+    };
+
+    fn new(_arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self)
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        1
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut GapState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
+        let bar = &frame.bar;
+        let close = std::mem::replace(&mut state.close, bar.close);
+        if std::mem::replace(&mut state.known, true) {
+            [
+                (bar.open - close) / close,
+                filled(close, bar.open, bar.low, bar.high),
+            ]
+        } else {
+            [f64::NAN; 2]
+        }
+    }
+}
+
+/// Gap between two sessions.
+#[derive(Debug)]
+pub(crate) struct SessionGap {
+    clock: SessionClock,
+}
+
+state! {
+    /// Close before the session, its first price and its range so far.
+    pub(crate) struct SessionRange {
+        session: i64,
+        started: bool,
+        last_close: f64,
+        previous_close: f64,
+        open: f64,
+        low: f64,
+        high: f64,
+    }
+}
+
+impl Kernel for SessionGap {
+    type State = SessionRange;
+    type Output = [f64; 3];
+    const DESCRIPTION: Description = Description {
+        name: "session_gap",
+        summary: "gap at the session's open, its filling, and the move since",
+        parameters: &[SESSION_START],
+        outputs: &[
+            output(
+                "gap",
+                "first open of the session / last close of the session before - 1; 0 in the first session",
+            ),
+            output(
+                "filled",
+                "share of the way back to that close that the session's range so far has covered, at most 1; 1 without \
+                 gap",
+            ),
+            output("since_open", "close / first open of the session - 1"),
+        ],
+        source: "definition",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            clock: SessionClock::new(arguments)?,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut SessionRange, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 3] {
+        let bar = &frame.bar;
+        let last_close = std::mem::replace(&mut state.last_close, bar.close);
+        let session = self.clock.session(bar.open_time_ns);
+        if session != state.session || !state.started {
+            state.previous_close = if state.started { last_close } else { bar.open };
+            state.session = session;
+            state.started = true;
+            (state.open, state.low, state.high) = (bar.open, bar.low, bar.high);
+        } else {
+            state.low = if bar.low < state.low {
+                bar.low
+            } else {
+                state.low
+            };
+            state.high = if bar.high > state.high {
+                bar.high
+            } else {
+                state.high
+            };
+        }
+        [
+            (state.open - state.previous_close) / state.previous_close,
+            filled(state.previous_close, state.open, state.low, state.high),
+            (bar.close - state.open) / state.open,
+        ]
+    }
+}

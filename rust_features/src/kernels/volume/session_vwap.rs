@@ -1,0 +1,124 @@
+//! Volume-weighted average price of the session, with bands.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::Frame;
+use crate::kernel::{Description, Kernel, output};
+use crate::session_clock::{SESSION_START, SessionClock};
+use crate::state::state;
+
+/// Average price since the session began, weighted by volume.
+#[derive(Debug)]
+pub(crate) struct SessionVwap {
+    clock: SessionClock,
+    deviations: f64,
+}
+
+state! {
+    /// Weighted mean and spread of the session's typical prices, as distances from its first close.
+    pub(crate) struct SessionPrices {
+        session: i64,
+        started: bool,
+        /// Whether the session has traded; until then every bar weighs alike.
+        traded: bool,
+        origin: f64,
+        weight: f64,
+        mean: f64,
+        squares: f64,
+    }
+}
+
+impl SessionPrices {
+    /// Takes a typical price, as its distance from the origin; West's update (1979), stable for any weights.
+    #[inline(always)]
+    fn push(&mut self, distance: f64, volume: f64) {
+        if volume > 0.0 && !self.traded {
+            self.traded = true;
+            (self.weight, self.mean, self.squares) = (0.0, 0.0, 0.0);
+        }
+        let weight = if self.traded { volume } else { 1.0 };
+        if weight > 0.0 {
+            let before = distance - self.mean;
+            self.weight += weight;
+            self.mean += before * (weight / self.weight);
+            self.squares += weight * (before * (distance - self.mean));
+        }
+    }
+}
+
+impl Kernel for SessionVwap {
+    type State = SessionPrices;
+    type Output = [f64; 5];
+    const DESCRIPTION: Description = Description {
+        name: "session_vwap",
+        summary: "volume-weighted average price of the session",
+        parameters: &[
+            Parameter::number(
+                "nbdev",
+                "volume-weighted standard deviations from the average to each band",
+                2.0,
+                0.0,
+                1e6,
+            ),
+            SESSION_START,
+        ],
+        outputs: &[
+            output(
+                "vwap",
+                "sum of volume * (high + low + close) / 3 over the session so far / sum of volume; without volume so \
+                 far every bar weighs alike; the first session starts at the first bar",
+            ),
+            output("upper", "vwap + nbdev * deviation"),
+            output("lower", "vwap - nbdev * deviation"),
+            output("ratio", "close / vwap - 1"),
+            output(
+                "zscore",
+                "(close - vwap) / deviation, the volume-weighted one of (high + low + close) / 3; 0 when it is 0",
+            ),
+        ],
+        source: "Berkowitz, Logue and Noser (1988), The Total Cost of Transactions on the NYSE",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            clock: SessionClock::new(arguments)?,
+            deviations: arguments.number("nbdev")?,
+        })
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut SessionPrices, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 5] {
+        let bar = &frame.bar;
+        let session = self.clock.session(bar.open_time_ns);
+        if session != state.session || !state.started {
+            *state = SessionPrices {
+                session,
+                started: true,
+                origin: bar.close,
+                ..SessionPrices::default()
+            };
+        }
+        // Differences of near prices are exact: neither mean nor spread loses the digits of a large price.
+        let from_origin = |price: f64| price - state.origin;
+        let typical = (from_origin(bar.high) + from_origin(bar.low) + from_origin(bar.close)) / 3.0;
+        state.push(typical, bar.volume);
+        let vwap = state.origin + state.mean;
+        let deviation = (state.squares / state.weight).sqrt();
+        let reach = self.deviations * deviation;
+        let distance = (bar.close - state.origin) - state.mean;
+        [
+            vwap,
+            vwap + reach,
+            vwap - reach,
+            distance / vwap,
+            if deviation > 0.0 {
+                distance / deviation
+            } else {
+                0.0
+            },
+        ]
+    }
+}
