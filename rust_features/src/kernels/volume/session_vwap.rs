@@ -14,7 +14,7 @@ pub(crate) struct SessionVwap {
 }
 
 state! {
-    /// Weighted mean and spread of the session's typical prices, as distances from its first close.
+    /// Weighted mean and spread of the session's typical prices, relative to its first close.
     pub(crate) struct SessionPrices {
         session: i64,
         started: bool,
@@ -23,24 +23,27 @@ state! {
         origin: f64,
         weight: f64,
         mean: f64,
-        squares: f64,
+        variance: f64,
     }
 }
 
 impl SessionPrices {
-    /// Takes a typical price, as its distance from the origin; West's update (1979), stable for any weights.
+    /// Takes a typical price, relative to the origin; West's update (1979), stable for any weights.
     #[inline(always)]
     fn push(&mut self, distance: f64, volume: f64) {
         if volume > 0.0 && !self.traded {
             self.traded = true;
-            (self.weight, self.mean, self.squares) = (0.0, 0.0, 0.0);
+            (self.weight, self.mean, self.variance) = (0.0, 0.0, 0.0);
         }
         let weight = if self.traded { volume } else { 1.0 };
         if weight > 0.0 {
             let before = distance - self.mean;
-            self.weight += weight;
-            self.mean += before * (weight / self.weight);
-            self.squares += weight * (before * (distance - self.mean));
+            let total = self.weight + weight;
+            let (kept, share) = (self.weight / total, weight / total);
+            self.weight = total;
+            self.mean += before * share;
+            // No difference from the new mean: it has no digits left when one bar outweighs the others.
+            self.variance = kept * (self.variance + before * before * share);
         }
     }
 }
@@ -102,18 +105,19 @@ impl Kernel for SessionVwap {
             };
         }
         // Differences of near prices are exact: neither mean nor spread loses the digits of a large price.
-        let from_origin = |price: f64| price - state.origin;
-        let typical = (from_origin(bar.high) + from_origin(bar.low) + from_origin(bar.close)) / 3.0;
-        state.push(typical, bar.volume);
-        let vwap = state.origin + state.mean;
-        let deviation = (state.squares / state.weight).sqrt();
-        let reach = self.deviations * deviation;
-        let distance = (bar.close - state.origin) - state.mean;
+        let origin = state.origin;
+        let from_origin = |price: f64| price - origin;
+        let typical = from_origin(bar.high) + from_origin(bar.low) + from_origin(bar.close);
+        state.push(typical / (3.0 * origin), bar.volume);
+        let vwap = origin + origin * state.mean;
+        let deviation = state.variance.sqrt();
+        let reach = origin * (self.deviations * deviation);
+        let distance = from_origin(bar.close) / origin - state.mean;
         [
             vwap,
             vwap + reach,
             vwap - reach,
-            distance / vwap,
+            distance / (1.0 + state.mean),
             if deviation > 0.0 {
                 distance / deviation
             } else {
