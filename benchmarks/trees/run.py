@@ -1,8 +1,8 @@
 """Measures the tree kernel beside ONNX Runtime, XGBoost, LightGBM and tl2cgen, taking turns in one run.
 
 Every side takes its turn in each round, so that a busy moment of the machine hits all of them; a figure is
-the median of the rounds' ratios. Rows differ at every call. Two kinds of rows: independent normal ones, which no
-branch predictor learns, and consecutive bars' features, where a branching kernel is at its best.
+the median of the rounds' ratios. Rows differ at every call. Two kinds of rows: independent normal ones, which
+no branch predictor learns, and consecutive bars' features, where a branching kernel is at its best.
 
     python benchmarks/trees/run.py [--rounds 41] [--quick] [--output benchmarks/reports]
 
@@ -148,7 +148,7 @@ def native_timers(case: Case, booster: Any, rows: F32, folder: Path) -> Iterable
         return
     library = folder / f"{case.name}_{case.row_kind}.so"
     model = treelite.frontend.from_xgboost(booster)
-    tl2cgen.export_lib(model, toolchain="gcc", libpath=library, params={"parallel_comp": 2}, nthreads=1)
+    tl2cgen.export_lib(model, toolchain="gcc", libpath=library, params={"parallel_comp": 2}, nthread=1)
     predictor = tl2cgen.Predictor(library, nthread=1)
     yield (
         "tl2cgen",
