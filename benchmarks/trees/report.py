@@ -55,13 +55,13 @@ def markdown(outcome: dict[str, Any]) -> str:
     lines = [
         "# Tree kernel",
         "",
-        f"{machine['processor']}, {machine['cores']} cores, load average {load}; one thread; {named}.",
+        f"{machine['processor']}, {machine['cores']} cores, load average {load}; {named}.",
         f"{outcome['rounds']} rounds, all sides in turn in each.",
         "",
-        "Microseconds a row; in brackets how many times faster than ONNX Runtime's session in the same",
-        "round. Both are medians over the rounds. Every call has new rows. X2: XGBoost, 300 trees, depth 6;",
-        "X3: XGBoost, three classes, 900 trees of depth 6; L3: LightGBM, three classes, 900 trees of 31",
-        "leaves; 64 features.",
+        "One thread. Microseconds of processor time a row; in brackets how many times faster than ONNX",
+        "Runtime's session in the same round. Both are medians over the rounds. Every call has new rows.",
+        "X2: XGBoost, 300 trees, depth 6; X3: XGBoost, three classes, 900 trees, depth 6; L3: LightGBM, three",
+        "classes, 900 trees of 31 leaves; 64 features.",
         "",
     ]
     if outcome["quick"]:

@@ -5,13 +5,15 @@
 //! ```
 //!
 //! `ROWS.f32` holds little-endian float32 rows. The program writes one JSON line about the model, then answers each line
-//! `SIDE BATCH ROWS` on its input with the nanoseconds that `ROWS` rows took in calls of `BATCH` rows. Sides are
+//! `SIDE BATCH ROWS` on its input with the nanoseconds of processor time that `ROWS` rows took in calls of `BATCH` rows. Sides are
 //! `onnxruntime`, and `session` or `kernel` followed by `-` and an instruction set: in an ONNX Runtime session, or bare.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::time::Instant;
+
+use cpu_time::ThreadTime;
 
 use candlewire_trees::{
     AnyEvaluator, Evaluator, Instructions, RewriteOptions, Rewritten, Scratch, edge_rows,
@@ -194,7 +196,7 @@ fn time(
     let columns = rows.columns;
     let calls = total.div_ceil(batch);
     if name == "onnxruntime" {
-        let start = Instant::now();
+        let start = ThreadTime::now();
         for _ in 0..calls {
             run_session(original, rows.take(batch), columns)?;
         }
@@ -209,7 +211,7 @@ fn time(
         .find(|side| side.instructions == instructions)
         .ok_or("no such side")?;
     if kind == "session" {
-        let start = Instant::now();
+        let start = ThreadTime::now();
         for _ in 0..calls {
             run_session(&mut side.session, rows.take(batch), columns)?;
         }
@@ -220,7 +222,7 @@ fn time(
         .evaluator()
         .ok_or("the model has no float tree node that the kernel holds")?;
     let mut scores = vec![0.0_f32; batch * evaluator.ensemble().targets];
-    let start = Instant::now();
+    let start = ThreadTime::now();
     for _ in 0..calls {
         evaluator.run(rows.take(batch), columns, &mut scratch, &mut scores, None)?;
         std::hint::black_box(&scores);
