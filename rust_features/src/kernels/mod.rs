@@ -14,6 +14,7 @@ use kernel_files;
 
 mod momentum;
 mod pattern;
+mod regime;
 mod session;
 mod statistics;
 mod trend;
@@ -23,6 +24,7 @@ mod volume;
 const GROUPS: &[&[Entry]] = &[
     momentum::KERNELS,
     pattern::KERNELS,
+    regime::KERNELS,
     session::KERNELS,
     statistics::KERNELS,
     trend::KERNELS,

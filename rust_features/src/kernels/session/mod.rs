@@ -1,6 +1,15 @@
 //! Where a bar lies in the day and the week.
 
+mod cycle;
+mod holidays;
+mod market_calendar;
+mod time_zone;
+
 super::kernel_files! {
     calendar: [DayOfWeek, TimeOfDay],
+    exchange_session: [Session],
+    local_time: [LocalTime],
     opening_gap: [Gap, SessionGap],
+    overnight: [Overnight],
+    trading_calendar: [TradingCalendar],
 }

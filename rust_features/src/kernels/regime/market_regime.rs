@@ -1,0 +1,188 @@
+//! Trending, volatile, consolidating or sideways.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::kernels::trend::directional_movement::Movement;
+use crate::state::state;
+use crate::window::{mean_and_variance, slide, sum_of};
+
+/// A market's regime from its trend strength and its volatility against its own past.
+#[derive(Debug)]
+pub(crate) struct MarketRegime {
+    adx_period: usize,
+    period: usize,
+    memory: usize,
+    trending_adx: f64,
+    volatile_rank: f64,
+    quiet_rank: f64,
+}
+
+state! {
+    /// Directional movement, the close before, bars counted until all is warm, the next place in the memory.
+    pub(crate) struct Past {
+        movement: Movement,
+        previous_close: f64,
+        bars: u64,
+        next: u64,
+    }
+}
+
+/// Share of `values` below `value`, equal ones by half: 0.5 when all are equal.
+#[inline(always)]
+fn rank(values: &[f64], value: f64) -> f64 {
+    let twice: u64 = values
+        .iter()
+        .map(|other| u64::from(*other < value) + u64::from(*other <= value))
+        .sum();
+    twice as f64 / (2 * values.len()) as f64
+}
+
+impl Kernel for MarketRegime {
+    type State = Past;
+    type Output = [f64; 7];
+    const DESCRIPTION: Description = Description {
+        name: "market_regime",
+        summary: "trending, volatile, consolidating or sideways market",
+        parameters: &[
+            Parameter::period("adx_period", "bars of Wilder's smoothing in ADX", 14, 2),
+            Parameter::period("timeperiod", "bars of volatility and band width", 20, 2),
+            Parameter::period(
+                "memory",
+                "bars whose volatility and band width the newest is ranked among, itself included",
+                120,
+                2,
+            ),
+            Parameter::number(
+                "trending_adx",
+                "ADX from which a market trends",
+                25.0,
+                0.0,
+                100.0,
+            ),
+            Parameter::number(
+                "volatile_rank",
+                "rank of the volatility from which a market is volatile",
+                0.8,
+                0.5,
+                1.0,
+            ),
+            Parameter::number(
+                "quiet_rank",
+                "rank of the band width up to which a market consolidates",
+                0.2,
+                0.0,
+                0.5,
+            ),
+        ],
+        outputs: &[
+            output(
+                "code",
+                "2 volatile: volatility_rank >= volatile_rank; else 1 trending: ADX >= trending_adx; else 3 consolidation: width_rank <= quiet_rank; else 0 sideways",
+            ),
+            output("sideways", "1 when code is 0, else 0"),
+            output("trending", "1 when code is 1, else 0"),
+            output("volatile", "1 when code is 2, else 0"),
+            output("consolidation", "1 when code is 3, else 0"),
+            output(
+                "volatility_rank",
+                "share of the last memory bars with a lower root mean square log return, equal ones by half",
+            ),
+            output(
+                "width_rank",
+                "share of the last memory bars with a lower standard deviation / mean of the close, equal ones by half",
+            ),
+        ],
+        source: "own rule over ADX (Wilder 1978), realised volatility and Bollinger's band width",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            adx_period: arguments.count("adx_period")?,
+            period: arguments.count("timeperiod")?,
+            memory: arguments.count("memory")?,
+            trending_adx: arguments.number("trending_adx")?,
+            volatile_rank: arguments.number("volatile_rank")?,
+            quiet_rank: arguments.number("quiet_rank")?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of(Column::Close, self.period)
+    }
+
+    /// The last log returns, then volatilities and band widths in no order.
+    fn window_len(&self) -> usize {
+        self.period + 2 * self.memory
+    }
+
+    fn warmup_bars(&self, output: usize) -> usize {
+        let ranks = self.period + self.memory - 1;
+        if output < 5 {
+            ranks.max(2 * self.adx_period - 1)
+        } else {
+            ranks
+        }
+    }
+
+    #[inline(always)]
+    fn step(&self, state: &mut Past, window: &mut [f64], frame: &Frame<'_>) -> [f64; 7] {
+        let adx = state.movement.push(self.adx_period, frame)[0];
+        let (returns, memory) = window.split_at_mut(self.period);
+        let (volatilities, widths) = memory.split_at_mut(self.memory);
+        let previous_close = std::mem::replace(&mut state.previous_close, frame.bar.close);
+        let bars = state.bars;
+        if bars < (self.period + self.memory) as u64 {
+            state.bars += 1;
+        }
+        if bars > 0 {
+            slide(returns, libm::log(frame.bar.close / previous_close));
+        }
+        if bars < self.period as u64 {
+            return [f64::NAN; 7];
+        }
+        let Some(closes) = frame.closes(self.period) else {
+            return [f64::NAN; 7];
+        };
+        let volatility = sum_of(returns, |value| value * value);
+        let (mean, variance) = mean_and_variance(closes);
+        let width = variance.sqrt() / mean;
+        let at = if state.next < self.memory as u64 {
+            state.next as usize
+        } else {
+            0
+        };
+        state.next = at as u64 + 1;
+        volatilities[at] = volatility;
+        widths[at] = width;
+        if bars + 1 < (self.period + self.memory) as u64 {
+            return [f64::NAN; 7];
+        }
+        let ranks = (rank(volatilities, volatility), rank(widths, width));
+        let mut regime = [f64::NAN; 5];
+        if !adx.is_nan() {
+            let code = if ranks.0 >= self.volatile_rank {
+                2
+            } else if adx >= self.trending_adx {
+                1
+            } else if ranks.1 <= self.quiet_rank {
+                3
+            } else {
+                0
+            };
+            regime = [0.0; 5];
+            regime[0] = f64::from(code);
+            regime[1 + code as usize] = 1.0;
+        }
+        let [code, sideways, trending, volatile, consolidation] = regime;
+        [
+            code,
+            sideways,
+            trending,
+            volatile,
+            consolidation,
+            ranks.0,
+            ranks.1,
+        ]
+    }
+}
