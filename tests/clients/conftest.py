@@ -103,6 +103,7 @@ class FakeServer:
         self.held = threading.Event()
         self.hold_calls = False
         self.delay_s = 0.0
+        self.tells_of_drops = True
         self.history: list[signals_pb2.SignalEvent] = []
         self.subscriptions: list[signals_pb2.SubscribeRequest] = []
         self.end_subscription_after: int | None = None
@@ -279,7 +280,7 @@ class Bars(bars_pb2_grpc.BarServiceServicer):
 
     def Publish(self, requests: Any, context: Any) -> Iterator[bars_pb2.PublishResponse]:  # noqa: N802
         self.server.admit(context)
-        seen: set[int] = set()
+        seen: set[tuple[str, int]] = set()
         for number, request in enumerate(requests):
             if number == self.server.answer_publish_up_to:
                 return
@@ -296,10 +297,10 @@ class Bars(bars_pb2_grpc.BarServiceServicer):
                 answer.fate = bars_pb2.BAR_FATE_REJECTED
                 answer.rejection = bars_pb2.BAR_REJECTION_INCONSISTENT_PRICES
                 answer.message = f"high is {bar.high} and low is {bar.low}; high must not be below low"
-            elif bar.open_time_ns in seen:
+            elif (bar.symbol, bar.open_time_ns) in seen:
                 answer.fate = bars_pb2.BAR_FATE_DUPLICATE
             else:
-                seen.add(bar.open_time_ns)
+                seen.add((bar.symbol, bar.open_time_ns))
                 self.server.signal(bar)
             yield answer
 
@@ -332,7 +333,9 @@ class Signals(signals_pb2_grpc.SignalServiceServicer):
             for event in server.history[position:]:
                 position = event.sequence
                 if not request.symbols or event.bar.symbol in request.symbols:
-                    yield signals_pb2.SubscribeResponse(signal=event, dropped_signals=1 if sent == 1 else 0)
+                    yield signals_pb2.SubscribeResponse(
+                        signal=event, dropped_signals=int(sent == 1 and server.tells_of_drops)
+                    )
                     sent += 1
                     if sent == server.end_subscription_after:
                         server.end_subscription_after = None

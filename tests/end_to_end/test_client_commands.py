@@ -138,6 +138,16 @@ def test_load_test_command_measures(target: str) -> None:
     assert summary["answered"] == summary["sent"] > 100
 
 
+@pytest.mark.parametrize("scenario", ["bars-to-signal", "fan-out"])
+def test_load_test_follows_bars_to_their_signals(serve: Serve, store: Path, scenario: str) -> None:
+    options = ["-r", "50", "-d", "1", "--symbol", "AAPL,MSFT", "--subscribers", "6", "--processes", "2"]
+    with serve(store, "--accept-unknown-symbols") as served:
+        done = run(served.data, "load-test", scenario, "--json", *options, "--timeout-ms", "5000")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["answered"] == summary["sent"] * (6 if scenario == "fan-out" else 1) > 20
+
+
 def test_a_subscriber_is_told_when_the_server_goes(serve: Serve, store: Path) -> None:
     with candlewire.Client("127.0.0.1:1") as nobody, pytest.raises(candlewire.UnavailableError):
         nobody.subscribe()

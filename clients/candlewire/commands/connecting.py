@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from candlewire.client import Client
-from candlewire.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_MS, Tls
+from candlewire.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_MS, Connection, Tls
 
 PANEL = "Connection"
 
@@ -54,6 +54,21 @@ Key = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
+def connection(
+    target: str = DEFAULT_TARGET,
+    timeout_ms: float = DEFAULT_TIMEOUT_MS,
+    token: str | None = None,
+    tls_ca: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+) -> Connection:
+    """A connection as the options ask for it."""
+    tls = None
+    if tls_ca is not None or tls_cert is not None or tls_key is not None:
+        tls = Tls(root_certificates=tls_ca, certificate=tls_cert, key=tls_key)
+    return Connection(target=target, timeout_ms=timeout_ms, token=token, tls=tls)
+
+
 def connect(
     target: str = DEFAULT_TARGET,
     timeout_ms: float = DEFAULT_TIMEOUT_MS,
@@ -63,7 +78,5 @@ def connect(
     tls_key: Path | None = None,
 ) -> Client:
     """A client as the options ask for it."""
-    tls = None
-    if tls_ca is not None or tls_cert is not None or tls_key is not None:
-        tls = Tls(root_certificates=tls_ca, certificate=tls_cert, key=tls_key)
-    return Client(target, timeout_ms=timeout_ms, token=token, tls=tls)
+    asked = connection(target, timeout_ms, token, tls_ca, tls_cert, tls_key)
+    return Client(asked.target, timeout_ms=asked.timeout_ms, token=asked.token, tls=asked.tls)
