@@ -158,3 +158,4 @@ def test_a_subscriber_is_told_when_the_server_goes(serve: Serve, store: Path) ->
         with pytest.raises(candlewire.UnavailableError):
             next(subscription)
         assert time.monotonic() - started < 20
+        served.process.wait(20)
