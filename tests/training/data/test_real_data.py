@@ -127,7 +127,7 @@ REFUSED: list[tuple[str, type[BarsError], str]] = [
     (
         "lean/index_india_minute_nifty50/20190101_trade.zip",
         AmbiguousBarsError,
-        "20190102_.* and 20190101_.*--member",
+        "20190102_.*, 20190101_.*--member",
     ),
 ]
 

@@ -66,7 +66,9 @@ class SymbolBars:
     def bar_text(self, row: int) -> str:
         """A bar for people."""
         o, h, l, c = self.prices[:, row]  # noqa: E741 - the field's letters
-        return f"{date_text(self.time[row])} O {o:g} H {h:g} L {l:g} C {c:g} V {self.column('volume')[row]:g}"
+        volume = self.column("volume")[row]
+        amount = f"{volume:,.0f}" if abs(volume) >= 1000 else f"{volume:g}"
+        return f"{date_text(self.time[row])} O {o:g} H {h:g} L {l:g} C {c:g} V {amount}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 } th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #d8dee4; vertical-align: top; }
 td.number, th.number { text-align: right; }
 figure { margin: 1.5rem 0; } svg { max-width: 100%; height: auto; }
-code { background: #f3f4f6; padding: 0 .2rem; } .quiet { color: #57606a; }
+code { background: #f3f4f6; padding: 0 .2rem; white-space: nowrap; } .quiet { color: #57606a; }
 """
 MARKS = {
     "misquote": ("#d1242f", "v"),
@@ -104,10 +104,10 @@ def _figure(symbol: SymbolReport, chart: Chart) -> str:
         if defect in MARKS:
             colour, marker = MARKS[defect]
             axes.plot(
-                _dates(times), closes, linestyle="", marker=marker, markersize=5, color=colour, label=defect
+                _dates(times), closes, linestyle="", marker=marker, markersize=6, color=colour, label=defect
             )
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", fontsize=8, frameon=False)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     file = io.StringIO()

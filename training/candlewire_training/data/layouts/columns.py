@@ -1,6 +1,7 @@
 """Column names as files spell them, and the part each plays in a bar."""
 
 import re
+from collections.abc import Iterable
 
 from candlewire_training.errors import AmbiguousBarsError, BarsError
 
@@ -41,6 +42,12 @@ def normalised(name: str) -> str:
     return re.sub(r"\s+", "_", name.strip().strip("<>").lower())
 
 
+def listed(names: Iterable[str], *, most: int = 20) -> str:
+    """Names out of a file for one line of a message: no control characters, none too long, not too many."""
+    cleaned = ["".join(mark if mark.isprintable() else "?" for mark in name[:40]) for name in names]
+    return ", ".join(cleaned[:most]) + (f" and {len(cleaned) - most} more" if len(cleaned) > most else "")
+
+
 def parts_of(names: list[str], *, source: str) -> dict[str, str]:
     """Part -> column name.
 
@@ -57,7 +64,7 @@ def parts_of(names: list[str], *, source: str) -> dict[str, str]:
     if several:
         part, columns = next(iter(several.items()))
         raise AmbiguousBarsError(
-            (f"columns {' and '.join(columns)} could both be the {part}: rename or remove one",),
+            (f"columns {listed(columns)} could both be the {part}: rename or remove one",),
             source=source,
         )
     parts = {part: columns[0] for part, columns in found.items()}
@@ -66,12 +73,12 @@ def parts_of(names: list[str], *, source: str) -> dict[str, str]:
     missing = [name for name in PRICES if name not in parts]
     if missing:
         raise BarsError(
-            f"{source}: column {', '.join(missing)} is missing; the file has {', '.join(names)}; "
+            f"{source}: column {', '.join(missing)} is missing; the file has {listed(names)}; "
             "rename the columns, or name the layout with --layout"
         )
     if not {"date", "epoch"} & set(parts):
         raise BarsError(
-            f"{source}: no column holds the bars' times (date, time, timestamp); it has {', '.join(names)}"
+            f"{source}: no column holds the bars' times (date, time, timestamp); it has {listed(names)}"
         )
     return parts
 
@@ -81,4 +88,4 @@ def looks_like_header(names: tuple[str, ...]) -> bool:
     return set(PRICES) <= {_PART_OF.get(normalised(name)) for name in names}
 
 
-__all__ = ["PRICES", "looks_like_header", "normalised", "parts_of"]
+__all__ = ["PRICES", "listed", "looks_like_header", "normalised", "parts_of"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from candlewire_training.data.layouts.columns import PRICES, parts_of
+from candlewire_training.data.layouts.columns import PRICES, listed, parts_of
 from candlewire_training.data.layouts.contract import Choices, Hint, Opening, RawBars
 from candlewire_training.data.layouts.numbers import parse_numbers
 from candlewire_training.data.layouts.opening import decode
@@ -122,6 +122,7 @@ def bars_of_text(text: pl.DataFrame, choices: Choices, *, source: str, first_lin
     notes = [times.note] if times.note else []
     if "symbol" in parts:
         frame, note = _with_symbols(frame, text[parts["symbol"]])
+        unreadable[parts["symbol"]] = frame["symbol"].is_null()
         notes += note
     kept, dropped = _without_unreadable(text, unreadable, choices, source=source, first_line=first_line)
     timeframe = _timeframe_column(text[parts["timeframe"]]) if "timeframe" in parts else None
@@ -170,7 +171,7 @@ def _without_unreadable(
     row = int(any_bad.arg_max() or 0)
     column = next(name for name, mask in unreadable.items() if mask[row])
     value = text[column][row]
-    what = f"line {first_line + row}: {column} {value!r} cannot be read"
+    what = f"line {first_line + row}: {listed([column])} {value!r} cannot be read"
     if count == text.height:
         raise BarsError(f"{source}: no row can be read; {what}")
     if choices.unreadable == "fail":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from candlewire_training.data.layouts.columns import listed
 from candlewire_training.data.layouts.contract import SIDES, Choices, Hint, Opening, RawBars
 from candlewire_training.errors import AmbiguousBarsError, BarsError, SettingsError
 
@@ -85,11 +86,11 @@ def _member(path: Path, choices: Choices) -> tuple[str, pl.DataFrame]:
             members = [name for name in archive.namelist() if name.lower().endswith(".csv")]
             if choices.member is not None and choices.member not in members:
                 raise SettingsError(
-                    f"member {choices.member!r} is not in {path.name}; it holds {', '.join(members)}"
+                    f"member {choices.member!r} is not in {path.name}; it holds {listed(members)}"
                 )
             if len(members) > 1 and choices.member is None:
                 question = (
-                    f"the zip holds {' and '.join(members)}, whose dates cannot both be right: choose one"
+                    f"the zip holds {listed(members)}, whose dates cannot both be right: choose one"
                     " with --member"
                 )
                 raise AmbiguousBarsError((question,), source=f"bars {path.name}")

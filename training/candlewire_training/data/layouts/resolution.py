@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from candlewire_training.data.bars import COLUMNS, PRICES
+from candlewire_training.data.layouts.columns import listed
 from candlewire_training.data.layouts.contract import CLOSE_STAMP, OPEN_STAMP, STAMPS, Choices, Hint, RawBars
 from candlewire_training.data.layouts.stamps import stamp_of_sessions
 from candlewire_training.data.layouts.zones import Zone, parse_zone, to_utc
@@ -117,7 +118,7 @@ def _with_symbol(
             return frame, Hint(value=choices.symbol, why=GIVEN)
     symbol = Hint(value=choices.symbol, why=GIVEN) if choices.symbol else raw.symbol
     if symbol is None:
-        questions.append(SYMBOL_QUESTION.format(stem=stem))
+        questions.append(SYMBOL_QUESTION.format(stem=listed([stem])))
         return raw.frame.with_columns(pl.lit("?").alias("symbol")), None
     return raw.frame.with_columns(pl.lit(symbol.value).alias("symbol")), symbol
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from candlewire_training.data.layouts.columns import PRICES, looks_like_header, normalised, parts_of
+from candlewire_training.data.layouts.columns import PRICES, listed, looks_like_header, normalised, parts_of
 from candlewire_training.data.layouts.contract import Choices, Hint, Opening, RawBars
 from candlewire_training.data.layouts.delimited import bars_of_text
 from candlewire_training.data.layouts.symbols import (
@@ -17,6 +17,7 @@ from candlewire_training.data.layouts.symbols import (
     symbol_of_pair,
     timeframe_of_name,
 )
+from candlewire_training.data.layouts.times import within_clock
 from candlewire_training.errors import AmbiguousBarsError, BarsError, SettingsError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def bars_of_table(frame: pl.DataFrame, choices: Choices, *, source: str) -> RawB
         text = frame.with_columns(_as_epoch_text(moment)) if dtype.is_integer() else frame
         raw = bars_of_text(text, choices, source=source, first_line=1)
     elif isinstance(dtype, pl.Datetime) or dtype == pl.Date:
-        raw = _typed(frame, parts, moment)
+        raw = _typed(frame, parts, moment, choices, source)
     else:
         raise BarsError(f"{source}: column {moment} is {dtype}; make it a timestamp or a date")
     return RawBars(
@@ -59,8 +60,19 @@ def _as_epoch_text(column: str) -> pl.Expr:
     return (number * scale if scale else number).cast(pl.String).alias(column)
 
 
-def _typed(frame: pl.DataFrame, parts: dict[str, str], moment: str) -> RawBars:
+def _typed(frame: pl.DataFrame, parts: dict[str, str], moment: str, choices: Choices, source: str) -> RawBars:
     dtype = frame.schema[moment]
+    readable = within_clock(frame[moment]).is_not_null()
+    if "symbol" in parts:
+        readable &= frame[parts["symbol"]].is_not_null()
+    unreadable = frame.height - int(readable.sum())
+    if unreadable and (choices.unreadable == "fail" or unreadable == frame.height):
+        raise BarsError(
+            f"{source}: {unreadable} of {frame.height} rows have no time in column {moment}, or no symbol; "
+            "repair the table, or leave such rows out with --unreadable drop"
+        )
+    frame = frame.filter(readable)
+    notes = (f"left out {unreadable} rows without a time or a symbol",) if unreadable else ()
     columns = [
         pl.col(parts[part]).cast(pl.Float64, strict=False).fill_null(float("nan")).alias(part)
         for part in (*PRICES, "volume", "adjusted_close", "tick_volume")
@@ -76,7 +88,7 @@ def _typed(frame: pl.DataFrame, parts: dict[str, str], moment: str) -> RawBars:
         columns.append(when.alias("when"))
     if "symbol" in parts:
         columns.append(pl.col(parts["symbol"]).cast(pl.String).alias("symbol"))
-    return RawBars(frame=frame.select(columns))
+    return RawBars(frame=frame.select(columns), notes=notes)
 
 
 def _single_timeframe(
@@ -88,7 +100,7 @@ def _single_timeframe(
     if len(present) == 1:
         return Hint(value=present[0], why=f"column {parts['timeframe']}")
     if choices.timeframe is None:
-        question = f"it holds the timeframes {', '.join(present)}: choose one with --timeframe"
+        question = f"it holds the timeframes {listed(present)}: choose one with --timeframe"
         raise AmbiguousBarsError((question,), source=source)
     return None
 

@@ -1,6 +1,7 @@
 """Times as text: dates with or without a time of day, offsets, and counts since the Unix epoch."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
@@ -33,6 +34,9 @@ EPOCH_UNITS: dict[int, tuple[str, int]] = {
     19: ("nanoseconds", 1),
 }
 DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
+# What 64 bits of nanoseconds hold, with a margin for zones and shifts.
+EARLIEST, LATEST = date(1700, 1, 1), date(2250, 1, 1)
+LATEST_NS = 8_800_000_000_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ def parse_times(text: pl.Series, *, date_format: str | None = None) -> ParsedTim
         return epoch
     pattern, layout, note = _date_layout(text, date_format)
     parts = text.str.extract_groups(rf"^(?P<date>{pattern}){TIME_OF_DAY}$").struct.unnest()
-    dates = parts["date"].str.to_date(layout, strict=False)
+    dates = within_clock(parts["date"].str.to_date(layout, strict=False))
     if parts["hour"].is_null().all():
         return ParsedTimes(when=dates.alias("when"), note=note)
     frame = parts.with_columns(dates.alias("day")).select(
@@ -79,6 +83,11 @@ def parse_times(text: pl.Series, *, date_format: str | None = None) -> ParsedTim
     return ParsedTimes(when=local.alias("when"), note=note)
 
 
+def within_clock(times: pl.Series) -> pl.Series:
+    """Dates or times, null where nanoseconds since the epoch cannot hold them."""
+    return times.set(~times.cast(pl.Date).is_between(EARLIEST, LATEST).fill_null(value=True), None)
+
+
 def _epoch(text: pl.Series) -> ParsedTimes | None:
     """Counts since the epoch; the commonest length decides, as a column may change its unit in the middle."""
     digits = text.str.strip_suffix(".0")
@@ -92,7 +101,8 @@ def _epoch(text: pl.Series) -> ParsedTimes | None:
     length = digits.str.len_chars()
     result = pl.Series("when", [None] * text.len(), dtype=pl.Int64)
     for size, (_, scale) in found:
-        result = (number * scale).zip_with(length == size, result)
+        # A number beyond what 64 bits hold in nanoseconds names no time.
+        result = (number * scale).zip_with((length == size) & (number <= LATEST_NS // scale), result)
     units = " and ".join(unit for _, (unit, _) in found)
     when = result.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC").alias("when")
     return ParsedTimes(when=when, note=f"times are {units} since the Unix epoch")
@@ -162,4 +172,4 @@ def _offset() -> pl.Expr:
     )
 
 
-__all__ = ["DAY_FIRST", "MONTH_FIRST", "ParsedTimes", "parse_times"]
+__all__ = ["DAY_FIRST", "MONTH_FIRST", "ParsedTimes", "parse_times", "within_clock"]

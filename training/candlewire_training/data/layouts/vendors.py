@@ -4,7 +4,7 @@ import re
 
 import polars as pl
 
-from candlewire_training.data.layouts.columns import looks_like_header, normalised
+from candlewire_training.data.layouts.columns import listed, looks_like_header, normalised
 from candlewire_training.data.layouts.contract import Hint, Opening
 from candlewire_training.data.layouts.delimited import DelimitedLayout
 from candlewire_training.data.layouts.opening import split_cells
@@ -93,7 +93,7 @@ def _coin_volume(text: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
     coin = [name for name in volumes if symbol.startswith(normalised(name).removeprefix("volume_").upper())]
     coin += [name for name in volumes if normalised(name) in {"volume_from", "volume_crypto"}]
     if len(coin) != 1:
-        raise AmbiguousBarsError((f"columns {' and '.join(volumes)} could both be the volume: remove one",))
+        raise AmbiguousBarsError((f"columns {listed(volumes)} could both be the volume: remove one",))
     text = text.drop([name for name in volumes if name != coin[0]]).rename({coin[0]: "volume"})
     return text, (f"volume is {coin[0]}",)
 

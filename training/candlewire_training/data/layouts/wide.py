@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from candlewire_training.data.layouts.columns import PRICES, normalised
+from candlewire_training.data.layouts.columns import PRICES, listed, normalised
 from candlewire_training.data.layouts.contract import Choices, Opening, RawBars
 from candlewire_training.data.layouts.delimited import bars_of_text
 from candlewire_training.data.layouts.opening import decode, split_cells
@@ -83,9 +83,7 @@ class Wide:
             )
         source = f"bars {opening.path.name}"
         if columns is None:
-            raise BarsError(
-                f"{source}: columns must be named as BTC:open; they are {', '.join(opening.cells)}"
-            )
+            raise BarsError(f"{source}: columns must be named as BTC:open; they are {listed(opening.cells)}")
         names = ["date", *(f"{symbol}\0{field}" for symbol, field in columns)]
         table = self._table(opening, names, header_lines, source)
         frames: list[pl.DataFrame] = []
@@ -93,12 +91,12 @@ class Wide:
         for symbol in dict.fromkeys(symbol for symbol, _ in columns):
             fields = [field for name, field in columns if name == symbol]
             part = table.select("date", *(pl.col(f"{symbol}\0{field}").alias(field) for field in fields))
-            listed = part.filter(~pl.all_horizontal(pl.col(fields).is_null()))
-            if listed.height < part.height:
-                notes.append(f"{symbol} has no bar at {part.height - listed.height} of {part.height} times")
-            if listed.is_empty():
+            present = part.filter(~pl.all_horizontal(pl.col(fields).is_null()))
+            if present.height < part.height:
+                notes.append(f"{symbol} has no bar at {part.height - present.height} of {part.height} times")
+            if present.is_empty():
                 continue
-            raw = bars_of_text(listed, choices, source=f"{source} {symbol}", first_line=header_lines + 1)
+            raw = bars_of_text(present, choices, source=f"{source} {symbol}", first_line=header_lines + 1)
             frames.append(raw.frame.with_columns(pl.lit(symbol).alias("symbol")))
             notes += raw.notes
         if not frames:
