@@ -60,8 +60,8 @@ def markdown(outcome: dict[str, Any]) -> str:
         "",
         "One thread. Microseconds of processor time a row; in brackets how many times faster than ONNX",
         "Runtime's session in the same round. Both are medians over the rounds. Every call has new rows.",
-        "X2: XGBoost, 300 trees, depth 6; X3: XGBoost, three classes, 900 trees, depth 6; L3: LightGBM, three",
-        "classes, 900 trees of 31 leaves; 64 features.",
+        "X2: XGBoost, 300 trees, depth 6; X3: XGBoost, three classes, 900 trees, depth 6; L3: LightGBM,",
+        "three classes, 900 trees of 31 leaves; 64 features.",
         "",
     ]
     if outcome["quick"]:

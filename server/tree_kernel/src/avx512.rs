@@ -21,7 +21,7 @@ use crate::Instructions;
 use crate::lanes::LaneFile;
 use crate::plan::{CHUNK, LANES, LaneStep, Lanes, Tree};
 use crate::rank::{FAN, MAX_SLOTS, RankTable, Thresholds};
-use crate::vector_trees::{HEAP_EXITS, HeapTree, PathPair, VECTOR_SLOTS, VectorChunk};
+use crate::vector_trees::{HEAP_EXITS, HeapLanes, HeapTree, PathPair, VECTOR_SLOTS, VectorChunk};
 
 /// Proof that this machine has the instructions; without one, no kernel of this file can be called.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +102,7 @@ impl Avx512 {
     }
 
     /// The leaf of each of 64 rows in a heap tree. `ranks` has at least [`VECTOR_SLOTS`] rows.
-    pub(crate) fn heap_lanes(self, tree: &HeapTree, ranks: &[Lanes]) -> [u8; LANES] {
+    pub(crate) fn heap_lanes(self, tree: &HeapLanes, ranks: &[Lanes]) -> [u8; LANES] {
         assert!(ranks.len() >= VECTOR_SLOTS);
         // SAFETY: `self` proves the instructions.
         unsafe { heap_of_lanes(tree, ranks) }
@@ -313,16 +313,13 @@ fn three_levels(holds: [u64; 7], exits: &[__m512i; 8]) -> __m512i {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn heap_of_lanes(tree: &HeapTree, ranks: &[Lanes]) -> [u8; LANES] {
+fn heap_of_lanes(tree: &HeapLanes, ranks: &[Lanes]) -> [u8; LANES] {
     let holds = |lane: usize| {
         // The assertion of the caller makes this check vanish: a slot is a byte's value.
-        let rank = &ranks[usize::from(tree.lane_slots[lane]) % VECTOR_SLOTS];
+        let rank = &ranks[usize::from(tree.slots[lane]) % VECTOR_SLOTS];
         // SAFETY: the array has 64 elements.
         let rank = unsafe { _mm512_loadu_si512(rank.0.as_ptr().cast()) };
-        _mm512_cmple_epu8_mask(
-            rank,
-            _mm512_set1_epi32(tree.lane_indices[lane].cast_signed()),
-        )
+        _mm512_cmple_epu8_mask(rank, _mm512_set1_epi32(tree.indices[lane].cast_signed()))
     };
     let exits: [__m512i; 8] = std::array::from_fn(|exit| _mm512_set1_epi8(exit as i8));
     let bottoms: [__m512i; 8] = std::array::from_fn(|top| {

@@ -25,10 +25,16 @@ pub(crate) struct HeapTree {
     pub(crate) indices: [u8; 64],
     /// The leaf number at each of the 64 exits.
     pub(crate) exits: [u8; 64],
-    /// The slots again, for the batch kernel.
-    pub(crate) lane_slots: [u16; 64],
-    /// The indices again, each in all four bytes.
-    pub(crate) lane_indices: [u32; 64],
+}
+
+/// A heap tree again, for batches. Apart, so that single rows read no more memory than they need.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
+pub(crate) struct HeapLanes {
+    pub(crate) slots: [u16; 64],
+    /// The indices, each in all four bytes.
+    pub(crate) indices: [u32; 64],
+    pub(crate) exits: [u8; 64],
 }
 
 /// Two trees of at most 32 leaves, one in each half.
@@ -48,6 +54,7 @@ pub(crate) struct PathPair {
 pub(crate) struct VectorChunk {
     pub(crate) heap_places: Vec<u8>,
     pub(crate) heaps: Vec<HeapTree>,
+    pub(crate) heap_lanes: Vec<HeapLanes>,
     /// Two places for each pair; an odd one out is there twice.
     pub(crate) pair_places: Vec<[u8; 2]>,
     pub(crate) pairs: Vec<PathPair>,
@@ -69,10 +76,10 @@ pub(crate) struct VectorTrees {
 impl VectorTrees {
     /// The heap of a tree, if it has one.
     #[inline]
-    pub(crate) fn heap(&self, tree: usize) -> Option<&HeapTree> {
+    pub(crate) fn heap(&self, tree: usize) -> Option<&HeapLanes> {
         let chunk = self.chunks.get(tree / CHUNK)?;
         chunk
-            .heaps
+            .heap_lanes
             .get(usize::from((*chunk.heap_of.get(tree % CHUNK)?)?))
     }
 
@@ -92,7 +99,9 @@ impl VectorTrees {
             .push(is_heap.then_some(chunk.heaps.len() as u8));
         if is_heap {
             chunk.heap_places.push(place);
-            chunk.heaps.push(HeapTree::new(shape));
+            let heap = HeapTree::new(shape);
+            chunk.heap_lanes.push(heap.lanes());
+            chunk.heaps.push(heap);
         } else if shape.leaf_nodes.len() <= PATH_LEAVES {
             let half = usize::from(self.half);
             if let (1, Some(places)) = (half, chunk.pair_places.last_mut()) {
@@ -121,13 +130,17 @@ impl HeapTree {
             slots: [0; 64],
             indices: [ALWAYS; 64],
             exits: [0; 64],
-            lane_slots: [0; 64],
-            lane_indices: [0; 64],
         };
         tree.fill(shape, 0, 0, 0);
-        tree.lane_slots = tree.slots.map(u16::from);
-        tree.lane_indices = tree.indices.map(|index| u32::from(index) * 0x0101_0101);
         tree
+    }
+
+    fn lanes(&self) -> HeapLanes {
+        HeapLanes {
+            slots: self.slots.map(u16::from),
+            indices: self.indices.map(|index| u32::from(index) * 0x0101_0101),
+            exits: self.exits,
+        }
     }
 
     /// Puts a node at a heap number of its level; `path` is the number's distance from the level's first.
