@@ -1,9 +1,9 @@
 """Measures the tree kernel beside ONNX Runtime, XGBoost, LightGBM and tl2cgen, taking turns in one run.
 
-Times are the thread's own on the processor. Every side takes its turn in each round, so that a busy moment of
-the machine hits all of them; a figure is the median of the rounds' ratios. Rows differ at every call. There are two
-kinds of rows: independent normal ones, which no branch predictor learns, and consecutive bars' features, where a
-branching kernel is at its best.
+Times are the thread's own on the processor. Every side takes its turn in each round, so that a busy moment
+of the machine hits all of them; a figure is the median of the rounds' ratios. Rows differ at every call, and
+are of two kinds: independent normal ones, which no branch predictor learns, and consecutive bars' features,
+where a branching kernel is at its best.
 
     python benchmarks/trees/run.py [--rounds 41] [--quick] [--output benchmarks/reports]
 

@@ -64,10 +64,6 @@ impl<'a> Attributes<'a> {
         self.find(name).map_or(&[], |attribute| &attribute.floats)
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.find(name).is_some()
-    }
-
     pub(crate) fn text(&self, name: &str, default: &str) -> Result<String, TreeError> {
         match self.find(name).and_then(|attribute| attribute.s.as_ref()) {
             None => Ok(default.to_owned()),
@@ -75,15 +71,8 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, TreeError> {
-        let strings = self
-            .find(name)
-            .map_or(&[][..], |attribute| &attribute.strings);
-        strings
-            .iter()
-            .enumerate()
-            .map(|(at, bytes)| self.utf8(bytes, &format!("{name}[{at}]")))
-            .collect()
+    pub(crate) fn strings(&self, name: &str) -> &'a [Vec<u8>] {
+        self.find(name).map_or(&[], |attribute| &attribute.strings)
     }
 
     fn utf8(&self, bytes: &[u8], place: &str) -> Result<String, TreeError> {

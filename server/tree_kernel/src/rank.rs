@@ -7,8 +7,6 @@
 //! NaN takes the lowest key where it counts as true and the highest where it counts as false, so a slot holds
 //! thresholds of one NaN direction only.
 
-use std::collections::BTreeMap;
-
 use crate::ensemble::{Comparison, Ensemble, Node};
 use crate::{Scalar, TreeError};
 
@@ -16,6 +14,8 @@ use crate::{Scalar, TreeError};
 pub(crate) const SLOT_THRESHOLDS: usize = 255;
 /// Keys in a pivot row, and in each part of a slot that a pivot stands for.
 pub(crate) const FAN: usize = 16;
+/// More features than this are left to ONNX Runtime.
+const MAX_FEATURES: usize = 1 << 16;
 /// More slots than this are left to ONNX Runtime.
 pub(crate) const MAX_SLOTS: usize = 4096;
 
@@ -48,7 +48,8 @@ pub(crate) struct RankTest {
 
 /// A comparison in the one form that ranks know.
 struct Normal<T: Scalar> {
-    group: (u32, bool),
+    /// Twice the feature, and one more where NaN counts as true.
+    group: usize,
     key: T::Key,
     swapped: bool,
 }
@@ -68,8 +69,9 @@ fn normal<T: Scalar>(
         Comparison::Equal | Comparison::NotEqual | Comparison::Member => return None,
     };
     // Turning the comparison round turns the answer for NaN round as well.
+    let group = 2 * feature as usize + usize::from(nan_is_true != swapped);
     Some(Normal {
-        group: (feature, nan_is_true != swapped),
+        group,
         key,
         swapped,
     })
@@ -80,12 +82,20 @@ impl<T: Scalar> RankTable<T> {
     pub(crate) fn build(
         ensemble: &Ensemble<T>,
     ) -> Result<(Self, Vec<Option<RankTest>>), TreeError> {
-        let unsupported = |reason: &str| TreeError::Unsupported {
+        let unsupported = |reason: String| TreeError::Unsupported {
             node: ensemble.name.clone(),
-            reason: reason.to_owned(),
+            reason,
         };
+        if ensemble.features > MAX_FEATURES {
+            let reason = format!(
+                "it reads {} features, the fast path holds {MAX_FEATURES}",
+                ensemble.features
+            );
+            return Err(unsupported(reason));
+        }
         let mut normals: Vec<Option<Normal<T>>> = Vec::with_capacity(ensemble.nodes.len());
-        let mut groups: BTreeMap<(u32, bool), Vec<T::Key>> = BTreeMap::new();
+        // Two groups for each feature: one for each NaN direction.
+        let mut groups: Vec<Vec<T::Key>> = vec![Vec::new(); 2 * ensemble.features];
         for node in &ensemble.nodes {
             let Node::Branch {
                 feature,
@@ -99,9 +109,9 @@ impl<T: Scalar> RankTable<T> {
                 continue;
             };
             let normal = normal(feature, comparison, threshold, nan_is_true).ok_or_else(|| {
-                unsupported("it has nodes that compare for equality or membership")
+                unsupported("it has nodes that compare for equality or membership".to_owned())
             })?;
-            groups.entry(normal.group).or_default().push(normal.key);
+            groups[normal.group].push(normal.key);
             normals.push(Some(normal));
         }
         let mut table = Self {
@@ -110,27 +120,27 @@ impl<T: Scalar> RankTable<T> {
             pivots: Vec::new(),
             thresholds: Vec::new(),
         };
-        let mut first_slot = BTreeMap::new();
-        for (&group, keys) in &mut groups {
+        let mut first_slots = Vec::with_capacity(groups.len());
+        for (group, keys) in groups.iter_mut().enumerate() {
             keys.sort_unstable();
             keys.dedup();
-            first_slot.insert(group, table.sources.len());
+            first_slots.push(table.sources.len());
             table.push_slots(group, keys);
         }
         if table.sources.len() > MAX_SLOTS {
-            let reason = format!(
-                "it has {} threshold slots, the fast path holds {MAX_SLOTS}",
-                table.sources.len()
-            );
-            return Err(unsupported(&reason));
+            let found = table.sources.len();
+            return Err(unsupported(format!(
+                "it has {found} threshold slots, the fast path holds {MAX_SLOTS}"
+            )));
         }
         let tests = normals.iter().map(|normal| {
             let normal = normal.as_ref()?;
-            let place = groups.get(&normal.group)?.binary_search(&normal.key).ok()?;
-            let slot = first_slot.get(&normal.group)? + place / SLOT_THRESHOLDS;
+            let place = groups[normal.group].binary_search(&normal.key).ok()?;
+            let slot = first_slots[normal.group] + place / SLOT_THRESHOLDS;
+            let index = (place % SLOT_THRESHOLDS) as u8;
             Some(RankTest {
                 slot: slot as u16,
-                index: (place % SLOT_THRESHOLDS) as u8,
+                index,
                 swapped: normal.swapped,
             })
         });
@@ -138,8 +148,8 @@ impl<T: Scalar> RankTable<T> {
         Ok((table, tests))
     }
 
-    fn push_slots(&mut self, (feature, nan_is_true): (u32, bool), keys: &[T::Key]) {
-        let source = feature as usize + if nan_is_true { self.features } else { 0 };
+    fn push_slots(&mut self, group: usize, keys: &[T::Key]) {
+        let source = group / 2 + if group % 2 == 1 { self.features } else { 0 };
         for slot in keys.chunks(SLOT_THRESHOLDS) {
             let mut parts = [Thresholds([T::KEY_MAX; FAN]); FAN];
             for (at, &key) in slot.iter().enumerate() {

@@ -87,21 +87,20 @@ fn values<T: Scalar + TensorElement>(
 fn comparison(
     attributes: &Attributes,
     at: usize,
-    mode: &str,
+    mode: &[u8],
 ) -> Result<Option<Comparison>, TreeError> {
     Ok(Some(match mode {
-        "LEAF" => return Ok(None),
-        "BRANCH_LEQ" => Comparison::LessOrEqual,
-        "BRANCH_LT" => Comparison::Less,
-        "BRANCH_GTE" => Comparison::GreaterOrEqual,
-        "BRANCH_GT" => Comparison::Greater,
-        "BRANCH_EQ" => Comparison::Equal,
-        "BRANCH_NEQ" => Comparison::NotEqual,
+        b"LEAF" => return Ok(None),
+        b"BRANCH_LEQ" => Comparison::LessOrEqual,
+        b"BRANCH_LT" => Comparison::Less,
+        b"BRANCH_GTE" => Comparison::GreaterOrEqual,
+        b"BRANCH_GT" => Comparison::Greater,
+        b"BRANCH_EQ" => Comparison::Equal,
+        b"BRANCH_NEQ" => Comparison::NotEqual,
         other => {
-            return Err(attributes.malformed(
-                format!("nodes_modes[{at}]"),
-                format!("is `{other}`, no mode of the specification"),
-            ));
+            let other = String::from_utf8_lossy(other);
+            let reason = format!("is `{other}`, no mode of the specification");
+            return Err(attributes.malformed(format!("nodes_modes[{at}]"), reason));
         }
     }))
 }
@@ -219,7 +218,7 @@ struct NodeLists<'a, T> {
     true_ids: &'a [i64],
     false_ids: &'a [i64],
     missing: &'a [i64],
-    modes: Vec<String>,
+    modes: &'a [Vec<u8>],
     thresholds: Vec<T>,
 }
 
@@ -232,7 +231,7 @@ impl<'a, T: Scalar + TensorElement> NodeLists<'a, T> {
             true_ids: attributes.ints("nodes_truenodeids"),
             false_ids: attributes.ints("nodes_falsenodeids"),
             missing: attributes.ints("nodes_missing_value_tracks_true"),
-            modes: attributes.texts("nodes_modes")?,
+            modes: attributes.strings("nodes_modes"),
             thresholds: values(attributes, "nodes_values")?,
         };
         let count = lists.tree_ids.len();
@@ -365,8 +364,7 @@ fn targets_and_labels(
     if !classifier {
         return Ok((targets(attributes)?, None));
     }
-    if attributes.has("classlabels_strings") && !attributes.texts("classlabels_strings")?.is_empty()
-    {
+    if !attributes.strings("classlabels_strings").is_empty() {
         return Err(attributes.unsupported("its labels are strings"));
     }
     let labels = attributes.ints("classlabels_int64s").to_vec();

@@ -268,7 +268,9 @@ fn more_slots_than_the_table_holds_are_refused() {
         }
     }
     wide.features = wide.nodes.len();
-    assert!(refusal(wide).contains("slots"));
+    assert!(refusal(wide.clone()).contains("slots"));
+    wide.features = 70_000;
+    assert!(refusal(wide).contains("70000 features"));
 }
 
 #[test]
