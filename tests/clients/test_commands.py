@@ -352,5 +352,5 @@ def test_a_broken_plug_in_costs_a_warning_only(run: Run, monkeypatch: pytest.Mon
 def test_the_installed_command_runs() -> None:
     command = Path(sys.executable).with_name("candlewire")
     done = subprocess.run([command, "--help"], capture_output=True, text=True, check=True)
-    for name in ("score", "publish", "subscribe", "latest", "health", "load-test"):
+    for name in ("score", "publish", "subscribe", "latest", "health", "load-test", "top"):
         assert name in done.stdout

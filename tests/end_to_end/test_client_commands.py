@@ -138,6 +138,25 @@ def test_load_test_command_measures(target: str) -> None:
     assert summary["answered"] == summary["sent"] > 100
 
 
+def test_top_reads_metrics_and_coverage(serve: Serve, store: Path, bars_file: Path) -> None:
+    with serve(store) as served:
+        look = ["top", "--metrics", served.metrics, "--admin", served.admin, "--json", "-n", "1"]
+        assert run(served.data, "publish", str(bars_file)).returncode == 0
+        scores = subprocess.Popen(
+            [COMMAND, "load-test", "-t", served.data, "-r", "100", "-d", "6"], stdout=subprocess.DEVNULL
+        )
+        try:
+            done = run(served.data, *look, "--interval-s", "5")
+        finally:
+            scores.wait(60)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["figures"]["requests"]["rate"] > 0
+    assert found["figures"]["models"][0]["model"] == "daily"
+    assert found["figures"]["outcomes"] == sum(pool["outcomes"] for pool in found["coverage"]) > 0
+    assert 0 < found["coverage"][0]["achieved_coverage"] <= 1
+
+
 @pytest.mark.parametrize("scenario", ["bars-to-signal", "fan-out"])
 def test_load_test_follows_bars_to_their_signals(serve: Serve, store: Path, scenario: str) -> None:
     options = ["-r", "50", "-d", "1", "--symbol", "AAPL,MSFT", "--subscribers", "6", "--processes", "2"]

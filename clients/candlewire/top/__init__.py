@@ -1,0 +1,1 @@
+"""`candlewire top`: what a running server tells of itself, read from outside."""
