@@ -10,7 +10,7 @@ mod support;
 
 use candlewire_trees::{AnyEnsemble, Evaluator, Scratch, TreeError, read_model};
 use prost::Message;
-use support::onnx_writer::{Attribute, Model, Node};
+use support::onnx_writer::{self, Attribute, Model, Node};
 use support::{Case, Operator, Wish};
 
 fn broken(operator: Operator, change: impl FnOnce(&mut Node)) -> Result<AnyEnsemble, TreeError> {
@@ -308,4 +308,92 @@ fn rows_of_a_wrong_shape_are_errors() {
         run(&vec![0.0; columns], columns, 1, Some(&mut [0])),
         "labels"
     );
+}
+
+#[track_caller]
+fn left_to_onnx_runtime(operator: Operator, change: impl FnOnce(&mut Node), reason: &str) {
+    let found = broken(operator, change).and_then(|ensemble| match ensemble {
+        AnyEnsemble::F32(ensemble) => Evaluator::new(ensemble).map(|_| ()),
+        AnyEnsemble::F64(ensemble) => Evaluator::new(ensemble).map(|_| ()),
+    });
+    match found {
+        Err(TreeError::Unsupported { reason: why, .. }) => {
+            assert!(why.contains(reason), "`{why}` does not say `{reason}`");
+        }
+        other => panic!("{reason}: {other:?}"),
+    }
+}
+
+#[test]
+fn valid_nodes_that_are_not_held_say_why() {
+    let shares = |node: &mut Node| attribute(node, "nodes_truenodeids").ints[0] = 2;
+    left_to_onnx_runtime(Operator::Regressor, shares, "share nodes");
+    let equality =
+        |node: &mut Node| attribute(node, "nodes_modes").strings[0] = b"BRANCH_EQ".to_vec();
+    left_to_onnx_runtime(Operator::Regressor, equality, "equality");
+    let strings = |node: &mut Node| {
+        node.attribute
+            .push(onnx_writer::texts("classlabels_strings", &["a", "b", "c"]));
+    };
+    left_to_onnx_runtime(Operator::Classifier, strings, "strings");
+    let one_leaf = |node: &mut Node| {
+        attribute(node, "nodes_trueleafs").ints[0] = 1;
+        attribute(node, "nodes_falseleafs").ints[0] = 1;
+        attribute(node, "nodes_truenodeids").ints[0] = 0;
+        attribute(node, "nodes_falsenodeids").ints[0] = 0;
+    };
+    left_to_onnx_runtime(Operator::Ensemble, one_leaf, "one leaf");
+}
+
+#[test]
+fn inputs_of_other_types_are_left_to_onnx_runtime() {
+    let mut model = Model::decode(&Case::new(Wish::default()).model[..]).unwrap();
+    model.graph.as_mut().unwrap().input[0] = onnx_writer::value("features", 7, &[None, Some(8)]);
+    let node = read_model(&model.encode_to_vec()).unwrap().remove(0);
+    let reason = node.ensemble.unwrap_err().to_string();
+    assert!(reason.contains("element type 7"), "{reason}");
+}
+
+#[test]
+fn membership_needs_its_set() {
+    let member =
+        |node: &mut Node| attribute(node, "nodes_modes").t.as_mut().unwrap().raw_data[0] = 6;
+    refuses(
+        Operator::Ensemble,
+        member,
+        "membership_values",
+        "no set for node 0",
+    );
+    let with_set = |node: &mut Node| {
+        attribute(node, "nodes_modes").t.as_mut().unwrap().raw_data[0] = 6;
+        let values = [1.0_f32, 2.0]
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        node.attribute
+            .push(onnx_writer::tensor("membership_values", 1, 2, values));
+    };
+    let Ok(AnyEnsemble::F32(ensemble)) = broken(Operator::Ensemble, with_set) else {
+        panic!("sound")
+    };
+    assert_eq!(ensemble.member_sets, [(0, vec![1.0, 2.0])]);
+}
+
+#[test]
+fn a_leaf_without_a_weight_is_named() {
+    let moves = |node: &mut Node| {
+        let first = attribute(node, "target_nodeids").ints[0];
+        attribute(node, "target_nodeids").ints[1] = first;
+    };
+    refuses(
+        Operator::Regressor,
+        moves,
+        "target_nodeids",
+        "is a leaf without an entry",
+    );
+    let extra = |node: &mut Node| {
+        node.attribute
+            .push(onnx_writer::floats("base_values", vec![1.0; 3]))
+    };
+    refuses(Operator::Regressor, extra, "base_values", "3 entries");
 }
