@@ -60,6 +60,7 @@ bench-features: setup ## Measure the indicators beside other libraries
 	@$(VENV)/python benchmarks/features/run.py
 
 bench-trees: setup ## Measure the tree kernel beside ONNX Runtime and others
+	@"$$(cat .uv/path)" sync --locked --quiet --inexact --python "$(PYTHON)" --group bench
 	@$(VENV)/python benchmarks/trees/run.py
 
 clean: ## Remove everything that make built

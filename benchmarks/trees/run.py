@@ -9,7 +9,7 @@ where a branching kernel is at its best.
 
 Writes `trees.md` and `trees.json`. Consecutive rows come from the folder that CANDLEWIRE_REAL_DATA names;
 without it they are a slow random walk, and the report says so. LightGBM and tl2cgen take part where they are
-installed: `uv pip install lightgbm tl2cgen treelite`.
+installed (dependency group `bench`, which `make bench-trees` brings).
 """
 
 import argparse
