@@ -47,7 +47,15 @@ pub enum ParameterKind {
         /// Allowed words.
         options: &'static [&'static str],
     },
+    /// A name that the spec's author chooses: of a symbol or of another feature.
+    Name {
+        /// Value when the spec leaves it out; must be given when empty.
+        default: &'static str,
+    },
 }
+
+/// Longest name that a parameter takes, bytes.
+const LONGEST_NAME: usize = 64;
 
 /// Longest window, in bars; TA-Lib's own limit.
 pub const LONGEST_PERIOD: i64 = 100_000;
@@ -115,6 +123,15 @@ impl Parameter {
         }
     }
 
+    /// A name of the author's choice; without a default it must be given.
+    pub const fn name(name: &'static str, meaning: &'static str, default: &'static str) -> Self {
+        Self {
+            name,
+            meaning,
+            kind: ParameterKind::Name { default },
+        }
+    }
+
     /// The column an indicator of one series reads; `default` is usually the close.
     pub const fn column(default: &'static str) -> Self {
         Self::choice(
@@ -130,7 +147,9 @@ impl Parameter {
         match self.kind {
             ParameterKind::Integer { default, .. } => Argument::Integer(default),
             ParameterKind::Number { default, .. } => Argument::Number(default),
-            ParameterKind::Choice { default, .. } => Argument::Text(default.to_owned()),
+            ParameterKind::Choice { default, .. } | ParameterKind::Name { default } => {
+                Argument::Text(default.to_owned())
+            }
         }
     }
 
@@ -162,6 +181,17 @@ impl Parameter {
             (ParameterKind::Choice { options, .. }, given) => match given {
                 Argument::Text(text) if options.contains(&text.as_str()) => Ok(given.clone()),
                 _ => refuse(format!("one of {}", options.join(", "))),
+            },
+            (ParameterKind::Name { .. }, given) => match given {
+                Argument::Text(text)
+                    if (1..=LONGEST_NAME).contains(&text.len())
+                        && !text.chars().any(char::is_control) =>
+                {
+                    Ok(given.clone())
+                }
+                _ => refuse(format!(
+                    "a name of 1 to {LONGEST_NAME} bytes without control characters"
+                )),
             },
         }
     }

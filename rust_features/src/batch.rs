@@ -25,6 +25,9 @@ pub enum ComputeError {
         /// Length implied by `open_time_ns`.
         expected: usize,
     },
+    /// A feature compares symbols, and this is one symbol.
+    #[error("feature \"{0}\" compares symbols: use compute_panel or a Panel")]
+    NeedsPanel(String),
     /// The bars are not in order of time.
     #[error(
         "open_time_ns[{position}] is {open_time_ns}, not after {previous_ns} before it: sort the bars oldest first and drop duplicates"
@@ -109,6 +112,9 @@ fn spread(out: &mut [f64], features: usize, kept: usize, bad: &[usize]) {
 }
 
 fn check(spec: &FeatureSpec, columns: &Columns<'_>, out: &[f64]) -> Result<(), ComputeError> {
+    if let Some(feature) = spec.comparing_feature() {
+        return Err(ComputeError::NeedsPanel(feature.name().to_owned()));
+    }
     let bars = columns.open_time_ns.len();
     let lengths = [
         ("open", columns.open.len(), bars),

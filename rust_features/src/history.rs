@@ -110,6 +110,16 @@ impl History {
         lane.last_open_time_ns = undo.last_open_time_ns;
     }
 
+    /// Close of the newest bar, where a kernel looks back on closes.
+    pub(crate) fn newest_close(&self, lane: usize) -> Option<f64> {
+        let (at, lookback) = (&self.lanes[lane], self.lookback[Column::Close as usize]);
+        if at.bars_seen == 0 || lookback == 0 {
+            return None;
+        }
+        let newest = lane * capacity(lookback) + lookback + at.appended - 1;
+        self.columns[Column::Close as usize].get(newest).copied()
+    }
+
     /// What kernels see at the newest bar, which must be `bar`.
     pub(crate) fn frame(&self, lane: usize, bar: &Bar) -> Frame<'_> {
         let at = &self.lanes[lane];

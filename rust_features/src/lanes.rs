@@ -3,7 +3,7 @@
 use crate::bar::{Bar, InvalidBar};
 use crate::frame::Frame;
 use crate::history::{History, Undo};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedKernel};
 use crate::runner::{Memory, Rows, Tile, TileRow};
 
 /// Series per tile: enough to pay for the virtual call, few enough that their rows stay in the first-level cache.
@@ -93,6 +93,23 @@ impl Lanes {
             let first = kernel.first_window * self.room + lane * size;
             self.windows[first..first + size].fill(0.0);
         }
+    }
+
+    /// Words and windows of one kernel, of every lane.
+    pub(crate) fn memory(&mut self, kernel: &PlannedKernel) -> (&mut [u64], &mut [f64]) {
+        let words = kernel.runner.words() * self.room;
+        let windows = kernel.runner.window_len() * self.room;
+        (
+            &mut self.words[kernel.first_word * self.room..][..words],
+            &mut self.windows[kernel.first_window * self.room..][..windows],
+        )
+    }
+
+    /// Close of a lane's newest bar when that bar has this time and a kernel looks back on closes.
+    pub(crate) fn close_at(&self, lane: usize, open_time_ns: i64) -> Option<f64> {
+        (self.history.last_open_time_ns(lane) == Some(open_time_ns))
+            .then(|| self.history.newest_close(lane))
+            .flatten()
     }
 
     /// Whether a bar can advance a lane.

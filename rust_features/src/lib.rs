@@ -27,9 +27,11 @@
     reason = "a step must dissolve into its loop, which keeps the state in registers; see `runner`"
 )]
 
+mod across;
 mod arguments;
 mod bar;
 mod batch;
+mod compute_panel;
 mod describe;
 mod frame;
 mod history;
@@ -54,9 +56,11 @@ mod state;
 mod trailing;
 mod window;
 
+pub use across::KERNELS as PANEL_KERNELS;
 pub use arguments::{Argument, ArgumentError, Arguments, LONGEST_PERIOD, Parameter, ParameterKind};
 pub use bar::{Bar, BarStatus, InvalidBar};
 pub use batch::{ComputeError, compute, compute_columns};
+pub use compute_panel::compute_panel;
 pub use describe::describe;
 pub use frame::{Column, Columns, Frame, Lookback};
 pub use kernel::{Description, Kernel, OutputDescription, Values, output};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
+use crate::across;
 use crate::bar::{Bar, BarStatus};
 use crate::lanes::{Lanes, Mode};
 use crate::spec::FeatureSpec;
@@ -183,6 +184,16 @@ impl Panel {
                 statuses[row] = BarStatus::from(&reason);
             },
         );
+        if self.spec.plan().compares_symbols() {
+            across::step(
+                self.spec.plan(),
+                mode,
+                &mut self.lanes,
+                (symbol_index, bars, statuses),
+                |symbol| self.indices.get(symbol).copied(),
+                out,
+            );
+        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! A spec made executable: each distinct kernel once, and where its outputs go.
 
+use crate::across::Across;
 use crate::frame::Lookback;
 use crate::runner::{OutputColumn, Runner};
 
@@ -20,6 +21,8 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct PlannedKernel {
     pub(crate) runner: Box<dyn Runner>,
+    /// Set for a kernel that compares symbols; its runner gives NaN.
+    pub(crate) across: Option<Across>,
     pub(crate) columns: Vec<OutputColumn>,
     pub(crate) first_word: usize,
     pub(crate) first_window: usize,
@@ -34,6 +37,7 @@ impl Plan {
         self.window += runner.window_len();
         self.kernels.push(PlannedKernel {
             runner,
+            across: None,
             columns: Vec::new(),
             first_word,
             first_window,
@@ -50,6 +54,11 @@ impl Plan {
         });
         self.warmup_bars = self.warmup_bars.max(kernel.runner.warmup_bars(output));
         self.features += 1;
+    }
+
+    /// Whether a kernel compares symbols.
+    pub(crate) fn compares_symbols(&self) -> bool {
+        self.kernels.iter().any(|kernel| kernel.across.is_some())
     }
 
     /// Bytes that one series takes.

@@ -5,6 +5,7 @@
 
 use std::fmt::Debug;
 
+use crate::across::{self, AcrossSymbols, BuildAcross};
 use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::{Columns, Frame, Lookback};
 use crate::kernel::{Description, Kernel, Values};
@@ -171,6 +172,8 @@ pub struct Entry {
     /// Name, parameters, outputs, formulas and source.
     pub description: &'static Description,
     pub(crate) build: fn(&Arguments) -> Result<Box<dyn Runner>, ArgumentError>,
+    /// Builds the half that sees other symbols, where there is one.
+    pub(crate) build_across: Option<BuildAcross>,
 }
 
 impl Debug for Entry {
@@ -188,6 +191,15 @@ impl Entry {
         Self {
             description: const { &K::DESCRIPTION },
             build: |arguments| Ok(Box::new(K::new(arguments)?)),
+            build_across: None,
+        }
+    }
+
+    /// The registry's entry for a kernel that compares symbols.
+    pub(crate) const fn across<K: Kernel + AcrossSymbols>() -> Self {
+        Self {
+            build_across: Some(across::build::<K>),
+            ..Self::of::<K>()
         }
     }
 }

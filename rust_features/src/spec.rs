@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::across::{self, Across};
 use crate::arguments::{Argument, ArgumentError, Arguments};
 use crate::kernels;
 use crate::nearest::nearest;
@@ -216,7 +217,7 @@ impl FeatureSpec {
         let mut names = BTreeSet::new();
         let mut kernel_of: HashMap<String, usize> = HashMap::new();
         let mut plan = Plan::default();
-        let mut features = Vec::with_capacity(requests.len());
+        let mut features: Vec<Feature> = Vec::with_capacity(requests.len());
         for request in requests {
             check_name(&request.name)?;
             if !names.insert(request.name.clone()) {
@@ -238,12 +239,30 @@ impl FeatureSpec {
                 *kernel
             } else {
                 let kernel = plan.add_kernel((entry.build)(&parameters).map_err(argument_error)?);
+                if let Some(build) = entry.build_across {
+                    let comparing = build(&parameters).map_err(argument_error)?;
+                    let compared = comparing.compared_feature();
+                    let column = compared
+                        .map(|compared| find_compared(&features, compared))
+                        .transpose()
+                        .map_err(argument_error)?;
+                    plan.kernels[kernel].across = Some(Across {
+                        compared: column,
+                        kernel: comparing,
+                    });
+                }
                 kernel_of.insert(identity, kernel);
                 kernel
             };
             plan.add_feature(kernel, output);
+            let planned = &plan.kernels[kernel];
+            let compared = planned.across.as_ref().and_then(|across| across.compared);
+            let warmup_bars = compared.map_or_else(
+                || planned.runner.warmup_bars(output),
+                |column| features[column].warmup_bars,
+            );
             features.push(Feature {
-                warmup_bars: plan.kernels[kernel].runner.warmup_bars(output),
+                warmup_bars,
                 kernel: description.name,
                 output: description.outputs[output].name,
                 parameters,
@@ -324,6 +343,19 @@ impl FeatureSpec {
         self.0.plan.warmup_bars
     }
 
+    /// Whether a feature compares symbols: its values need a panel, and are NaN in a series of one symbol.
+    pub fn needs_panel(&self) -> bool {
+        self.comparing_feature().is_some()
+    }
+
+    /// The first feature that compares symbols.
+    pub(crate) fn comparing_feature(&self) -> Option<&Feature> {
+        self.0
+            .features
+            .iter()
+            .find(|feature| feature.entry.build_across.is_some())
+    }
+
     /// Memory that one series of this spec takes.
     pub fn series_bytes(&self) -> usize {
         self.0.plan.series_bytes()
@@ -357,16 +389,27 @@ fn check_name(name: &str) -> Result<(), SpecError> {
 }
 
 fn find_kernel(request: &FeatureRequest) -> Result<Entry, SpecError> {
-    kernels::all()
+    let known = || kernels::all().chain(across::KERNELS);
+    known()
         .find(|entry| entry.description.name == request.kernel)
         .copied()
         .ok_or_else(|| SpecError::UnknownKernel {
             feature: request.name.clone(),
             kernel: request.kernel.chars().take(80).collect(),
-            suggestion: nearest(
-                &request.kernel,
-                kernels::all().map(|entry| entry.description.name),
-            ),
+            suggestion: nearest(&request.kernel, known().map(|entry| entry.description.name)),
+        })
+}
+
+/// Column of the feature that another one compares.
+fn find_compared(features: &[Feature], name: &str) -> Result<usize, ArgumentError> {
+    features
+        .iter()
+        .position(|feature| feature.name == name)
+        .ok_or_else(|| {
+            ArgumentError::Contradiction(format!(
+                "of is \"{}\": name a feature that stands before this one in the spec",
+                name.chars().take(80).collect::<String>()
+            ))
         })
 }
 

@@ -32,7 +32,7 @@ from candlewire_features._features import (
     preset_names,
 )
 from candlewire_features.bar_status import BarStatus
-from candlewire_features.batch import compute
+from candlewire_features.batch import compute, compute_panel
 
 __all__ = [
     "BarStatus",
@@ -43,6 +43,7 @@ __all__ = [
     "SpecError",
     "__version__",
     "compute",
+    "compute_panel",
     "describe",
     "preset_names",
 ]

@@ -16,6 +16,7 @@ __all__ = [
     "SpecError",
     "__version__",
     "compute_columns",
+    "compute_panel_columns",
     "describe",
     "preset_names",
 ]
@@ -74,6 +75,10 @@ class FeatureSpec:
     @property
     def feature_warmup_bars(self) -> list[int]:
         """Index of the first valid bar of each feature."""
+
+    @property
+    def needs_panel(self) -> bool:
+        """Whether a feature compares symbols: use `compute_panel` or a `Panel`."""
 
     @property
     def series_bytes(self) -> int:
@@ -174,3 +179,16 @@ def compute_columns(
     volume: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """Features of every bar of one symbol, shape (bars, features); see `candlewire_features.compute`."""
+
+def compute_panel_columns(
+    spec: FeatureSpec,
+    symbols: Sequence[str],
+    symbol_index: npt.NDArray[np.int64],
+    open_time_ns: npt.NDArray[np.int64],
+    open: npt.NDArray[np.float64],
+    high: npt.NDArray[np.float64],
+    low: npt.NDArray[np.float64],
+    close: npt.NDArray[np.float64],
+    volume: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Features of every bar of many symbols, shape (bars, features); see `compute_panel`."""

@@ -1,4 +1,4 @@
-"""Features of a whole history, from whatever holds its columns."""
+"""Features of whole histories, from whatever holds their columns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from candlewire_features._features import FeatureSpec, InputError, compute_columns
+from candlewire_features._features import FeatureSpec, InputError, compute_columns, compute_panel_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +46,36 @@ def compute(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
     Raises:
         InputError: A column is missing or does not fit, or the bars are not in order of time.
     """
+    return compute_columns(spec, *_bar_columns(bars))
+
+
+def compute_panel(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
+    """Features of every bar of many symbols, those that compare symbols included.
+
+    All bars of one time are taken together, oldest first, so the result equals a `Panel` that gets them in
+    one call per time, bit for bit.
+
+    Args:
+        bars: Columns as for `compute`, and `symbol`: the name of each bar's symbol, shape (bars,). Rows
+            may come in any order.
+        spec: The features.
+
+    Returns:
+        float64 of shape (bars, features) in the order of the rows; NaN before a feature's warm-up, in the row
+        of a bad bar, and in the second row of a symbol and time.
+
+    Raises:
+        InputError: A column is missing or does not fit.
+    """
+    names = list(bars.columns if hasattr(bars, "columns") else bars)
+    if "symbol" not in names:
+        raise InputError(f"bars have no column symbol: they have {', '.join(names) or 'none'}")
+    symbols, index = _codes(bars["symbol"])
+    return compute_panel_columns(spec, symbols, index, *_bar_columns(bars))
+
+
+def _bar_columns(bars: _Bars) -> tuple[npt.NDArray[Any], ...]:
+    """Open time and prices of some bars, as `compute` describes them."""
     names = list(bars.columns if hasattr(bars, "columns") else bars)
     time_name = next((name for name in TIME_COLUMNS if name in names), None)
     missing = [name for name in PRICE_COLUMNS if name not in names]
@@ -54,8 +84,7 @@ def compute(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
     if missing:
         raise InputError(f"bars have no column {', '.join(missing)}: they have {', '.join(names) or 'none'}")
     time = _time_ns(bars[cast("str", time_name)], cast("str", time_name))
-    prices = [_floats(bars[name]) for name in PRICE_COLUMNS]
-    return compute_columns(spec, time, *prices)
+    return (time, *(_floats(bars[name]) for name in PRICE_COLUMNS))
 
 
 def _floats(column: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
@@ -73,3 +102,13 @@ def _time_ns(column: Any, name: str) -> npt.NDArray[np.int64]:  # noqa: ANN401
     if np.isnat(values).any():
         raise InputError(f"{name} has missing times: drop those bars")
     return np.ascontiguousarray(values.astype("datetime64[ns]").view(np.int64))
+
+
+def _codes(column: Any) -> tuple[list[str], npt.NDArray[np.int64]]:  # noqa: ANN401
+    """Distinct symbols in order, and the place among them of each row's."""
+    values = column if isinstance(column, np.ndarray) else column.to_numpy()
+    code: dict[str, int] = {}
+    index = np.fromiter((code.setdefault(name, len(code)) for name in values), np.int64, len(values))
+    if not all(isinstance(name, str) for name in code):
+        raise InputError("symbol has values that are no strings: give each bar the name of its symbol")
+    return list(code), index

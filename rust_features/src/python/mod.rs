@@ -2,6 +2,7 @@
 
 mod arrays;
 mod compute;
+mod compute_panel;
 mod errors;
 mod panel;
 mod spec;
@@ -21,5 +22,9 @@ fn _features(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<panel::PyPanel>()?;
     module.add_function(wrap_pyfunction!(spec::describe, module)?)?;
     module.add_function(wrap_pyfunction!(spec::preset_names, module)?)?;
+    module.add_function(wrap_pyfunction!(
+        compute_panel::compute_panel_columns,
+        module
+    )?)?;
     module.add_function(wrap_pyfunction!(compute::compute_columns, module)?)
 }

@@ -79,6 +79,11 @@ impl PyFeatureSpec {
     }
 
     #[getter]
+    fn needs_panel(&self) -> bool {
+        self.0.needs_panel()
+    }
+
+    #[getter]
     fn series_bytes(&self) -> usize {
         self.0.series_bytes()
     }
