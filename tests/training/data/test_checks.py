@@ -104,6 +104,7 @@ def test_every_check_is_tested() -> None:
         "suspected-split",
         "outside-session",
         "partial-last-bar",
+        "volume-break",
     }
     assert {check.defect for check in CHECKS} == set(PLANTS) | elsewhere
 
@@ -164,6 +165,17 @@ def test_stale_prices_and_flat_bars() -> None:
     assert "6 bars" in found["stale-price"].examples[0]
     four = changed(changed(frame, 40, open=99.0, low=99.0), 45, open=99.0, low=99.0)
     assert "stale-price" not in findings(four)
+
+
+def test_a_feed_that_counts_other_trades() -> None:
+    after = pl.int_range(pl.len()) >= 70
+    frame = sound_bars().with_columns(
+        pl.when(after).then(pl.col("volume") * 25).otherwise(pl.col("volume")).alias("volume")
+    )
+    found = findings(frame)["volume-break"]
+    assert np.flatnonzero(found.rows).tolist() == [70]
+    # One wild day is no break.
+    assert "volume-break" not in findings(scaled(sound_bars(), 70, 100.0, "volume"))
 
 
 def test_coarse_prices_are_no_outliers() -> None:
@@ -247,7 +259,8 @@ def test_policies_are_read() -> None:
     assert set(import_defaults()) == {check.defect for check in CHECKS}
     everything = parse_policies(["all=drop", "gap=flag"], base=keep_all())
     assert everything["gap"] == "flag"
-    assert {policy for defect, policy in everything.items() if defect != "gap"} == {"drop"}
+    # What is not in a bar cannot be dropped with it.
+    assert {defect for defect, policy in everything.items() if policy != "drop"} == {"gap", "volume-break"}
     for text in ("gap=drop", "gap", "nothing=keep", "gap=repair"):
         with pytest.raises(SettingsError, match=r"policy|defect"):
             parse_policies([text], base=keep_all())

@@ -166,6 +166,18 @@ def test_resample_writes_each_timeframe(run: Run, tmp_path: Path) -> None:
     assert "several timeframes" in run("check", out, code=2).output
 
 
+def test_resample_refuses_bad_bars_and_takes_old_ones(run: Run, tmp_path: Path) -> None:
+    rows = quiet_rows(28, date(1962, 1, 1))
+    rows[10] = rows[10].replace("102", "98")
+    bars = tmp_path / "bars"
+    run("import", daily(tmp_path, "AAA", rows), "--out", bars, "--on", "ohlc-violation=keep")
+    to_weeks = ("resample", bars, "--to", "1w", "--calendar", "24/7", "--out", tmp_path / "weeks")
+    assert "ohlc-violation in AAA" in run(*to_weeks, code=2).output
+    run(*to_weeks, "--bad-bars", "drop")
+    # The week with the hole is left out.
+    assert open_stream(tmp_path / "weeks").bars == {"AAA": 3}
+
+
 def test_resample_asks_when_the_market_trades(run: Run, tmp_path: Path) -> None:
     stored(tmp_path / "in", minutes=100)
     assert (

@@ -330,6 +330,17 @@ def test_nifty_has_two_bars_of_one_time(reports: Reports) -> None:
     assert gaps["JUNIORBEES"] == 717
 
 
+def test_the_day_a_feed_changed_is_found(reports: Reports) -> None:
+    """From 2026-01-22 on the minutes count every venue's trades, before only one's."""
+    found = reports.found("us_equities_1m", "volume-break", "XNYS")
+    assert {symbol: dates(examples) for symbol, examples in found.items()} == {
+        symbol: ["2026-01-22"] for symbol in ("AFRM", "NVDA", "ORCL", "QQQ", "SPY", "TECL", "XLF")
+    }
+    assert reports.found("us_equities_5m", "volume-break", "XNYS") == {}
+    # Before the exchange opened its prices were stubs: day one traded 0.05 coins.
+    assert set(reports.found("crypto_1d", "volume-break")) == {"BTCUSD-COINBASE"}
+
+
 def test_half_days_are_no_gaps(reports: Reports, real_data: Path) -> None:
     """The manifest counts the minutes after 13:00 of half days as missing; the calendar knows better."""
     lines = csv.DictReader((real_data / "manifest.csv").read_text().splitlines())
@@ -391,6 +402,19 @@ def test_minutes_make_five_minutes_hours_and_days(real_data: Path) -> None:
             .equals(days.drop("volume"))
         )
         assert days.height == 20
+
+
+def test_a_brokers_minutes_make_its_own_five_minutes(real_data: Path) -> None:
+    """Two exports of one broker: were its clock read wrongly, no bar would agree."""
+    choices = Choices(layout="mt5", time_zone="America/New_York+7h")
+    minutes = load(real_data / "raw" / "mt5" / "EURUSD_M1.csv", choices).frame
+    made = resample(minutes, timeframe="1m", target="5m", calendar=calendar_of_name("FX")).frame
+    both = made.join(frames(real_data, "fx_5m")["EURUSD"], on="open_time_ns", suffix="_own")
+    assert both.height == made.height == 399
+    assert both["volume"].equals(both["volume_own"].alias("volume"))
+    for name in ("open", "high", "low", "close"):
+        # The minutes were written with seventeen digits, the five minutes with five.
+        assert (both[name] - both[f"{name}_own"]).abs().max() < 1e-15
 
 
 def test_apples_hours_agree_with_another_source(real_data: Path) -> None:

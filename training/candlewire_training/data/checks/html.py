@@ -28,6 +28,7 @@ MARKS = {
     "suspected-split": ("#8250df", "D"),
     "ohlc-violation": ("#bf8700", "s"),
     "conflicting-bar": ("#0969da", "x"),
+    "volume-break": ("#1a7f37", "P"),
     "gap": ("#57606a", "|"),
 }
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import polars as pl
 
-from candlewire_training.data.checks.catalogue import CHECKS
-from candlewire_training.data.checks.contract import DROP, FAIL, FLAG, KEEP, POLICIES, Finding
+from candlewire_training.data.bars import COLUMNS
+from candlewire_training.data.checks.catalogue import CHECKS, UNUSABLE
+from candlewire_training.data.checks.contract import DROP, FAIL, FLAG, KEEP, POLICIES, Finding, SymbolBars
 from candlewire_training.errors import BarsError, SettingsError
 
 FLAG_COLUMN = "defects"
@@ -52,6 +53,32 @@ def keep_all() -> dict[str, str]:
 def import_defaults() -> dict[str, str]:
     """The policies of an import: what nothing could use is refused, what is only suspect is flagged."""
     return {check.defect: check.on_import for check in CHECKS}
+
+
+def usable_bars(bars: SymbolBars, *, bad_bars: str, source: str) -> pl.DataFrame:
+    """One symbol's bars, oldest first, without any that nothing could use.
+
+    Args:
+        bars: The bars.
+        bad_bars: `fail` refuses them, `drop` leaves such bars out.
+        source: What to call the bars in messages.
+
+    Raises:
+        BarsError: There is such a bar and it is refused, or no other.
+        SettingsError: The policy is unknown.
+    """
+    if bad_bars not in {FAIL, DROP}:
+        raise SettingsError(f"bad-bars {bad_bars!r} is unknown; use one of {FAIL}, {DROP}")
+    found = [one for one in (check.find(bars) for check in UNUSABLE) if one is not None]
+    if found and bad_bars == FAIL:
+        raise BarsError(
+            f"{source}: {found[0].defect} in {bars.symbol}: {found[0].count} of its bars, for example "
+            f"{found[0].examples[0]}; repair them, or leave them out with --bad-bars drop"
+        )
+    kept, _ = apply_policies(bars.frame, found, dict.fromkeys((one.defect for one in found), DROP))
+    if kept.is_empty():
+        raise BarsError(f"{source}: every bar of {bars.symbol} is bad")
+    return kept.select(COLUMNS)
 
 
 def refused(findings: Iterable[Finding], policies: Mapping[str, str]) -> tuple[Finding, ...]:
@@ -114,4 +141,5 @@ __all__ = [
     "parse_policies",
     "refusal",
     "refused",
+    "usable_bars",
 ]

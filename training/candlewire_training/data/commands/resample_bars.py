@@ -39,8 +39,11 @@ def resample_bars(
     candlewire data resample minutes --to 1d --universe us-stocks --holes keep --out days
     """
     with one_line_errors():
+        import time
+
         from candlewire_training.data.bar_files import whole_folder, write_symbol
-        from candlewire_training.data.bars import canonical_bars
+        from candlewire_training.data.checks.policies import usable_bars
+        from candlewire_training.data.checks.report import symbol_bars
         from candlewire_training.data.commands.markets import market
         from candlewire_training.data.resample import resample
         from candlewire_training.data.symbol_stream import open_stream
@@ -52,6 +55,7 @@ def resample_bars(
             raise SettingsError("when the market trades is not known: give --calendar or --universe")
         stream = open_stream(bars, timeframe=timeframe, symbols=tuple(symbol or ()))
         stream = stream.within(chosen) if chosen else stream
+        clock = time.time_ns()
         totals = {target: [0, 0, 0, 0] for target in to}
         with (
             whole_folder(out, replace=replace) as folder,
@@ -59,12 +63,18 @@ def resample_bars(
             progress.step("symbols", len(stream.symbols)) as advance,
         ):
             for name, frame in stream:
-                table = canonical_bars(
-                    frame, source=stream.source, timeframe=stream.timeframe, bad_bars=bad_bars
+                every = symbol_bars(
+                    symbol=name,
+                    frame=frame,
+                    timeframe=stream.timeframe,
+                    calendar=hours,
+                    sessions=None,
+                    now_ns=clock,
                 )
+                sound = usable_bars(every, bad_bars=bad_bars, source=stream.source)
                 for target, total in totals.items():
                     made = resample(
-                        table.frame, timeframe=stream.timeframe, target=target, calendar=hours, holes=holes
+                        sound, timeframe=stream.timeframe, target=target, calendar=hours, holes=holes
                     )
                     if not made.frame.is_empty():
                         write_symbol(made.frame, folder, timeframe=target, symbol=name)
