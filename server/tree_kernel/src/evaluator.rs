@@ -10,9 +10,6 @@ use crate::rank::MAX_SLOTS;
 use crate::vector_trees::VECTOR_SLOTS;
 use crate::{Output, Scalar, TreeError, walk};
 
-/// From this many rows on, the batch kernel is faster than one row after the other.
-const LANE_ROWS: usize = 16;
-
 /// An ensemble ready to evaluate rows. Immutable: threads share it, each with a [`Scratch`] of its own.
 #[derive(Debug)]
 pub struct Evaluator<T: Scalar> {
@@ -123,7 +120,7 @@ impl<T: Scalar> Evaluator<T> {
             let labels = labels
                 .as_deref_mut()
                 .map(|labels| &mut labels[start..start + taken]);
-            if taken < LANE_ROWS {
+            if taken < self.kernels.lane_rows() {
                 self.run_rows(taken_rows, columns, scratch, out, labels);
             } else {
                 self.run_lanes(taken_rows, columns, scratch, out, labels);

@@ -74,6 +74,18 @@ impl Kernels {
         self.chosen.instructions()
     }
 
+    /// From about this many rows on, the batch kernel is faster than one row after the other.
+    #[inline]
+    pub(crate) fn lane_rows(&self) -> usize {
+        match self.chosen {
+            Chosen::Portable => 28,
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx2(_) => 24,
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx512(_) => 20,
+        }
+    }
+
     /// See [`RankTable::keys`].
     #[inline]
     pub(crate) fn keys<T: Scalar>(&self, table: &RankTable<T>, row: &[T], keys: &mut [T::Key]) {

@@ -393,7 +393,7 @@ fn a_leaf_without_a_weight_is_named() {
     );
     let extra = |node: &mut Node| {
         node.attribute
-            .push(onnx_writer::floats("base_values", vec![1.0; 3]))
+            .push(onnx_writer::floats("base_values", vec![1.0; 3]));
     };
     refuses(Operator::Regressor, extra, "base_values", "3 entries");
 }
