@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import typer
 from candlewire_training.command import register
-from candlewire_training.data.bar_files import stream_fingerprint
+from candlewire_training.data.bar_files import stream_fingerprint, whole_folder
 from candlewire_training.data.bars import to_ns
 from candlewire_training.data.parquet import read_bars
 from candlewire_training.data.symbol_stream import open_stream
@@ -104,6 +104,28 @@ def test_import_goes_on_without_refused_files_when_asked(run: Run, tmp_path: Pat
     output = run("import", tmp_path / "in", "--out", tmp_path / "bars", "--skip-refused").output
     assert "refused: broken.csv" in output
     assert (tmp_path / "bars" / "1d" / "AAA.parquet").exists()
+
+
+def test_import_to_a_file_is_refused(run: Run, tmp_path: Path) -> None:
+    path = daily(tmp_path, "AAA", quiet_rows())
+    assert "is a file; give a folder" in run("import", path, "--out", path, code=2).output
+
+
+def test_a_block_that_breaks_leaves_nothing_that_a_reader_finds(tmp_path: Path) -> None:
+    out = tmp_path / "bars"
+    seen: list[Path] = []
+
+    def broken() -> None:
+        with whole_folder(out, replace=False) as staging:
+            stored(staging / "1m", minutes=10)
+            seen.extend(tmp_path.rglob("*.parquet"))
+            assert not out.exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken()
+    assert len(seen) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_import_joins_files_of_one_symbol_and_replaces_only_when_told(run: Run, tmp_path: Path) -> None:

@@ -53,10 +53,13 @@ def whole_folder(out: Path, *, replace: bool) -> Iterator[Path]:
     Raises:
         BarsError: A file is there already, or the folder cannot be written.
     """
-    created = not out.exists()
+    if out.exists() and not out.is_dir():
+        raise BarsError(f"bars {out}: is a file; give a folder")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".candlewire-", dir=out))
+        # Beside the folder and not in it: if the process is killed, no reader takes the remains for bars.
+        beside = out.resolve().parent
+        beside.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".candlewire-", dir=beside))
     except OSError as error:
         raise BarsError(f"bars {out}: cannot be written ({error.strerror})") from error
     try:
@@ -67,13 +70,19 @@ def whole_folder(out: Path, *, replace: bool) -> Iterator[Path]:
             raise BarsError(
                 f"bars {out / present[0]} is there already ({len(present)} such files); give --replace"
             )
-        for file in files:
-            (out / file).parent.mkdir(parents=True, exist_ok=True)
-            (staging / file).replace(out / file)
+        _move(files, staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-        if created and not any(out.iterdir()):
-            out.rmdir()
+
+
+def _move(files: list[Path], staging: Path, out: Path) -> None:
+    try:
+        for file in files:
+            (out / file).parent.mkdir(parents=True, exist_ok=True)
+            # A folder may be a file system of its own, to which nothing can be renamed.
+            shutil.move(staging / file, out / file)
+    except OSError as error:
+        raise BarsError(f"bars {out}: cannot be written ({error.strerror})") from error
 
 
 def stream_fingerprint(stream: SymbolStream) -> str:
