@@ -21,7 +21,7 @@ use crate::Instructions;
 use crate::lanes::LaneFile;
 use crate::plan::{CHUNK, LANES, LaneStep, Lanes, Tree};
 use crate::rank::{FAN, MAX_SLOTS, RankTable, Thresholds};
-use crate::vector_trees::{HEAP_EXITS, HeapLanes, HeapTree, PathPair, VECTOR_SLOTS, VectorChunk};
+use crate::vector_trees::{HEAP_EXITS, HeapLanes, PathPair, VECTOR_SLOTS, VectorChunk};
 
 /// Proof that this machine has the instructions; without one, no kernel of this file can be called.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +86,25 @@ impl Avx512 {
                 0..=64 => row_of_chunk::<1>(chunk, trees, ranks, leaves),
                 65..=128 => row_of_chunk::<2>(chunk, trees, ranks, leaves),
                 _ => row_of_chunk::<4>(chunk, trees, ranks, leaves),
+            }
+        }
+    }
+
+    /// Finds the leaf value of one row in each tree of a chunk of heaps; `slots` as in [`Avx512::chunk`].
+    pub(crate) fn heap_values(
+        self,
+        chunk: &VectorChunk,
+        slots: usize,
+        ranks: &[u8; MAX_SLOTS],
+        values: &mut [f32; CHUNK],
+    ) {
+        debug_assert!(slots <= VECTOR_SLOTS);
+        // SAFETY: `self` proves the instructions.
+        unsafe {
+            match slots {
+                0..=64 => heap_values_of_row::<1>(chunk, ranks, values),
+                65..=128 => heap_values_of_row::<2>(chunk, ranks, values),
+                _ => heap_values_of_row::<4>(chunk, ranks, values),
             }
         }
     }
@@ -239,7 +258,8 @@ fn row_of_chunk<const N: usize>(
 ) {
     let ranks = Ranks::<N>::load(ranks);
     for (tree, &place) in chunk.heaps.iter().zip(&chunk.heap_places) {
-        let leaf = heap_leaf(tree, ranks.answers(&tree.slots, &tree.indices));
+        let exit = heap_exit(ranks.answers(&tree.slots, &tree.indices));
+        let leaf = u32::from(tree.exits[exit]);
         leaves[usize::from(place) % CHUNK] = trees[usize::from(place)].first_leaf + leaf;
     }
     for (pair, &places) in chunk.pairs.iter().zip(&chunk.pair_places) {
@@ -251,12 +271,25 @@ fn row_of_chunk<const N: usize>(
     }
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi,bmi1,bmi2")]
+fn heap_values_of_row<const N: usize>(
+    chunk: &VectorChunk,
+    ranks: &[u8; MAX_SLOTS],
+    values: &mut [f32; CHUNK],
+) {
+    let ranks = Ranks::<N>::load(ranks);
+    for ((tree, exits), value) in chunk.heaps.iter().zip(&chunk.exit_values).zip(values) {
+        *value = exits.0[heap_exit(ranks.answers(&tree.slots, &tree.indices))];
+    }
+}
+
+/// Which of a heap's 64 exits the answers lead to.
 #[inline]
 #[target_feature(enable = "bmi1,bmi2")]
-fn heap_leaf(tree: &HeapTree, answers: u64) -> u32 {
+fn heap_exit(answers: u64) -> usize {
     let top = HEAP_EXITS[_pext_u64(answers, 0x8080_8080_8080_8080) as usize & 127];
     let bottom = HEAP_EXITS[(answers >> (top * 8)) as usize & 127];
-    u32::from(tree.exits[usize::from(top * 8 + bottom) & 63])
+    usize::from(top * 8 + bottom) & 63
 }
 
 /// The one leaf whose path has the answers it wants.

@@ -2,7 +2,7 @@
 
 use crate::ensemble::{Ensemble, PostTransform, Task};
 use crate::instructions::Instructions;
-use crate::join::{join_lanes, join_row};
+use crate::join::{join_lanes, join_row, join_values};
 use crate::kernels::Kernels;
 use crate::lanes::LaneFile;
 use crate::plan::{CHUNK, LANES, Lanes, Leaves, Plan};
@@ -215,18 +215,25 @@ impl<T: Scalar> Evaluator<T> {
                 has.copy_from_slice(&self.has);
             }
             let mut leaves = [0_u32; CHUNK];
+            let mut values = [0.0_f32; CHUNK];
             for (chunk, trees) in self.plan.trees.chunks(CHUNK).enumerate() {
+                let first = chunk * CHUNK;
+                if let Some(scores) = T::as_f32_slice_mut(scores)
+                    && self
+                        .kernels
+                        .chunk_values(self.plan.ranks.slots(), chunk, ranks, &mut values)
+                {
+                    let targets = match &self.plan.leaves {
+                        Leaves::PerTree(targets, _) => &targets[first..first + trees.len()],
+                        _ => &[],
+                    };
+                    join_values(&values[..trees.len()], targets, scores);
+                    continue;
+                }
                 self.kernels
                     .chunk(&self.plan, chunk, trees, ranks, &mut leaves);
                 let found = &leaves[..trees.len()];
-                join_row(
-                    &self.ensemble,
-                    &self.plan.leaves,
-                    chunk * CHUNK,
-                    found,
-                    scores,
-                    has,
-                );
+                join_row(&self.ensemble, &self.plan.leaves, first, found, scores, has);
             }
             let label = self.ensemble.finish(scores, has, out);
             if let Some(labels) = labels.as_deref_mut() {

@@ -45,6 +45,17 @@ pub(crate) fn join_row<T: Scalar>(
     }
 }
 
+/// Adds the leaf values of consecutive trees to the scores of one row; `targets` is empty when there is one.
+#[inline]
+pub(crate) fn join_values(values: &[f32], targets: &[u32], scores: &mut [f32]) {
+    if targets.is_empty() {
+        scores[0] = values.iter().fold(scores[0], |sum, &value| sum + value);
+    }
+    for (&value, &target) in values.iter().zip(targets) {
+        scores[target as usize] += value;
+    }
+}
+
 /// Adds the leaves of several rows in one tree to their scores, which are target-major.
 pub(crate) fn join_lanes<T: Scalar>(
     ensemble: &Ensemble<T>,

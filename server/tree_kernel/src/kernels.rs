@@ -8,7 +8,7 @@ use crate::avx2::Avx2;
 use crate::avx512::Avx512;
 use crate::instructions::Instructions;
 use crate::lanes::{self, LaneFile};
-use crate::plan::{CHUNK, LANES, Lanes, Plan, Shape, Tree, WalkGroup, groups_of};
+use crate::plan::{CHUNK, LANES, Lanes, Leaves, Plan, Shape, Tree, WalkGroup, groups_of};
 use crate::rank::{MAX_SLOTS, RankTable};
 use crate::vector_trees::{VECTOR_SLOTS, VectorTrees};
 use crate::walk;
@@ -52,6 +52,11 @@ impl Kernels {
         })?;
         if plan.ranks.slots() > VECTOR_SLOTS {
             vectors = VectorTrees::default();
+        }
+        if let Leaves::One(values) | Leaves::PerTree(_, values) = &plan.leaves
+            && let Some(values) = T::as_f32_slice(values)
+        {
+            vectors.set_exit_values(&plan.trees, values);
         }
         let all: Vec<u8> = (0..CHUNK as u8).collect();
         let walked = |(chunk, trees): (usize, &[Tree])| match vectors.chunks.get(chunk) {
@@ -163,6 +168,26 @@ impl Kernels {
             kernel.chunk(vectors, trees, plan.ranks.slots(), ranks, leaves);
         }
         walk::chunk(plan, &self.groups[chunk], trees, ranks, leaves);
+    }
+
+    /// Finds the leaf value of one row in each tree of a chunk, where the kernel has a way that skips the leaves.
+    #[inline]
+    pub(crate) fn chunk_values(
+        &self,
+        slots: usize,
+        chunk: usize,
+        ranks: &[u8; MAX_SLOTS],
+        values: &mut [f32; CHUNK],
+    ) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if let (Chosen::Avx512(kernel), Some(vectors)) =
+            (self.chosen, self.vectors.chunks.get(chunk))
+            && !vectors.exit_values.is_empty()
+        {
+            kernel.heap_values(vectors, slots, ranks, values);
+            return true;
+        }
+        false
     }
 
     /// The number of each row's leaf within a tree that has lanes; see [`lanes::tree`].

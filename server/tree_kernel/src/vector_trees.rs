@@ -3,7 +3,7 @@
 //! A tree of at most six levels fills the 63 places of a full heap, so one permute and one compare answer all of its
 //! comparisons. A deeper tree of at most 32 leaves takes half a vector, and each leaf knows which answers lead to it.
 
-use crate::plan::{CHUNK, Shape, ShapeNode};
+use crate::plan::{CHUNK, Shape, ShapeNode, Tree};
 
 /// Levels of a heap tree.
 const HEAP_DEPTH: u32 = 6;
@@ -37,6 +37,11 @@ pub(crate) struct HeapLanes {
     pub(crate) exits: [u8; 64],
 }
 
+/// The leaf value at each of a heap tree's exits.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
+pub(crate) struct ExitValues(pub(crate) [f32; 64]);
+
 /// Two trees of at most 32 leaves, one in each half.
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
@@ -60,6 +65,8 @@ pub(crate) struct VectorChunk {
     pub(crate) pairs: Vec<PathPair>,
     /// The trees that are neither.
     pub(crate) rest: Vec<u8>,
+    /// The values at the exits of each heap, when all trees of the chunk are heaps and each leaf has one value.
+    pub(crate) exit_values: Vec<ExitValues>,
     /// For each place, its heap, if it has one.
     pub(crate) heap_of: Vec<Option<u8>>,
 }
@@ -74,6 +81,21 @@ pub(crate) struct VectorTrees {
 }
 
 impl VectorTrees {
+    /// Writes the leaf values beside the heaps, so that a row needs no look at the leaves; `values` are by leaf number.
+    pub(crate) fn set_exit_values(&mut self, trees: &[Tree], values: &[f32]) {
+        for (chunk, trees) in self.chunks.iter_mut().zip(trees.chunks(CHUNK)) {
+            if chunk.heaps.len() == trees.len() {
+                let values_of = |(heap, tree): (&HeapTree, &Tree)| {
+                    ExitValues(
+                        heap.exits
+                            .map(|leaf| values[tree.first_leaf as usize + usize::from(leaf)]),
+                    )
+                };
+                chunk.exit_values = chunk.heaps.iter().zip(trees).map(values_of).collect();
+            }
+        }
+    }
+
     /// The heap of a tree, if it has one.
     #[inline]
     pub(crate) fn heap(&self, tree: usize) -> Option<&HeapLanes> {
