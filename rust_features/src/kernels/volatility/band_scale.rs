@@ -7,7 +7,7 @@ use super::range_variance::{
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::logarithm::log_ratio;
+use crate::logarithm::{log_each, log_ratio};
 use crate::state::state;
 use crate::trailing::{append, room_for};
 use crate::window::mean_and_variance;
@@ -18,7 +18,13 @@ pub(crate) struct BandScale {
     windows: NestedWindows,
     close_period: usize,
     smoothing: f64,
+    /// One over the square root of the bars of each fall.
+    current_scale: f64,
+    short_scale: f64,
 }
+
+/// Variances at or below it count as none: their ratios leave the range of numbers.
+const LEAST: f64 = 1e-290;
 
 state! {
     /// Range variances, decaying mean of squared returns, and how far the returns' window is filled.
@@ -86,8 +92,12 @@ impl Kernel for BandScale {
     };
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        let windows = NestedWindows::new(arguments)?;
+        let scale = |bars: usize| 1.0 / (bars as f64).sqrt();
         Ok(Self {
-            windows: NestedWindows::new(arguments)?,
+            current_scale: scale(windows.current),
+            short_scale: scale(windows.short),
+            windows,
             close_period: arguments.count("close_period")?,
             smoothing: arguments.number("smoothing")?,
         })
@@ -125,34 +135,38 @@ impl Kernel for BandScale {
         else {
             return [f64::NAN; 8];
         };
-        if means.medium <= 0.0 {
+        if means.medium <= LEAST {
             return [0.0; 8];
         }
         let floor = FLOOR * means.long;
-        let ratio = |variance: f64| {
-            log_ratio(
-                if variance > floor { variance } else { floor },
-                means.medium,
-            )
-        };
-        let fall = |bars: usize| {
+        let at_least_floor = |variance: f64| if variance > floor { variance } else { floor };
+        let unit = 1.0 / means.medium;
+        let [current, short, long, ewma, close_variance] = log_each([
+            means.current * unit,
+            means.short * unit,
+            means.long * unit,
+            at_least_floor(ewma) * unit,
+            at_least_floor(mean_and_variance(returns).1) * unit,
+        ]);
+        let deviation = unit.sqrt();
+        let fall = |bars: usize, scale: f64| {
             let before = closes.get(self.windows.short - bars).copied();
             let change = log_ratio(close, before.unwrap_or(close));
             if change < 0.0 {
-                change / (bars as f64 * means.medium).sqrt()
+                change * (deviation * scale)
             } else {
                 0.0
             }
         };
         [
             means.medium,
-            ratio(means.current),
-            ratio(means.short),
-            ratio(means.long),
-            ratio(ewma),
-            ratio(mean_and_variance(returns).1),
-            fall(self.windows.current),
-            fall(self.windows.short),
+            current,
+            short,
+            long,
+            ewma,
+            close_variance,
+            fall(self.windows.current, self.current_scale),
+            fall(self.windows.short, self.short_scale),
         ]
     }
 }
