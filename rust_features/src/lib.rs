@@ -50,7 +50,6 @@ mod python;
 mod runner;
 mod sample;
 mod series;
-mod session_clock;
 mod spec;
 mod state;
 mod trailing;

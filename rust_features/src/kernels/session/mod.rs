@@ -3,6 +3,7 @@
 mod cycle;
 mod holidays;
 mod market_calendar;
+mod session_clock;
 mod time_zone;
 
 super::kernel_files! {
@@ -11,5 +12,6 @@ super::kernel_files! {
     local_time: [LocalTime],
     opening_gap: [Gap, SessionGap],
     overnight: [Overnight],
+    session_vwap: [SessionVwap],
     trading_calendar: [TradingCalendar],
 }

@@ -1,9 +1,10 @@
 //! Gaps between one close and the next open, and how much of them has been filled.
 
+use super::market_calendar::{CALENDAR, STAMP};
+use super::session_clock::{HOURS, SessionClock};
 use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
-use crate::session_clock::{SESSION_START, SessionClock};
 use crate::state::state;
 
 /// Share of the way from `open` back to `close` that prices between `low` and `high` have gone; 1 without a gap.
@@ -69,6 +70,9 @@ impl Kernel for Gap {
     }
 }
 
+/// Session of the bars before the first one.
+const NO_SESSION: i64 = i64::MIN;
+
 /// Gap between two sessions.
 #[derive(Debug)]
 pub(crate) struct SessionGap {
@@ -94,7 +98,7 @@ impl Kernel for SessionGap {
     const DESCRIPTION: Description = Description {
         name: "session_gap",
         summary: "gap at the session's open, its filling, and the move since",
-        parameters: &[SESSION_START],
+        parameters: &[CALENDAR, STAMP, HOURS],
         outputs: &[
             output(
                 "gap",
@@ -123,14 +127,18 @@ impl Kernel for SessionGap {
     #[inline(always)]
     fn step(&self, state: &mut SessionRange, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 3] {
         let bar = &frame.bar;
-        let last_close = std::mem::replace(&mut state.last_close, bar.close);
         let session = self.clock.session(bar.open_time_ns);
-        if session != state.session || !state.started {
-            state.previous_close = if state.started { last_close } else { bar.open };
-            state.session = session;
+        let begins = session.is_some_and(|session| session != state.session);
+        if begins || !state.started {
+            // Bars before the first session are no session to gap from.
+            let gaps = state.started && state.session != NO_SESSION;
+            state.previous_close = if gaps { state.last_close } else { bar.open };
+            state.session = session.unwrap_or(NO_SESSION);
             state.started = true;
             (state.open, state.low, state.high) = (bar.open, bar.low, bar.high);
-        } else {
+        }
+        if session.is_some() {
+            state.last_close = bar.close;
             state.low = if bar.low < state.low {
                 bar.low
             } else {

@@ -5,7 +5,6 @@ super::kernel_files! {
     amihud_illiquidity: [AmihudIlliquidity],
     money_flow_index: [Mfi],
     on_balance_volume: [Obv],
-    session_vwap: [SessionVwap],
     volume_ratio: [VolumeRatio],
     volume_zscore: [VolumeZscore],
 }

@@ -1,9 +1,10 @@
 //! Volume-weighted average price of the session, with bands.
 
+use super::market_calendar::{CALENDAR, STAMP};
+use super::session_clock::{HOURS, SessionClock};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
-use crate::session_clock::{SESSION_START, SessionClock};
 use crate::state::state;
 
 /// Average price since the session began, weighted by volume.
@@ -12,6 +13,9 @@ pub(crate) struct SessionVwap {
     clock: SessionClock,
     deviations: f64,
 }
+
+/// Session of the bars before the first one.
+const NO_SESSION: i64 = i64::MIN;
 
 state! {
     /// Weighted mean and spread of the session's typical prices, relative to its first close.
@@ -62,13 +66,15 @@ impl Kernel for SessionVwap {
                 0.0,
                 1e6,
             ),
-            SESSION_START,
+            CALENDAR,
+            STAMP,
+            HOURS,
         ],
         outputs: &[
             output(
                 "vwap",
                 "sum of volume * (high + low + close) / 3 over the session so far / sum of volume; without volume so \
-                 far every bar weighs alike; the first session starts at the first bar",
+                 far every bar weighs alike; bars before the first session are taken as one",
             ),
             output("upper", "vwap + nbdev * deviation"),
             output("lower", "vwap - nbdev * deviation"),
@@ -96,9 +102,10 @@ impl Kernel for SessionVwap {
     fn step(&self, state: &mut SessionPrices, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 5] {
         let bar = &frame.bar;
         let session = self.clock.session(bar.open_time_ns);
-        if session != state.session || !state.started {
+        let begins = session.is_some_and(|session| session != state.session);
+        if begins || !state.started {
             *state = SessionPrices {
-                session,
+                session: session.unwrap_or(NO_SESSION),
                 started: true,
                 origin: bar.close,
                 ..SessionPrices::default()
@@ -107,8 +114,10 @@ impl Kernel for SessionVwap {
         // Differences of near prices are exact: neither mean nor spread loses the digits of a large price.
         let origin = state.origin;
         let from_origin = |price: f64| price - origin;
-        let typical = from_origin(bar.high) + from_origin(bar.low) + from_origin(bar.close);
-        state.push(typical / (3.0 * origin), bar.volume);
+        if session.is_some() || state.session == NO_SESSION {
+            let typical = from_origin(bar.high) + from_origin(bar.low) + from_origin(bar.close);
+            state.push(typical / (3.0 * origin), bar.volume);
+        }
         let vwap = origin + origin * state.mean;
         let deviation = state.variance.sqrt();
         let reach = origin * (self.deviations * deviation);

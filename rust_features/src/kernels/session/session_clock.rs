@@ -1,0 +1,45 @@
+//! Where one session ends and the next begins.
+
+use super::market_calendar::Calendar;
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+
+/// Which bars of a date make its session.
+pub(super) const HOURS: Parameter = Parameter::choice(
+    "hours",
+    "all: every bar of the date; regular: bars between the session's open and close, others only look at it",
+    "all",
+    &["all", "regular"],
+);
+
+/// Tells sessions apart.
+#[derive(Debug)]
+pub(super) struct SessionClock {
+    calendar: Calendar,
+    regular: bool,
+}
+
+impl SessionClock {
+    /// The sessions that `calendar`, `stamp` and `hours` name.
+    pub(super) fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            calendar: Calendar::new(arguments)?,
+            regular: arguments.text(HOURS.name)? == "regular",
+        })
+    }
+
+    /// Date of the session that a bar is part of; `None` outside regular hours when only these count.
+    #[inline(always)]
+    pub(super) fn session(&self, open_time_ns: i64) -> Option<i64> {
+        let place = self.calendar.place(open_time_ns);
+        if self.regular {
+            let day = self.calendar.day(place.day);
+            let is_open = day.is_session
+                && place.minute >= self.calendar.open_minute()
+                && place.minute < self.calendar.close_minute(day);
+            if !is_open {
+                return None;
+            }
+        }
+        Some(place.day)
+    }
+}
