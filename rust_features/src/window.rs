@@ -42,46 +42,47 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
     sum(values) / values.len() as f64
 }
 
-/// Sum of `term` over pairs of values; the longer slice is cut.
+/// Sum of `term` over bars, each given as one value of every column; longer columns are cut.
+///
+/// The last values, too few for a vector of their own, come as the newest full vector with the values counted before
+/// left out.
 #[inline(always)]
-pub(crate) fn sum_of_pairs(left: &[f64], right: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
-    let length = left.len().min(right.len());
-    let (left_chunks, left_rest) = left[..length].as_chunks::<LANES>();
-    let (right_chunks, right_rest) = right[..length].as_chunks::<LANES>();
+pub(crate) fn sum_over<const N: usize>(
+    columns: [&[f64]; N],
+    term: impl Fn([f64; N]) -> f64,
+) -> f64 {
+    let length = columns
+        .iter()
+        .fold(usize::MAX, |least, column| least.min(column.len()));
+    let columns = columns.map(|column| &column[..length]);
+    if length < LANES {
+        return (0..length).fold(0.0, |total, bar| {
+            total + term(columns.map(|column| column[bar]))
+        });
+    }
+    let chunks = columns.map(|column| column.as_chunks::<LANES>().0);
     let mut lanes = [0.0; LANES];
-    for (left, right) in left_chunks.iter().zip(right_chunks) {
-        for lane in 0..LANES {
-            lanes[lane] += term(left[lane], right[lane]);
+    for place in 0..length / LANES {
+        let chunk = chunks.map(|column| &column[place]);
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            *total += term(chunk.map(|values| values[lane]));
         }
     }
-    for (lane, (left, right)) in lanes.iter_mut().zip(left_rest.iter().zip(right_rest)) {
-        *lane += term(*left, *right);
+    let counted = LANES - length % LANES;
+    if counted < LANES {
+        let newest = columns.map(|column| column.last_chunk::<LANES>().unwrap_or(&[0.0; LANES]));
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            let value = term(newest.map(|values| values[lane]));
+            *total += if lane < counted { 0.0 } else { value };
+        }
     }
     fold_lanes(lanes)
 }
 
-/// Sum of `term` over bars: high, low and close of each; all three slices have one length.
+/// Sum of `term` over pairs of values; the longer slice is cut.
 #[inline(always)]
-pub(crate) fn sum_of_bars(
-    highs: &[f64],
-    lows: &[f64],
-    closes: &[f64],
-    term: impl Fn(f64, f64, f64) -> f64,
-) -> f64 {
-    let (high_chunks, high_rest) = highs.as_chunks::<LANES>();
-    let (low_chunks, low_rest) = lows.as_chunks::<LANES>();
-    let (close_chunks, close_rest) = closes.as_chunks::<LANES>();
-    let mut lanes = [0.0; LANES];
-    for ((high, low), close) in high_chunks.iter().zip(low_chunks).zip(close_chunks) {
-        for lane in 0..LANES {
-            lanes[lane] += term(high[lane], low[lane], close[lane]);
-        }
-    }
-    let rest = high_rest.iter().zip(low_rest).zip(close_rest);
-    for (lane, ((high, low), close)) in lanes.iter_mut().zip(rest) {
-        *lane += term(*high, *low, *close);
-    }
-    fold_lanes(lanes)
+pub(crate) fn sum_of_pairs(left: &[f64], right: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+    sum_over([left, right], |[left, right]| term(left, right))
 }
 
 /// Sum of weight times distance from `origin`: exactly zero when every value is the origin.
@@ -225,10 +226,9 @@ mod tests {
             let values: Vec<f64> = (1..=length).map(f64::from).collect();
             let squares = f64::from(length * (length + 1) * (2 * length + 1) / 6);
             assert_eq!(sum_of_pairs(&values, &values, |a, b| a * b), squares);
-            assert_eq!(
-                sum_of_bars(&values, &values, &values, |a, b, c| a * b + 0.0 * c),
-                squares
-            );
+            assert_eq!(sum_over([&values, &values], |[a, b]| a * b), squares);
+            let triple = sum_over([&values, &values, &values], |[a, b, c]| a * b + 0.0 * c);
+            assert_eq!(triple, squares);
         }
     }
 

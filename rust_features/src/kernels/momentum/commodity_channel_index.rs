@@ -3,7 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::window::sum_of_bars;
+use crate::window::sum_over;
 
 /// Typical prices whose mean deviation is this small a part of the price differ by rounding only.
 const SAME: f64 = 1e-15;
@@ -53,14 +53,12 @@ impl Kernel for Cci {
         };
         // Three times the typical price, less the close: such distances are exact where prices are close.
         let close = frame.bar.close;
-        let distance =
-            |high: f64, low: f64, own: f64| (high - close) + (low - close) + (own - close);
-        let count = self.period as f64;
-        let mean = sum_of_bars(highs, lows, closes, distance) / count;
-        let deviation = sum_of_bars(highs, lows, closes, |high, low, own| {
-            (distance(high, low, own) - mean).abs()
-        }) / count;
-        let newest = distance(frame.bar.high, frame.bar.low, close);
+        let distance = |[high, low, own]: [f64; 3]| (high - close) + (low - close) + (own - close);
+        let share = 1.0 / self.period as f64;
+        let bars = [highs, lows, closes];
+        let mean = sum_over(bars, distance) * share;
+        let deviation = sum_over(bars, |bar| (distance(bar) - mean).abs()) * share;
+        let newest = distance([frame.bar.high, frame.bar.low, close]);
         [if deviation > SAME * close {
             (newest - mean) / (0.015 * deviation)
         } else {

@@ -3,7 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
-use crate::window::{sum_of, weighted_deviation};
+use crate::window::{sum_over, weighted_deviation};
 
 const PARAMETERS: [Parameter; 2] = [
     Parameter::period("timeperiod", "bars that the line is fitted to", 14, 2),
@@ -66,7 +66,7 @@ impl Fit {
         let value = frame.current(self.column);
         Some(Line {
             value,
-            mean_change: sum_of(values, |other| other - value) / self.weights.len() as f64,
+            mean_change: sum_over([values], |[other]| other - value) / self.weights.len() as f64,
             slope: weighted_deviation(values, &self.weights, value),
         })
     }
@@ -77,8 +77,8 @@ impl Fit {
         let values = frame.last(self.column, self.weights.len())?;
         let distance = |value: f64| (value - line.value) - line.mean_change;
         // Squares of tiny distances would vanish, so distances are measured by their own sum.
-        let scale = sum_of(values, |value| distance(value).abs());
-        let total = sum_of(values, |value| {
+        let scale = sum_over([values], |[value]| distance(value).abs());
+        let total = sum_over([values], |[value]| {
             let part = distance(value) / scale;
             part * part
         });
