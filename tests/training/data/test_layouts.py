@@ -300,6 +300,33 @@ def test_typed_table_on_new_yorks_midnights_is_daily(tmp_path: Path) -> None:
     assert opens(load(path, Choices(timeframe="1d")))[-1] == "2021-03-16 00:00"
 
 
+def test_counted_times_of_a_named_unit_reach_back_before_1970(tmp_path: Path) -> None:
+    day = 86_400 * 10**9
+    values = {name: [1.0, 2.0, 3.0] for name in ("open", "high", "low", "close", "volume")}
+    path = tmp_path / "AAA.parquet"
+    pl.DataFrame({"open_time_ns": [-day, 0, day], **values}).write_parquet(path)
+    loaded = load(path)
+    assert opens(loaded) == ["1969-12-31 00:00", "1970-01-01 00:00", "1970-01-02 00:00"]
+    assert loaded.stamp.value == "session dates"
+
+
+def test_text_in_a_typed_table_is_read_as_text(tmp_path: Path) -> None:
+    table = table_of_bars().with_columns(
+        pl.col("close").cast(pl.String), volume=pl.Series(["1,000", "2", "3", "4"])
+    )
+    path = tmp_path / "bars.parquet"
+    table.write_parquet(path)
+    loaded = load(path)
+    assert row(loaded) == (1, 1, 1, 1, 1000)
+    assert opens(loaded)[0] == "2021-01-04 14:30"
+    table.with_columns(close=pl.Series(["1", "x", "3", "4"])).write_parquet(path)
+    with pytest.raises(BarsError, match="close 'x' cannot be read"):
+        load(path)
+    table.with_columns(close=pl.Series([[1], [2], [3], [4]])).write_parquet(path)
+    with pytest.raises(BarsError, match="make it a number"):
+        load(path)
+
+
 def test_duckdb(tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
     path = tmp_path / "market.duckdb"

@@ -2,8 +2,10 @@
 
 import string
 import zipfile
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
+import polars as pl
 import pytest
 from candlewire_training.data.layouts.catalogue import layout_names
 from candlewire_training.data.layouts.contract import Choices
@@ -165,4 +167,53 @@ def test_any_zip(tmp_path: Path, member: str, text: str, choices: Choices) -> No
     path = tmp_path / "20210304_trade.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(member, text)
+    ends_well(path, choices)
+
+
+NAMES = ("open", "high", "low", "close", "volume")
+TIME_COLUMNS: tuple[pl.Series, ...] = (
+    pl.Series([date(2021, 1, 1), None, date(2021, 1, 3)]),
+    pl.Series([date(9999, 1, 1), date(1, 1, 1), date(2021, 1, 1)]),
+    pl.Series([datetime(2021, 1, 1, 5, tzinfo=UTC), datetime(2021, 1, 1, 6, tzinfo=UTC), None]),
+    pl.Series([None, None, None]),
+    pl.Series([-5, 0, 7]),
+    pl.Series([2**63 - 1, 1_612_137_600, 1_612_137_600_000]),
+    pl.Series([1.6e9, 1.7e9, float("nan")]),
+    pl.Series([time(1), time(2), time(3)]),
+    pl.Series(["2021-01-01", None, "x"]),
+    pl.Series([[1], [2], [3]]),
+    pl.Series([True, False, None]),
+)
+NUMBER_COLUMNS: tuple[pl.Series, ...] = (
+    pl.Series([1.0, 2.0, None]),
+    pl.Series(["1.5", "2", "3"]).cast(pl.Decimal(10, 2)),
+    pl.Series(["1", "x", "3"]),
+    pl.Series([[1], [2], [3]]),
+    pl.Series([None, None, None]),
+    pl.Series([True, True, True]),
+)
+SYMBOL_COLUMNS: tuple[pl.Series | None, ...] = (
+    None,
+    pl.Series(["A", "B", None]),
+    pl.Series([1, 2, 3]),
+    pl.Series(["A", "B", "A"], dtype=pl.Categorical),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(("date", "open_time_ns", "open_time_ms", "time")),
+    times=st.sampled_from(range(len(TIME_COLUMNS))),
+    numbers=st.sampled_from(range(len(NUMBER_COLUMNS))),
+    symbols=st.sampled_from(range(len(SYMBOL_COLUMNS))),
+    choices=ANY_CHOICES,
+)
+def test_any_table(
+    tmp_path: Path, name: str, times: int, numbers: int, symbols: int, choices: Choices
+) -> None:
+    columns = {name: TIME_COLUMNS[times], **dict.fromkeys(NAMES, NUMBER_COLUMNS[numbers])}
+    symbol = SYMBOL_COLUMNS[symbols]
+    table = pl.DataFrame(columns if symbol is None else {**columns, "symbol": symbol})
+    path = tmp_path / "AAA.parquet"
+    table.write_parquet(path)
     ends_well(path, choices)

@@ -104,7 +104,6 @@ def bars_of_text(text: pl.DataFrame, choices: Choices, *, source: str, first_lin
         source: What to call the bars in messages.
         first_line: Number of the line that holds the first row.
     """
-    text = text.select(pl.all().exclude(pl.Boolean).cast(pl.String))
     parts = parts_of(text.columns, source=source)
     columns: list[pl.Series] = []
     unreadable: dict[str, pl.Series] = {}

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 PARQUET_SUFFIXES = {".parquet", ".pq"}
 FEATHER_SUFFIXES = {".feather", ".arrow", ".ipc"}
 DUCKDB_SUFFIXES = {".duckdb", ".ddb", ".db"}
-EPOCH_COLUMN_SCALE = {"open_time_ns": 1, "open_time_ms": 10**6}
+# Columns whose name gives the unit; of others the count of digits must tell it.
+EPOCH_COLUMNS = {"open_time_ns": pl.Datetime("ns", "UTC"), "open_time_ms": pl.Datetime("ms", "UTC")}
+NUMBER_PARTS = (*PRICES, "volume", "adjusted_close", "tick_volume")
 
 
 def bars_of_table(frame: pl.DataFrame, choices: Choices, *, source: str) -> RawBars:
@@ -37,10 +39,18 @@ def bars_of_table(frame: pl.DataFrame, choices: Choices, *, source: str) -> RawB
     """
     parts = parts_of(frame.columns, source=source)
     moment = parts.get("epoch") or parts["date"]
+    for part in NUMBER_PARTS:
+        if part in parts and not _may_hold_numbers(frame.schema[parts[part]]):
+            dtype = frame.schema[parts[part]]
+            raise BarsError(f"{source}: column {parts[part]} is {dtype}; make it a number")
+    if frame.schema[moment].is_integer() and normalised(moment) in EPOCH_COLUMNS:
+        frame = frame.with_columns(pl.col(moment).cast(EPOCH_COLUMNS[normalised(moment)], strict=False))
     dtype = frame.schema[moment]
-    if dtype == pl.String or dtype.is_integer():
-        text = frame.with_columns(_as_epoch_text(moment)) if dtype.is_integer() else frame
-        raw = bars_of_text(text, choices, source=source, first_line=1)
+    as_text = dtype == pl.String or dtype.is_integer()
+    if as_text or any(frame.schema[parts[part]] == pl.String for part in NUMBER_PARTS if part in parts):
+        if not as_text and not isinstance(dtype, pl.Datetime | pl.Date):
+            raise BarsError(f"{source}: column {moment} is {dtype}; make it a timestamp or a date")
+        raw = bars_of_text(_as_text(frame, parts), choices, source=source, first_line=1)
     elif isinstance(dtype, pl.Datetime) or dtype == pl.Date:
         raw = _typed(frame, parts, moment, choices, source)
     else:
@@ -53,11 +63,19 @@ def bars_of_table(frame: pl.DataFrame, choices: Choices, *, source: str) -> RawB
     )
 
 
-def _as_epoch_text(column: str) -> pl.Expr:
-    scale = EPOCH_COLUMN_SCALE.get(normalised(column))
-    number = pl.col(column)
-    # A named unit is a fact; only without one does the count of digits tell.
-    return (number * scale if scale else number).cast(pl.String).alias(column)
+def _may_hold_numbers(dtype: pl.DataType) -> bool:
+    return dtype.is_numeric() or dtype in {pl.String, pl.Null}
+
+
+def _as_text(frame: pl.DataFrame, parts: dict[str, str]) -> pl.DataFrame:
+    """The columns that play a part, as the text reader takes them; zoned times keep their offset."""
+    columns = []
+    for name in parts.values():
+        dtype = frame.schema[name]
+        zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
+        column = pl.col(name)
+        columns.append(column.dt.strftime("%Y-%m-%d %H:%M:%S%.9f%:z") if zoned else column.cast(pl.String))
+    return frame.select(columns)
 
 
 def _typed(frame: pl.DataFrame, parts: dict[str, str], moment: str, choices: Choices, source: str) -> RawBars:
@@ -75,7 +93,7 @@ def _typed(frame: pl.DataFrame, parts: dict[str, str], moment: str, choices: Cho
     notes = (f"left out {unreadable} rows without a time or a symbol",) if unreadable else ()
     columns = [
         pl.col(parts[part]).cast(pl.Float64, strict=False).fill_null(float("nan")).alias(part)
-        for part in (*PRICES, "volume", "adjusted_close", "tick_volume")
+        for part in NUMBER_PARTS
         if part in parts
     ]
     when = pl.col(moment)

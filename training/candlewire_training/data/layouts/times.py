@@ -1,7 +1,6 @@
 """Times as text: dates with or without a time of day, offsets, and counts since the Unix epoch."""
 
 from dataclasses import dataclass
-from datetime import date
 
 import polars as pl
 
@@ -34,8 +33,8 @@ EPOCH_UNITS: dict[int, tuple[str, int]] = {
     19: ("nanoseconds", 1),
 }
 DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
-# What 64 bits of nanoseconds hold, with a margin for zones and shifts.
-EARLIEST, LATEST = date(1700, 1, 1), date(2250, 1, 1)
+UNIT_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "d": 86_400 * 10**9}
+# What 64 bits of nanoseconds hold, with a margin for zones and shifts: the years 1691 to 2248.
 LATEST_NS = 8_800_000_000_000_000_000
 
 
@@ -85,7 +84,11 @@ def parse_times(text: pl.Series, *, date_format: str | None = None) -> ParsedTim
 
 def within_clock(times: pl.Series) -> pl.Series:
     """Dates or times, null where nanoseconds since the epoch cannot hold them."""
-    return times.set(~times.cast(pl.Date).is_between(EARLIEST, LATEST).fill_null(value=True), None)
+    counts = times.to_physical().cast(pl.Int64)
+    unit_ns = UNIT_NS[times.dtype.time_unit] if isinstance(times.dtype, pl.Datetime) else UNIT_NS["d"]
+    limit = LATEST_NS // unit_ns
+    # Compared as counts: the library cannot turn every count into a calendar date.
+    return times.set(~counts.is_between(-limit, limit).fill_null(value=True), None)
 
 
 def _epoch(text: pl.Series) -> ParsedTimes | None:
