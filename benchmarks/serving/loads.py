@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from processes import Peer
+
+WARM_UP_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,27 @@ def run(peer: Peer, load: Load) -> dict[str, Any]:
             f"{load.name} on {peer.name}: nothing was answered, failures {result['failures']}"
         )
     return result
+
+
+def warm_up(peer: Peer) -> None:
+    """Waits until `peer` answers a short load.
+
+    Raises:
+        BenchmarkError: It does not within `WARM_UP_S`; the message says what it answered last.
+    """
+    deadline_s = time.monotonic() + WARM_UP_S
+    while True:
+        try:
+            found = run(peer, closed("warm-up", 1, 1, 300))
+        except BenchmarkError:
+            found = None
+            if time.monotonic() > deadline_s:
+                raise
+        if found is not None and not sum(found["failures"].values()):
+            return
+        if time.monotonic() > deadline_s:
+            raise BenchmarkError(f"{peer.name} fails requests: {found}")
+        time.sleep(0.2)
 
 
 @dataclass(slots=True)

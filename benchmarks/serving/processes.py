@@ -80,7 +80,7 @@ def candlewire_server(
     ]
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen([*command, *options], stdout=output, stderr=subprocess.STDOUT, text=True)
-    with _stopped_at_the_end(process):
+    with stopped_at_the_end(process):
         wait_for(ready.exists, process, log)
         yield process, json.loads(ready.read_text(encoding="utf-8"))
 
@@ -89,7 +89,7 @@ def candlewire_server(
 def echo_server() -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The server's own echo; gives its process and its address."""
     process = subprocess.Popen([ECHO, "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
-    with _stopped_at_the_end(process):
+    with stopped_at_the_end(process):
         address = process.stdout.readline().strip() if process.stdout is not None else ""
         if not address:
             raise BenchmarkError("candlewire-echo ended before it served")
@@ -97,7 +97,8 @@ def echo_server() -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @contextlib.contextmanager
-def _stopped_at_the_end(process: subprocess.Popen[str]) -> Iterator[None]:
+def stopped_at_the_end(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Ends the process with the block, by force when it does not end by itself."""
     try:
         yield
     finally:

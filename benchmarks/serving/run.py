@@ -1,8 +1,9 @@
-"""`make bench-serving`: Candlewire beside its own echo, the same loads in turn, in one run."""
+"""`make bench-serving`: Candlewire beside its own echo and other servers, in turn, in one run."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import python_client
 from candlewire.wire import batch_request, encode_score_request
 from loads import Load, Rounds
 from machine import describe_machine, load_average
+from peer_servers import GRPC_AIO, MLSERVER, TRITON, start_peers
 from processes import ROOT, BenchmarkError, Peer, build, candlewire_server, echo_server, resident_mb
 from report import Report, Target
 from speed_model import DEPTH, FEATURES, NAME, TREES, make_speed_model
@@ -30,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds to take the median of")
     parser.add_argument("--duration-ms", type=int, default=2_000, help="measured time of each load and round")
     parser.add_argument("--calls", type=int, default=3_000, help="calls of the Python client in a round")
+    parser.add_argument("--without-peers", action="store_true", help="leave the other servers out")
     parser.add_argument(
         "--reports", type=Path, default=ROOT / "benchmarks" / "reports", help="folder of the report"
     )
@@ -42,7 +45,7 @@ def main() -> int:
     try:
         build()
         with tempfile.TemporaryDirectory() as folder:
-            report = measure(Path(folder), arguments.rounds, arguments.duration_ms, arguments.calls)
+            report = measure(Path(folder), arguments)
     except BenchmarkError as error:
         sys.stderr.write(f"bench-serving: {error}\n")
         return 1
@@ -51,8 +54,9 @@ def main() -> int:
     return 0
 
 
-def measure(folder: Path, rounds: int, duration_ms: int, calls: int) -> Report:
-    """Runs every load on every server, `rounds` times in turn."""
+def measure(folder: Path, arguments: argparse.Namespace) -> Report:
+    """Runs every load on every server, round by round in turn."""
+    rounds, duration_ms, calls = arguments.rounds, arguments.duration_ms, arguments.calls
     model = make_speed_model(folder / "store")
     row = model.rows[0]
     body, batch, streamed = folder / "score.bin", folder / "batch.bin", folder / "stream.bin"
@@ -78,14 +82,26 @@ def measure(folder: Path, rounds: int, duration_ms: int, calls: int) -> Report:
         rounds=rounds,
         load_average=load_average(),
     )
-    with candlewire_server(model.store, folder) as (server, addresses), echo_server() as (echo, echo_address):
+    with (
+        candlewire_server(model.store, folder) as (server, addresses),
+        echo_server() as (echo, echo_address),
+        contextlib.ExitStack() as stack,
+    ):
         ours = Peer(name=CANDLEWIRE, target=addresses["data"], method=SCORE, body=body, process_id=server.pid)
         limit = Peer(name=ECHO, target=echo_address, method=SCORE, body=body, process_id=echo.pid)
+        compared = [ours, limit]
+        if not arguments.without_peers:
+            peers, missing = start_peers(stack, model.onnx, folder, row, body)
+            compared += peers
+            report.notes += missing
+            for peer in peers:
+                loads.warm_up(peer)
         idle_mb = resident_mb(server.pid)
         for number in range(rounds):
             for load in closed_loads:
                 # Whoever goes second finds a warmer machine: take turns.
-                for peer in (ours, limit) if number % 2 else (limit, ours):
+                first = number % len(compared)
+                for peer in compared[first:] + compared[:first]:
                     record(report, load, peer)
             for load in own_loads:
                 record(report, load, ours)
@@ -119,7 +135,7 @@ def open_loop(report: Report, ours: Peer, rounds: int, duration_ms: int) -> None
 
 
 def add_targets(report: Report) -> None:
-    """What was promised, against what was measured."""
+    """What was promised, against what was measured; a peer that was not there promises nothing."""
 
     def figure(load: str, peer: str, *path: str) -> float:
         return report.results[load][peer].median(*path)
@@ -150,6 +166,12 @@ def add_targets(report: Report) -> None:
             unit="µs",
         ),
     ]
+    for peer, times in ((TRITON, 5), (GRPC_AIO, 18), (MLSERVER, 40)):
+        if peer in report.results[MANY]:
+            measured = figure(MANY, CANDLEWIRE, "rate") / figure(MANY, peer, "rate")
+            report.targets.append(
+                Target(name=f"{MANY}: of {peer}", measured=measured, limit=times, unit="x", at_least=True)
+            )
 
 
 if __name__ == "__main__":
