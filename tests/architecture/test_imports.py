@@ -69,7 +69,7 @@ def test_every_package_is_under_the_rule() -> None:
 @pytest.fixture(scope="module")
 def crate_graph() -> dict[str, set[str]]:
     """Workspace crate -> everything it depends on by a normal dependency, default features, transitively."""
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--offline"]
+    command = ["cargo", "metadata", "--format-version", "1", "--locked"]
     result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     metadata = json.loads(result.stdout)
     names = {package["id"]: package["name"] for package in metadata["packages"]}
