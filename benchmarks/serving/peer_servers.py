@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 SCORE = "/candlewire.v1.ScoringService/Score"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 SOURCES = ROOT / "benchmarks" / "serving" / "peers"
-ENVIRONMENT = SOURCES / ".venv"
-INSTALL = "uv sync --project benchmarks/serving/peers --group benchmark-peers"
+ENVIRONMENT = ROOT / ".uv" / "peers"
+INSTALL = (
+    "UV_PROJECT_ENVIRONMENT=../../../.uv/peers "
+    "uv sync --project benchmarks/serving/peers --group benchmark-peers"
+)
 MODEL = "speed_only"
 GRPC_AIO, MLSERVER, TRITON = "grpc.aio + onnxruntime", "MLServer", "Triton (Python backend)"
 
