@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod bars;
 pub mod error;
+pub mod journal;
 pub mod models;
 pub mod plane;
 #[cfg(feature = "python")]

@@ -3,7 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener as StdListener},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -15,6 +15,11 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     bars::pipeline::Pipeline,
     error::ServeError,
+    journal::{
+        bars::BarRecord,
+        segments::read,
+        writer::{FolderLock, Journal, JournalError, JournalSettings},
+    },
     models::{loaded::Workshop, registry::Registry},
     scoring::{arrivals::Arrivals, desk::ScoringDesk, engine::EngineLoader},
     settings::Settings,
@@ -40,6 +45,11 @@ const SERVICES: [&str; 3] = [
     "candlewire.v1.SignalService",
 ];
 
+/// How long health answers after the stop began.
+const HEALTH_LINGER: Duration = Duration::from_millis(300);
+/// What health calls the journal.
+const JOURNAL: &str = "journal";
+
 /// Why the data plane did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -59,6 +69,9 @@ pub enum StartError {
     /// The system gave no threads.
     #[error("the runtime did not start: {0}")]
     Runtime(std::io::Error),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The descriptors of the contract are broken.
     #[error("reflection: {0}")]
     Reflection(String),
@@ -114,6 +127,9 @@ impl DataPlane {
             TaskTracker::new(),
         );
         let (health, health_service) = tonic_health::server::health_reporter();
+        if let Some(journal) = settings.journal() {
+            keep_journal(&runtime, &pipeline, &health, journal, &metrics)?;
+        }
         let desk = Arc::new(ScoringDesk::new(Arc::clone(&registry), settings.clone()));
         let scoring =
             ScoringServiceServer::new(Scoring::new(desk, Arc::clone(&metrics), draining.clone()))
@@ -210,11 +226,18 @@ impl DataPlane {
         self.draining.cancel();
         self.pipeline.hub().close();
         self.tracker.close();
+        runtime.spawn(end_health_watches(
+            self.health.clone(),
+            Arc::clone(&self.registry),
+        ));
         let drained = runtime.block_on(async {
             tokio::time::timeout(self.drain_timeout, self.tracker.wait())
                 .await
                 .is_ok()
         });
+        if let Some(journal) = self.pipeline.journal() {
+            journal.close();
+        }
         self.stopped.cancel();
         runtime.shutdown_timeout(Duration::from_secs(1));
         drained
@@ -227,20 +250,76 @@ impl DataPlane {
     }
 }
 
+/// Takes in what the journal holds, then writes to it.
+fn keep_journal(
+    runtime: &Runtime,
+    pipeline: &Pipeline,
+    health: &HealthReporter,
+    settings: JournalSettings,
+    metrics: &Metrics,
+) -> Result<(), StartError> {
+    let started = Instant::now();
+    let lock = FolderLock::take(&settings.folder)?;
+    let found = read::<BarRecord>(&settings.folder)
+        .map_err(|error| JournalError::Io(settings.folder.clone(), error))?;
+    for torn in &found.torn {
+        tracing::warn!(segment = %torn.display(), "the segment's end is torn; what is whole is used");
+    }
+    let unscored = runtime.block_on(pipeline.replay(&found.records));
+    tracing::info!(
+        bars = found.records.len(),
+        unscored,
+        milliseconds = started.elapsed().as_millis() as u64,
+        "journal replayed"
+    );
+    let next_sequence = found.records.last().map_or(1, |record| record.sequence + 1);
+    let (handle, health) = (runtime.handle().clone(), health.clone());
+    let report = move |healthy| {
+        let (status, health) = (
+            if healthy {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            },
+            health.clone(),
+        );
+        handle.spawn(async move { health.set_service_status(JOURNAL, status).await });
+    };
+    let journal = Journal::start(settings, lock, next_sequence, metrics.journal(), report)
+        .map_err(StartError::Runtime)?;
+    pipeline.keep_in(journal);
+    Ok(())
+}
+
+/// Ends the streams of those who watch the health, once they could read that nothing serves: they would hold their
+/// connections, and the drain, for ever.
+async fn end_health_watches(health: HealthReporter, registry: Arc<Registry>) {
+    tokio::time::sleep(HEALTH_LINGER).await;
+    for service in reported(&registry) {
+        health.clear_service_status(&service).await;
+    }
+    health.clear_service_status(JOURNAL).await;
+}
+
 async fn report(health: &HealthReporter, registry: &Registry, status: ServingStatus) {
+    for service in reported(registry) {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// What health speaks of.
+fn reported(registry: &Registry) -> Vec<String> {
     let models: Vec<String> = registry
         .deployment()
         .production()
         .map(|(model, _)| model.to_owned())
         .collect();
-    for service in [""]
+    [""]
         .into_iter()
         .chain(SERVICES)
         .map(ToOwned::to_owned)
         .chain(models)
-    {
-        health.set_service_status(service, status).await;
-    }
+        .collect()
 }
 
 fn bind(port: &'static str, address: SocketAddr) -> Result<StdListener, StartError> {

@@ -36,9 +36,10 @@ create_exception!(
 fn start_failed(error: &StartError) -> PyErr {
     match error {
         StartError::Bind { .. } => AddressInUseError::new_err(error.to_string()),
-        StartError::Serve(_) | StartError::Runtime(_) | StartError::Reflection(_) => {
-            StartFailedError::new_err(error.to_string())
-        }
+        StartError::Serve(_)
+        | StartError::Runtime(_)
+        | StartError::Journal(_)
+        | StartError::Reflection(_) => StartFailedError::new_err(error.to_string()),
     }
 }
 

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
+use crate::journal::writer::{Fsync, JournalSettings};
+
 /// Everything the data plane can be told. Unknown keys are refused.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -46,6 +48,16 @@ pub struct Settings {
     pub future_tolerance_ms: u64,
     /// Accept bars of symbols that no model was trained on.
     pub accept_unknown_symbols: bool,
+    /// Folder of the journal of bars and decisions; none without one.
+    pub journal: Option<PathBuf>,
+    /// When a bar counts as journaled.
+    pub journal_fsync: Fsync,
+    /// Longest time without a wait for the disk under `interval`.
+    pub journal_fsync_interval_ms: u64,
+    /// Bytes after which a segment of the journal is closed.
+    pub journal_segment_bytes: u64,
+    /// Closed segments of decisions kept; zero keeps all.
+    pub journal_decision_segments: usize,
     /// Signals kept for subscribers that resume or lag.
     pub hub_ring_signals: usize,
     /// Realised outcomes kept for `ListOutcomes`.
@@ -74,6 +86,11 @@ impl Default for Settings {
             max_series: 20_000,
             future_tolerance_ms: 60_000,
             accept_unknown_symbols: false,
+            journal: None,
+            journal_fsync: Fsync::Interval,
+            journal_fsync_interval_ms: 100,
+            journal_segment_bytes: 64 << 20,
+            journal_decision_segments: 0,
             hub_ring_signals: 16_384,
             outcomes_kept: 10_000,
         }
@@ -97,6 +114,18 @@ impl Settings {
     #[must_use]
     pub fn keepalive(&self) -> Duration {
         Duration::from_millis(self.keepalive_ms.max(1))
+    }
+
+    /// Where and how to write the journal.
+    #[must_use]
+    pub fn journal(&self) -> Option<JournalSettings> {
+        Some(JournalSettings {
+            folder: self.journal.clone()?,
+            fsync: self.journal_fsync,
+            fsync_interval: Duration::from_millis(self.journal_fsync_interval_ms),
+            segment_bytes: self.journal_segment_bytes,
+            decision_segments: self.journal_decision_segments,
+        })
     }
 
     /// Longest drain.

@@ -70,6 +70,8 @@ def serve_command(store: Path, *flags: str) -> list[str]:
 @contextlib.contextmanager
 def running_server(store: Path, folder: Path, *flags: str) -> Iterator[RunningServer]:
     ready_file = folder / "ready.json"
+    # A server that was killed left its own behind.
+    ready_file.unlink(missing_ok=True)
     with (folder / "server.log").open("w", encoding="utf-8") as log:
         command = serve_command(store, "--ready-file", str(ready_file), *flags)
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True)

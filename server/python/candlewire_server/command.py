@@ -17,6 +17,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 _SERVER = "Server"
+_JOURNAL = "Journal"
 _LIMITS = "Limits"
 
 
@@ -61,6 +62,16 @@ def serve(
             rich_help_panel=_SERVER,
         ),
     ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the journal; a restart continues from it bit for bit.", rich_help_panel=_JOURNAL
+        ),
+    ] = None,
+    journal_fsync: Annotated[
+        Literal["never", "interval", "always"] | None,
+        typer.Option(help="When a bar counts as journaled.", rich_help_panel=_JOURNAL),
+    ] = None,
     worker_threads: Annotated[
         int | None, typer.Option(help="Threads; 0 is one a core.", rich_help_panel=_LIMITS)
     ] = None,
@@ -103,6 +114,8 @@ def serve(
         "ready_file": ready_file,
         "insecure_any_host": insecure_any_host,
         "accept_unknown_symbols": accept_unknown_symbols,
+        "journal": journal,
+        "journal_fsync": journal_fsync,
         "worker_threads": worker_threads,
         "executors": executors,
         "queue_rows": queue_rows,

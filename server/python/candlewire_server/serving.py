@@ -5,11 +5,12 @@ import contextlib
 import json
 import os
 import signal
+import threading
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from candlewire_server import _data_plane
-from candlewire_server.admin import AdminServer
 from candlewire_server.errors import AddressInUseError, LibraryNotFoundError, StartError
 from candlewire_server.settings import ServerSettings
 
@@ -23,6 +24,11 @@ def serve(settings: ServerSettings) -> bool:
         LibraryNotFoundError: onnxruntime ships no library.
     """
     _data_plane.start_logging(settings.log_level, settings.log_format)
+    if settings.ready_file is not None:
+        # A server that was killed left its own behind: it must not speak for this one.
+        settings.ready_file.unlink(missing_ok=True)
+    # grpc takes long to import; the data plane loads its models meanwhile, without the interpreter's lock.
+    threading.Thread(target=import_module, args=("candlewire_server.admin",), daemon=True).start()
     try:
         plane = _data_plane.DataPlane(settings.data_plane_json(), onnxruntime_library())
     except _data_plane.AddressInUseError as error:
@@ -37,6 +43,8 @@ def serve(settings: ServerSettings) -> bool:
 
 
 async def _control(settings: ServerSettings, plane: _data_plane.DataPlane) -> bool:
+    from candlewire_server.admin import AdminServer
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

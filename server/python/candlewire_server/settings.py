@@ -65,6 +65,16 @@ class ServerSettings(BaseSettings):
     """How far in the future a bar may open."""
     accept_unknown_symbols: bool = False
     """Accept bars of symbols that no model was trained on."""
+    journal: Path | None = None
+    """Folder of the journal of bars and decisions; none without one."""
+    journal_fsync: Literal["never", "interval", "always"] = "interval"
+    """When a bar counts as journaled: once queued, or once it is on the disk (``always``)."""
+    journal_fsync_interval_ms: Count = 100
+    """Longest time without a wait for the disk under ``interval``."""
+    journal_segment_bytes: Count = 64 * 2**20
+    """Bytes after which a segment of the journal is closed."""
+    journal_decision_segments: Annotated[int, Field(ge=0)] = 0
+    """Closed segments of decisions kept; zero keeps all. Bars are always kept: they are what a restart replays."""
     hub_ring_signals: Count = 16_384
     """Signals kept for subscribers that resume or lag."""
     outcomes_kept: Count = 10_000

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -21,6 +21,10 @@ use super::{
 };
 use crate::{
     error::ServeError,
+    journal::{
+        bars::BarRecord,
+        writer::{Entry, Journal},
+    },
     models::{
         deployment::RouteKey,
         loaded::LoadedModel,
@@ -37,6 +41,9 @@ use crate::{
 
 /// Pause before a full queue is tried again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(1);
+
+/// Bars replayed together.
+const REPLAY_CHUNK: usize = 256;
 
 /// What became of one published bar.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +63,15 @@ pub enum Fate {
     Rejected(Rejection),
 }
 
+/// What became of bars that came together.
+#[derive(Debug)]
+pub struct Published {
+    /// One fate a bar.
+    pub fates: Vec<Fate>,
+    /// Whether those that were taken in are in the journal, as its policy says.
+    pub journaled: bool,
+}
+
 /// The bar path.
 pub struct Pipeline {
     registry: Arc<Registry>,
@@ -64,6 +80,7 @@ pub struct Pipeline {
     hub: Arc<Hub>,
     outcomes: OutcomeLog,
     metrics: ServerMetrics,
+    journal: OnceLock<Journal>,
     draining: AtomicBool,
 }
 
@@ -81,6 +98,10 @@ struct Step {
     features: Option<Vec<f32>>,
     cause: SignalCause,
     features_time: Duration,
+    received: Instant,
+    received_time_ns: i64,
+    /// Where the journal holds it; zero before it is there.
+    sequence: u64,
 }
 
 impl Pipeline {
@@ -94,6 +115,7 @@ impl Pipeline {
             outcomes: OutcomeLog::new(settings.outcomes_kept),
             settings,
             metrics,
+            journal: OnceLock::new(),
             draining: AtomicBool::new(false),
         }
     }
@@ -124,31 +146,106 @@ impl Pipeline {
     /// Takes in bars that came together, `None` for a request without one, and says what became of each.
     ///
     /// The fates are known, and the signals published, when the future ends.
-    pub async fn publish(&self, bars: &[Option<RawBar<'_>>]) -> Vec<Fate> {
+    ///
+    /// Drop the future only with the whole server: bars that it took in would miss their scores.
+    pub async fn publish(&self, bars: &[Option<RawBar<'_>>]) -> Published {
         let received = Instant::now();
         let received_time_ns = epoch_ns();
         let mut fates = Vec::with_capacity(bars.len());
         let mut steps = Vec::with_capacity(bars.len());
         for raw in bars {
             let fate = match raw {
-                Some(raw) => self.advance(raw, received_time_ns, &mut steps),
+                Some(raw) => self.advance(raw, (received, received_time_ns), &mut steps),
                 None => Fate::Rejected(Rejection::Missing),
             };
             self.count(&fate);
             fates.push(fate);
         }
-        if steps.is_empty() {
-            return fates;
+        if !steps.is_empty() {
+            let scores = score(&steps).await;
+            for (step, scored) in steps.into_iter().zip(scores) {
+                self.finish(step, scored);
+            }
+            self.hub.announce();
         }
-        let scores = score(&steps).await;
-        for (step, scored) in steps.into_iter().zip(scores) {
-            self.finish(step, scored, received, received_time_ns);
-        }
-        self.hub.announce();
-        fates
+        let journaled = match self.journal.get() {
+            // A duplicate waits too: the bar that it repeats may not be kept yet.
+            Some(journal) if fates.iter().any(|fate| !matches!(fate, Fate::Rejected(_))) => {
+                journal.commit().await
+            }
+            _ => false,
+        };
+        Published { fates, journaled }
     }
 
-    fn advance(&self, raw: &RawBar<'_>, now_ns: i64, steps: &mut Vec<Step>) -> Fate {
+    /// Writes bars to `journal` from now on. A second call does nothing.
+    pub fn keep_in(&self, journal: Journal) {
+        let _ = self.journal.set(journal);
+    }
+
+    /// The journal, if there is one.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.get()
+    }
+
+    /// Takes the bars of a journal in again, as they took effect before: the series, bands, outcomes and signals are
+    /// then those of a server that never stopped. Returns how many could not be scored with the version of then.
+    pub async fn replay(&self, records: &[BarRecord]) -> usize {
+        let mut unscored = 0;
+        for chunk in records.chunks(REPLAY_CHUNK) {
+            let mut steps = Vec::with_capacity(chunk.len());
+            for record in chunk {
+                let (model, role, is_same) = match self.model_then(record) {
+                    Some(found) => found,
+                    None => continue,
+                };
+                unscored += usize::from(record.scored && !is_same);
+                let bar = AdmittedBar {
+                    symbol: &record.symbol,
+                    timeframe: record.timeframe,
+                    bar: record.bar,
+                };
+                let received = (Instant::now(), record.received_time_ns);
+                if let Ok((_, mut step)) = self.apply(&bar, (model, role), received) {
+                    step.sequence = record.sequence;
+                    if !(record.scored && is_same) {
+                        step.features = None;
+                    }
+                    steps.push(step);
+                }
+            }
+            let scores = score(&steps).await;
+            for (step, scored) in steps.into_iter().zip(scores) {
+                self.finish(step, scored);
+            }
+        }
+        unscored
+    }
+
+    /// The version that served the bar then, or else the one that serves its series now.
+    fn model_then(&self, record: &BarRecord) -> Option<(Arc<LoadedModel>, Role, bool)> {
+        let deployment = self.registry.deployment();
+        let then = deployment.pick(&record.model, record.version, RouteKey::default());
+        if let Ok((model, _)) = then {
+            let role = deployment.role(&record.model, record.version);
+            return Some((Arc::clone(model), role, true));
+        }
+        let key = RouteKey {
+            symbol: &record.symbol,
+            timeframe: record.timeframe.as_str(),
+            ..RouteKey::default()
+        };
+        let (model, role) = deployment.pick("", 0, key).ok()?;
+        Some((Arc::clone(model), role, false))
+    }
+
+    fn advance(
+        &self,
+        raw: &RawBar<'_>,
+        (received, now_ns): (Instant, i64),
+        steps: &mut Vec<Step>,
+    ) -> Fate {
         if self.draining.load(Ordering::Relaxed) {
             return Fate::Rejected(Rejection::Draining);
         }
@@ -158,12 +255,28 @@ impl Pipeline {
             Ok(admitted) => admitted,
             Err(problem) => return Fate::Rejected(Rejection::Invalid(problem)),
         };
-        let Some((model, role)) = self.model_of(&admitted) else {
+        let Some(served) = self.model_of(&admitted) else {
             return Fate::Rejected(Rejection::UnknownSymbol {
                 symbol: admitted.symbol.to_owned(),
                 timeframe: admitted.timeframe.as_str(),
             });
         };
+        match self.apply(&admitted, served, (received, now_ns)) {
+            Ok((fate, step)) => {
+                steps.push(step);
+                fate
+            }
+            Err(fate) => fate,
+        }
+    }
+
+    /// Applies a bar to its series; a fate without a step when nothing changed.
+    fn apply(
+        &self,
+        admitted: &AdmittedBar<'_>,
+        (model, role): (Arc<LoadedModel>, Role),
+        (received, received_time_ns): (Instant, i64),
+    ) -> Result<(Fate, Step), Fate> {
         let started = Instant::now();
         let late_window = self.settings.late_window_bars;
         let mut row = vec![f64::NAN; model.spec.len()];
@@ -180,21 +293,23 @@ impl Pipeline {
                 )
             });
         let Some((fate, newest)) = applied else {
-            return Fate::Rejected(Rejection::TooManySeries {
+            return Err(Fate::Rejected(Rejection::TooManySeries {
                 limit: self.settings.max_series,
-            });
+            }));
         };
         let (fate, cause) = match fate {
             BarFate::Accepted { gap_bars } => (Fate::Accepted { gap_bars }, SignalCause::Accepted),
             BarFate::Replaced => (Fate::Replaced, SignalCause::Replaced),
             BarFate::LateApplied => (Fate::LateApplied, SignalCause::LateApplied),
-            BarFate::Duplicate => return Fate::Duplicate,
-            BarFate::TooLate => return Fate::Rejected(Rejection::TooLate { late_window }),
-            BarFate::Invalid(problem) => return Fate::Rejected(Rejection::Invalid(problem.into())),
+            BarFate::Duplicate => return Err(Fate::Duplicate),
+            BarFate::TooLate => return Err(Fate::Rejected(Rejection::TooLate { late_window })),
+            BarFate::Invalid(problem) => {
+                return Err(Fate::Rejected(Rejection::Invalid(problem.into())));
+            }
         };
         // The model's input is float32, as in training; what does not fit is as unusable as what is not warm.
         let ready = row.iter().all(|value| (*value as f32).is_finite());
-        steps.push(Step {
+        let step = Step {
             symbol: admitted.symbol.to_owned(),
             timeframe: admitted.timeframe,
             published: admitted.bar,
@@ -204,8 +319,11 @@ impl Pipeline {
             role,
             cause,
             features_time: started.elapsed(),
-        });
-        fate
+            received,
+            received_time_ns,
+            sequence: 0,
+        };
+        Ok((fate, step))
     }
 
     fn model_of(&self, bar: &AdmittedBar<'_>) -> Option<(Arc<LoadedModel>, Role)> {
@@ -221,7 +339,9 @@ impl Pipeline {
         serves.then(|| (Arc::clone(model), role))
     }
 
-    fn finish(&self, step: Step, scored: Option<Scored>, received: Instant, received_time_ns: i64) {
+    fn finish(&self, step: Step, scored: Option<Scored>) {
+        // From here to the queue of the journal bars take effect one after the other, and in no other order.
+        let mut order = self.journal.get().map(Journal::order);
         let late_window = self.settings.late_window_bars;
         let Step {
             symbol,
@@ -230,11 +350,15 @@ impl Pipeline {
             newest,
             model,
             role,
+            features,
             cause,
             features_time,
-            ..
+            received,
+            received_time_ns,
+            sequence,
         } = step;
-        self.series.with(&symbol, timeframe, |series| {
+        let sequence = order.as_ref().map_or(sequence, |order| order.sequence());
+        let signal = self.series.with(&symbol, timeframe, |series| {
             let close = (published.open_time_ns, published.close);
             series
                 .open_scores
@@ -265,6 +389,8 @@ impl Pipeline {
                     values: scored.values,
                     verdict: reading.verdict,
                     band: reading.band,
+                    width_multiplier: reading.width_multiplier,
+                    id: sequence,
                     coverage: reading.coverage,
                     distrust: reading.distrust,
                     reference_price: newest.close,
@@ -283,7 +409,7 @@ impl Pipeline {
             self.metrics
                 .bar_to_signal_seconds
                 .record(bar_to_signal.as_secs_f64());
-            series.latest = Some(self.hub.publish(Signal {
+            let signal = self.hub.publish(Signal {
                 sequence: 0,
                 symbol: symbol.clone(),
                 timeframe,
@@ -293,8 +419,17 @@ impl Pipeline {
                 received_time_ns,
                 bar_to_signal_ns: bar_to_signal.as_nanos() as u64,
                 cause,
-            }));
+            });
+            series.latest = Some(Arc::clone(&signal));
+            signal
         });
+        if let (Some(order), Some(signal)) = (&mut order, signal) {
+            order.push(Entry {
+                published,
+                signal,
+                features,
+            });
+        }
     }
 
     fn count(&self, fate: &Fate) {

@@ -42,6 +42,10 @@ pub struct Decision {
     pub verdict: Verdict,
     /// The return band as issued.
     pub band: IssuedBand,
+    /// Multiplier on the graph's half-widths, in full precision.
+    pub width_multiplier: f64,
+    /// Where it stands in the decision log; zero when it is not logged.
+    pub id: u64,
     /// How well the pool's bands did so far.
     pub coverage: Coverage,
     /// Why not to act on it; empty when it is trusted.
@@ -69,6 +73,8 @@ pub struct Reading {
     pub verdict: Verdict,
     /// The band as issued.
     pub band: IssuedBand,
+    /// Multiplier on the graph's half-widths, in full precision.
+    pub width_multiplier: f64,
     /// How well the pool did so far.
     pub coverage: Coverage,
     /// Why not to act on it.
@@ -81,11 +87,12 @@ pub fn read(model: &LoadedModel, row: RowScore<'_>, symbol: &str, pool: &BandPoo
     let policy = model.manifest.policy;
     let probability = |class: usize| row.probabilities().get(class).copied().unwrap_or(f32::NAN);
     let verdict = policy.judge(probability(model.up), probability(model.down));
+    let width_multiplier = pool.multiplier(symbol);
     let band = IssuedBand::widen(
         row.band_low(),
         row.band_mid(),
         row.band_high(),
-        pool.multiplier(symbol),
+        width_multiplier,
     );
     let coverage = pool.coverage();
     let mut distrust = Vec::new();
@@ -99,6 +106,7 @@ pub fn read(model: &LoadedModel, row: RowScore<'_>, symbol: &str, pool: &BandPoo
     Reading {
         verdict,
         band,
+        width_multiplier,
         coverage,
         distrust,
     }

@@ -320,6 +320,8 @@ fn decide(
         values: scored.values,
         verdict: reading.verdict,
         band: reading.band,
+        width_multiplier: reading.width_multiplier,
+        id: 0,
         coverage: reading.coverage,
         distrust: reading.distrust,
         reference_price: target.reference_price,

@@ -7,4 +7,5 @@ pub mod decision;
 pub mod desk;
 pub mod engine;
 pub mod onnx;
+mod onnx_row;
 pub mod policy;

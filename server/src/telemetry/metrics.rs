@@ -99,6 +99,18 @@ impl Metrics {
         })
     }
 
+    /// Metrics of the journal.
+    #[must_use]
+    pub fn journal(&self) -> JournalMetrics {
+        metrics::with_local_recorder(&self.recorder, || JournalMetrics {
+            healthy: metrics::gauge!("candlewire_journal_healthy"),
+            records: metrics::counter!("candlewire_journal_bars_total"),
+            failures: metrics::counter!("candlewire_journal_failures_total"),
+            lost: metrics::counter!("candlewire_journal_lost_bars_total"),
+            write_seconds: metrics::histogram!("candlewire_journal_write_seconds"),
+        })
+    }
+
     /// A refusal of a request, by its stable reason.
     pub fn count_refusal(&self, reason: &'static str) {
         metrics::with_local_recorder(&self.recorder, || {
@@ -138,6 +150,16 @@ impl ModelMetrics {
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
     }
+}
+
+/// Metrics of the journal.
+#[derive(Clone)]
+pub struct JournalMetrics {
+    pub(crate) healthy: Gauge,
+    pub(crate) records: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) lost: Counter,
+    pub(crate) write_seconds: Histogram,
 }
 
 /// Metrics of the whole server.

@@ -67,7 +67,7 @@ impl BarService for Bars {
 }
 
 async fn take_in(
-    pipeline: &Pipeline,
+    pipeline: &Arc<Pipeline>,
     chunk: Vec<Result<proto::PublishRequest, Status>>,
 ) -> VecDeque<Acknowledgement> {
     let mut broken = None;
@@ -79,14 +79,30 @@ async fn take_in(
             Err(status) => broken = Some(status),
         }
     }
-    let bars: Vec<_> = requests
-        .iter()
-        .map(|request| request.bar.as_ref().map(convert::raw_bar))
-        .collect();
-    let fates = pipeline.publish(&bars).await;
-    let answers = requests
-        .iter()
-        .zip(&fates)
-        .map(|(request, fate)| Ok(convert::publish_response(request, fate)));
-    answers.chain(broken.map(Err)).collect()
+    let pipeline = Arc::clone(pipeline);
+    // A publisher that leaves must not stop bars half way: they are in their series already.
+    let task = tokio::spawn(async move {
+        let bars: Vec<_> = requests
+            .iter()
+            .map(|request| request.bar.as_ref().map(convert::raw_bar))
+            .collect();
+        let published = pipeline.publish(&bars).await;
+        let answers = requests
+            .iter()
+            .zip(&published.fates)
+            .map(|(request, fate)| {
+                Ok(convert::publish_response(
+                    request,
+                    fate,
+                    published.journaled,
+                ))
+            });
+        answers.collect::<VecDeque<_>>()
+    });
+    let mut answers = task.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "bars were not taken in");
+        VecDeque::from([Err(Status::internal("bars were not taken in"))])
+    });
+    answers.extend(broken.map(Err));
+    answers
 }

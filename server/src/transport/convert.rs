@@ -149,7 +149,10 @@ pub fn score_response(decision: &Decision, include_members: bool) -> proto::Scor
         members,
         timings: Some(timings(decision.timings)),
         role: role(decision.role).into(),
-        decision_id: String::new(),
+        decision_id: match decision.id {
+            0 => String::new(),
+            id => id.to_string(),
+        },
     }
 }
 
@@ -304,6 +307,7 @@ const fn is_volume(field: &str) -> bool {
 pub(crate) fn publish_response(
     request: &proto::PublishRequest,
     fate: &Fate,
+    journaled: bool,
 ) -> proto::PublishResponse {
     let (symbol, timeframe, open_time_ns) = match &request.bar {
         Some(bar) => (bar.symbol.clone(), bar.timeframe.clone(), bar.open_time_ns),
@@ -327,7 +331,7 @@ pub(crate) fn publish_response(
             .into(),
         message: refused.map(ToString::to_string).unwrap_or_default(),
         gap_bars: u32::try_from(gap_bars).unwrap_or(u32::MAX),
-        journaled: false,
+        journaled: journaled && refused.is_none(),
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::pin::Pin;
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::proto::{self, scoring_service_server::ScoringService};
+use super::proto::{
+    self, score_stream_response::Result as StreamResult, scoring_service_server::ScoringService,
+};
 
 /// Answers every row with its first two features and a response as large as a real one.
 #[derive(Clone)]
@@ -52,17 +54,22 @@ impl Default for Echo {
     }
 }
 
+impl Echo {
+    fn answer(&self, request: proto::ScoreRequest) -> proto::ScoreResponse {
+        proto::ScoreResponse {
+            probabilities: request.features.into_iter().take(2).collect(),
+            ..self.template.clone()
+        }
+    }
+}
+
 #[tonic::async_trait]
 impl ScoringService for Echo {
     async fn score(
         &self,
         request: Request<proto::ScoreRequest>,
     ) -> Result<Response<proto::ScoreResponse>, Status> {
-        let probabilities = request.into_inner().features.into_iter().take(2).collect();
-        Ok(Response::new(proto::ScoreResponse {
-            probabilities,
-            ..self.template.clone()
-        }))
+        Ok(Response::new(self.answer(request.into_inner())))
     }
 
     async fn score_batch(
@@ -70,10 +77,29 @@ impl ScoringService for Echo {
         request: Request<proto::ScoreBatchRequest>,
     ) -> Result<Response<proto::ScoreBatchResponse>, Status> {
         let request = request.into_inner();
+        let rows = request.rows as usize;
+        let column = |values: usize| {
+            let length = (rows * values * size_of::<f32>()).min(request.features.len());
+            request.features.slice(..length)
+        };
+        let flags = request.features.slice(..rows.min(request.features.len()));
         Ok(Response::new(proto::ScoreBatchResponse {
             rows: request.rows,
-            probabilities: request.features,
-            ..Default::default()
+            classes: 2,
+            probabilities: column(2),
+            probability_low: column(1),
+            probability_high: column(1),
+            band_low: column(1),
+            band_mid: column(1),
+            band_high: column(1),
+            dissimilarity: column(1),
+            signals: flags.clone(),
+            trusted: flags,
+            model: self.template.model.clone(),
+            model_version: self.template.model_version,
+            feature_spec_hash: self.template.feature_spec_hash.clone(),
+            target_coverage: 0.9,
+            timings: self.template.timings,
         }))
     }
 
@@ -82,10 +108,17 @@ impl ScoringService for Echo {
 
     async fn score_stream(
         &self,
-        _: Request<Streaming<proto::ScoreStreamRequest>>,
+        request: Request<Streaming<proto::ScoreStreamRequest>>,
     ) -> Result<Response<Self::ScoreStreamStream>, Status> {
-        Err(Status::unimplemented(
-            "the echo answers Score and ScoreBatch",
-        ))
+        let echo = self.clone();
+        let answers = request.into_inner().map(move |message| {
+            let message = message?;
+            let score = echo.answer(message.request.unwrap_or_default());
+            Ok(proto::ScoreStreamResponse {
+                client_sequence: message.client_sequence,
+                result: Some(StreamResult::Score(score)),
+            })
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 }

@@ -1,0 +1,295 @@
+//! Files of a journal: written by one server, rotated by size, read back up to where they are whole.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+};
+
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_ipc::{reader::StreamDecoder, writer::StreamWriter};
+use arrow_schema::{ArrowError, SchemaRef};
+
+use super::record::{Record, from_batch, schema, to_batch};
+
+const EXTENSION: &str = "arrows";
+
+type Writer = StreamWriter<BufWriter<File>>;
+
+/// Appends records of one kind.
+pub(super) struct Segments<R> {
+    folder: PathBuf,
+    /// Bytes after which a segment is closed.
+    segment_bytes: u64,
+    /// Closed segments kept; zero keeps all.
+    kept: usize,
+    schema: SchemaRef,
+    open: Option<Writer>,
+    kind: std::marker::PhantomData<fn(&R)>,
+}
+
+impl<R: Record> Segments<R> {
+    pub(super) fn new(folder: &Path, segment_bytes: u64, kept: usize) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            segment_bytes,
+            kept,
+            schema: schema::<R>(),
+            open: None,
+            kind: std::marker::PhantomData,
+        }
+    }
+
+    /// Hands `records` to the system; [`Self::sync`] makes them durable.
+    pub(super) fn append(&mut self, records: &[R]) -> Result<(), ArrowError> {
+        let Some(first) = records.first() else {
+            return Ok(());
+        };
+        let batch = to_batch(&self.schema, records)?;
+        // A writer that failed is not used again: its segment ends where it is whole.
+        let mut writer = match self.open.take() {
+            Some(mut writer) => {
+                writer.write(&batch)?;
+                writer.flush()?;
+                writer
+            }
+            None => self.begin(first.sequence(), &batch)?,
+        };
+        if writer.get_ref().get_ref().metadata()?.len() >= self.segment_bytes {
+            writer.finish()?;
+            writer.get_ref().get_ref().sync_data()?;
+            drop(writer);
+            self.retire()?;
+        } else {
+            self.open = Some(writer);
+        }
+        Ok(())
+    }
+
+    /// Waits until what was appended is on the disk.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        let Some(writer) = self.open.take() else {
+            return Ok(());
+        };
+        writer.get_ref().get_ref().sync_data()?;
+        self.open = Some(writer);
+        Ok(())
+    }
+
+    /// Gives up the open segment; the next record begins another.
+    pub(super) fn abandon(&mut self) {
+        self.open = None;
+    }
+
+    /// Ends the open segment.
+    pub(super) fn close(&mut self) -> Result<(), ArrowError> {
+        if let Some(mut writer) = self.open.take() {
+            writer.finish()?;
+            writer.get_ref().get_ref().sync_data()?;
+        }
+        Ok(())
+    }
+
+    /// A new segment that holds `batch`; none is left behind when that fails.
+    fn begin(&self, first: u64, batch: &RecordBatch) -> Result<Writer, ArrowError> {
+        let (path, file) = self.create(first)?;
+        let write = || -> Result<Writer, ArrowError> {
+            let mut writer = StreamWriter::try_new(BufWriter::new(file), &self.schema)?;
+            writer.write(batch)?;
+            writer.flush()?;
+            Ok(writer)
+        };
+        write().inspect_err(|_| {
+            // The first failure is the one to tell.
+            let _ = fs::remove_file(&path);
+        })
+    }
+
+    fn create(&self, first: u64) -> io::Result<(PathBuf, File)> {
+        for attempt in 0..1_000 {
+            let name = format!("{}-{first:020}-{attempt:03}.{EXTENSION}", R::NAME);
+            let path = self.folder.join(name);
+            match File::create_new(&path) {
+                Ok(file) => {
+                    // The name is as durable as the content.
+                    File::open(&self.folder)?.sync_all()?;
+                    return Ok((path, file));
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other("too many segments of one name"))
+    }
+
+    fn retire(&self) -> io::Result<()> {
+        if self.kept > 0 {
+            let segments = list(&self.folder, R::NAME)?;
+            for old in segments.iter().rev().skip(self.kept) {
+                fs::remove_file(old)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What reading a journal found.
+#[derive(Debug)]
+pub struct Read<R> {
+    /// Whole records, each sequence once, in order.
+    pub records: Vec<R>,
+    /// Segments that ended in the middle of a record or held one whose checksum disagrees.
+    pub torn: Vec<PathBuf>,
+}
+
+/// Reads all records of one kind in `folder`.
+///
+/// # Errors
+/// The folder or a file cannot be read.
+pub fn read<R: Record>(folder: &Path) -> io::Result<Read<R>> {
+    let (mut records, mut torn) = (Vec::<R>::new(), Vec::new());
+    for path in list(folder, R::NAME)? {
+        let mut found = Vec::<R>::new();
+        if !decode(fs::read(&path)?, &mut found) {
+            torn.push(path);
+        }
+        // A record that was written again after a failure is there twice.
+        let newest = records.last().map_or(0, R::sequence);
+        records.extend(
+            found
+                .into_iter()
+                .filter(|record| record.sequence() > newest),
+        );
+    }
+    Ok(Read { records, torn })
+}
+
+/// Reads one segment; returns whether it was whole.
+fn decode<R: Record>(bytes: Vec<u8>, records: &mut Vec<R>) -> bool {
+    let mut buffer = Buffer::from(bytes);
+    let mut decoder = StreamDecoder::new();
+    loop {
+        match decoder.decode(&mut buffer) {
+            Ok(Some(batch)) => {
+                if !from_batch(&batch, records) {
+                    return false;
+                }
+            }
+            Ok(None) => return decoder.finish().is_ok(),
+            Err(_) => return false,
+        }
+    }
+}
+
+fn list(folder: &Path, name: &str) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let is_segment = path.extension().is_some_and(|ending| ending == EXTENSION)
+            && stem.is_some_and(|stem| {
+                stem.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('-'))
+            });
+        if is_segment {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use candlewire_features::Bar;
+
+    use super::*;
+    use crate::{bars::admission::Timeframe, journal::bars::BarRecord};
+
+    fn record(sequence: u64) -> BarRecord {
+        BarRecord {
+            sequence,
+            received_time_ns: 7,
+            symbol: format!("S{sequence}"),
+            timeframe: Timeframe::parse("1d").unwrap(),
+            bar: Bar {
+                open_time_ns: sequence as i64,
+                open: 0.1,
+                high: 0.3,
+                low: 0.05,
+                close: 0.2,
+                volume: 1.0,
+            },
+            model: "daily".into(),
+            version: 3,
+            scored: sequence.is_multiple_of(2),
+        }
+    }
+
+    fn write(folder: &Path, segment_bytes: u64, range: std::ops::RangeInclusive<u64>) {
+        let mut segments = Segments::new(folder, segment_bytes, 0);
+        for sequence in range {
+            segments.append(&[record(sequence)]).unwrap();
+        }
+        segments.sync().unwrap();
+    }
+
+    #[test]
+    fn what_was_written_is_read_over_segments_and_servers() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 4_096, 1..=40);
+        write(folder.path(), 4_096, 35..=50);
+        assert!(list(folder.path(), "bars").unwrap().len() > 4);
+        let read = read::<BarRecord>(folder.path()).unwrap();
+        assert!(read.torn.is_empty());
+        let wanted: Vec<BarRecord> = (1..=50).map(record).collect();
+        assert_eq!(read.records, wanted);
+    }
+
+    #[test]
+    fn a_segment_cut_anywhere_gives_what_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), u64::MAX, 1..=5);
+        let path = list(folder.path(), "bars").unwrap().remove(0);
+        let whole = fs::read(&path).unwrap();
+        let mut counts = Vec::new();
+        for length in 0..=whole.len() {
+            let mut records = Vec::<BarRecord>::new();
+            decode(whole.get(..length).unwrap().to_vec(), &mut records);
+            let wanted: Vec<BarRecord> = (1..=records.len() as u64).map(record).collect();
+            assert_eq!(records, wanted);
+            counts.push(records.len());
+        }
+        assert!(counts.is_sorted() && counts.last() == Some(&5));
+    }
+
+    #[test]
+    fn a_flipped_bit_never_gives_another_record() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), u64::MAX, 1..=3);
+        let path = list(folder.path(), "bars").unwrap().remove(0);
+        let whole = fs::read(&path).unwrap();
+        for position in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[position] ^= 0x10;
+            let mut records = Vec::<BarRecord>::new();
+            let is_whole = decode(bytes, &mut records);
+            let wanted: Vec<BarRecord> = (1..=records.len() as u64).map(record).collect();
+            assert_eq!(records, wanted, "bit at {position}");
+            assert!(is_whole || records.len() <= 3);
+        }
+    }
+
+    #[test]
+    fn retention_keeps_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut segments = Segments::new(folder.path(), 1, 2);
+        for sequence in 1..=6 {
+            segments.append(&[record(sequence)]).unwrap();
+        }
+        let read = read::<BarRecord>(folder.path()).unwrap();
+        assert_eq!(read.records, [record(5), record(6)]);
+    }
+}

@@ -1,0 +1,166 @@
+"""A server that is killed continues as one that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from urllib.request import urlopen
+
+import grpc
+import pytest
+from candlewire_proto.v1 import bars_pb2, signals_pb2
+from conftest import STOP_SECONDS, RunningServer, running_server, serve_command
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from test_bars import bar, fates, publish, signals_since
+
+SYMBOLS = ("AAPL", "MSFT")
+# `make soak` asks for more.
+RESTARTS = int(os.environ.get("CANDLEWIRE_SOAK_RESTARTS", "2"))
+
+
+def scores(events: list[signals_pb2.SignalEvent]) -> list[bytes]:
+    """The events without what depends on the clock or on which server wrote a journal."""
+    kept = []
+    for event in events:
+        event.score.ClearField("timings")
+        event.score.ClearField("decision_id")
+        event.ClearField("received_time_ns")
+        event.ClearField("bar_to_signal_ns")
+        kept.append(event.SerializeToString(deterministic=True))
+    return kept
+
+
+def kill(server: RunningServer) -> None:
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait(STOP_SECONDS)
+
+
+def history(days: range) -> list[bars_pb2.Bar]:
+    """Two symbols, with late and corrected bars among them; each bar causes one signal."""
+    bars = []
+    for day in days:
+        if day % 11 == 4:
+            # Comes after its successor.
+            continue
+        bars += [bar(day, symbol=symbol) for symbol in SYMBOLS]
+        if day % 11 == 5:
+            bars += [bar(day - 1, symbol=symbol) for symbol in SYMBOLS]
+        if day % 7 == 6:
+            bars.append(bar(day, symbol="AAPL", close=101.5 + day % 5))
+    return bars
+
+
+def newest_sequence(server: RunningServer) -> int:
+    """How many bars took effect: each causes one signal."""
+    newest = server.signals.GetLatest(signals_pb2.GetLatestRequest()).signals
+    return max((event.sequence for event in newest), default=0)
+
+
+def publish_until_killed(server: RunningServer, bars: list[bars_pb2.Bar], after: int) -> int:
+    """Publishes without pause, kills the server once `after` bars are acknowledged; returns how many were."""
+    acknowledged = 0
+    requests = (bars_pb2.PublishRequest(bar=one, client_sequence=i) for i, one in enumerate(bars))
+    call = server.bars.Publish(requests, timeout=30)
+    try:
+        for answer in call:
+            assert answer.journaled
+            acknowledged += 1
+            if acknowledged == after:
+                threading.Thread(target=kill, args=(server,)).start()
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.UNAVAILABLE  # noqa: PT017
+    server.process.wait(STOP_SECONDS)
+    return acknowledged
+
+
+def test_kill_under_load_loses_nothing_acknowledged_and_continues_bit_for_bit(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    bars = history(range(1, 150 * RESTARTS))
+    (tmp_path / "whole").mkdir()
+    with running_server(tiny_store, tmp_path / "whole") as server:
+        publish(server, *bars)
+        wanted = scores(signals_since(server, 0, len(bars)))
+    flags = ("--journal", str(tmp_path / "journal"), "--journal-fsync", "always")
+    acknowledged = 0
+    for restart in range(RESTARTS):
+        folder = tmp_path / f"killed_{restart}"
+        folder.mkdir()
+        with running_server(tiny_store, folder, *flags) as server:
+            held = newest_sequence(server)
+            assert held >= acknowledged, "an acknowledged bar is lost"
+            after = random.Random(restart).randrange(20, len(bars) // (RESTARTS + 1))
+            acknowledged = held + publish_until_killed(server, bars[held:], after)
+    (tmp_path / "last").mkdir()
+    with running_server(tiny_store, tmp_path / "last", *flags) as server:
+        held = newest_sequence(server)
+        assert held >= acknowledged, "an acknowledged bar is lost"
+        publish(server, *bars[held:])
+        assert scores(signals_since(server, 0, len(bars))) == wanted
+        assert server.stop() == 0
+
+
+def test_a_torn_segment_gives_what_is_whole(tiny_store: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    flags = ("--journal", str(journal), "--journal-fsync", "always")
+    with running_server(tiny_store, tmp_path, *flags) as server:
+        for day in range(1, 11):
+            (answer,) = publish(server, bar(day))
+            assert answer.journaled
+        kill(server)
+    (segment,) = journal.glob("bars-*.arrows")
+    segment.write_bytes(segment.read_bytes()[:-7])
+    with running_server(tiny_store, tmp_path, *flags) as server:
+        assert newest_sequence(server) == 9
+        assert fates(publish(server, bar(9), bar(10))) == ["DUPLICATE", "ACCEPTED"]
+        kill(server)
+    assert "torn" in (tmp_path / "server.log").read_text(encoding="utf-8")
+    with running_server(tiny_store, tmp_path, *flags) as server:
+        assert newest_sequence(server) == 10
+
+
+def test_two_servers_never_share_a_journal(tiny_store: Path, tmp_path: Path) -> None:
+    flags = ("--journal", str(tmp_path / "journal"))
+    with running_server(tiny_store, tmp_path, *flags):
+        second = subprocess.run(
+            serve_command(tiny_store, *flags), capture_output=True, text=True, timeout=STOP_SECONDS, check=False
+        )
+    assert second.returncode == 1
+    (line,) = [line for line in second.stderr.splitlines() if line.startswith("candlewire serve: ")]
+    assert "another server writes there" in line
+
+
+def test_a_journal_that_cannot_be_written_is_loud_and_costs_no_score(
+    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "journal"
+    monkeypatch.setenv("CANDLEWIRE_SERVER_JOURNAL_SEGMENT_BYTES", "1")
+    flags = ("--journal", str(journal), "--journal-fsync", "always")
+    with running_server(tiny_store, tmp_path, *flags) as server:
+        health = health_pb2_grpc.HealthStub(server.channel("data"))
+        states = health.Watch(health_pb2.HealthCheckRequest(service="journal"), timeout=20)
+        assert next(states).status == health_pb2.HealthCheckResponse.SERVING
+        assert [answer.journaled for answer in publish(server, bar(1))] == [True]
+        # Root may write anywhere: a folder that is gone stops root too.
+        journal.rename(tmp_path / "elsewhere")
+        (answer,) = publish(server, bar(2))
+        assert fates([answer]) == ["ACCEPTED"]
+        assert not answer.journaled
+        assert newest_sequence(server) == 2, "scoring goes on"
+        assert next(states).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        with urlopen(f"http://{server.addresses['metrics']}/metrics", timeout=5) as response:
+            assert "candlewire_journal_healthy 0" in response.read().decode()
+        (tmp_path / "elsewhere").rename(journal)
+        assert next(states).status == health_pb2.HealthCheckResponse.SERVING
+        assert [answer.journaled for answer in publish(server, bar(2))] == [True]
+        assert server.stop() == 0
+    assert "the journal cannot be written" in (tmp_path / "server.log").read_text(encoding="utf-8")
+    with running_server(tiny_store, tmp_path, *flags) as server:
+        assert newest_sequence(server) == 2, "what could not be written was kept"
+
+
+def test_without_a_journal_nothing_is_said_to_be_in_it(tiny_store: Path, tmp_path: Path) -> None:
+    with running_server(tiny_store, tmp_path) as server:
+        assert [answer.journaled for answer in publish(server, bar(1))] == [False]
