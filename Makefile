@@ -53,6 +53,9 @@ format: setup ## Format all code
 stubs: setup ## Generate the Python stubs from proto/ again
 	@$(VENV)/python proto/generate_stubs.py
 
+soak: setup ## Kill a journaling server under load 50 times; it must continue bit for bit
+	@CANDLEWIRE_SOAK_RESTARTS=50 $(VENV)/pytest --timeout=3600 tests/server/test_journal.py
+
 bench-serving: setup ## Measure serving latency and throughput beside the server's own echo
 	@$(VENV)/python benchmarks/serving/run.py
 

@@ -293,7 +293,7 @@ fn keep_journal(
 
 /// Ends the streams of those who watch the health, once they could read that nothing serves: they would hold their
 /// connections, and the drain, for ever.
-async fn end_health_watches(health: HealthReporter, registry: Arc<Registry>) {
+async fn end_health_watches(mut health: HealthReporter, registry: Arc<Registry>) {
     tokio::time::sleep(HEALTH_LINGER).await;
     for service in reported(&registry) {
         health.clear_service_status(&service).await;
@@ -314,8 +314,7 @@ fn reported(registry: &Registry) -> Vec<String> {
         .production()
         .map(|(model, _)| model.to_owned())
         .collect();
-    [""]
-        .into_iter()
+    [""].into_iter()
         .chain(SERVICES)
         .map(ToOwned::to_owned)
         .chain(models)

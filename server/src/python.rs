@@ -8,8 +8,9 @@ use pyo3::{create_exception, exceptions::PyException, prelude::*, types::PyBytes
 use crate::{
     admin,
     error::ServeError,
+    journal::audit,
     plane::{DataPlane, StartError},
-    scoring::onnx::OnnxRuntime,
+    scoring::{engine::EngineLoader, onnx::OnnxRuntime},
     settings::Settings,
     transport::proto,
 };
@@ -185,6 +186,28 @@ fn start_logging(level: &str, line_format: &str) {
     };
 }
 
+/// Replays the decisions of a journal with the versions of a store; returns what it found as JSON.
+#[pyfunction]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "Python's path objects convert to owned paths"
+)]
+fn replay_decisions(
+    py: Python<'_>,
+    store: PathBuf,
+    journal: PathBuf,
+    onnxruntime_library: PathBuf,
+) -> PyResult<String> {
+    py.detach(|| {
+        let failed = |message: String| StartFailedError::new_err(message);
+        let runtime =
+            OnnxRuntime::open(&onnxruntime_library).map_err(|error| failed(error.to_string()))?;
+        let engines: Arc<dyn EngineLoader> = Arc::new(runtime);
+        let audit = audit::replay_decisions(&store, &journal, &engines).map_err(failed)?;
+        serde_json::to_string(&audit).map_err(|error| failed(error.to_string()))
+    })
+}
+
 #[pymodule(gil_used = false)]
 fn _data_plane(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
@@ -198,5 +221,6 @@ fn _data_plane(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     module.add("RefusedError", module.py().get_type::<RefusedError>())?;
     module.add_function(wrap_pyfunction!(start_logging, module)?)?;
+    module.add_function(wrap_pyfunction!(replay_decisions, module)?)?;
     module.add_class::<PyDataPlane>()
 }

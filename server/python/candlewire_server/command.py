@@ -24,6 +24,7 @@ _LIMITS = "Limits"
 def register(app: typer.Typer) -> None:
     """Adds the server's commands to the ``candlewire`` command."""
     app.command()(serve)
+    app.command()(replay_decisions)
 
 
 def serve(
@@ -133,6 +134,28 @@ def serve(
             typer.echo(f"candlewire serve: {where + ': ' if where else ''}{problem['msg']}", err=True)
         raise typer.Exit(EXIT_USAGE) from None
     run(settings)
+
+
+def replay_decisions(
+    store: Annotated[Path, typer.Option(help="Folder of model bundles.")],
+    journal: Annotated[Path, typer.Option(help="Folder of the journal.")],
+) -> None:
+    """Compute every logged decision again and compare it bit for bit: exit code 0 when all are the same."""
+    from candlewire_server.auditing import replay
+
+    try:
+        audit = replay(store, journal)
+    except ServerError as error:
+        typer.echo(f"candlewire replay-decisions: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+    for difference in audit.differences:
+        typer.echo(difference, err=True)
+    typer.echo(
+        f"{audit.identical} of {audit.decisions} decisions are the same bit for bit, "
+        f"{audit.without_model} have no model in the store, {audit.torn_segments} segments are torn"
+    )
+    if audit.identical != audit.decisions:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def run(settings: "ServerSettings") -> None:

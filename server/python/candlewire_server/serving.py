@@ -43,7 +43,7 @@ def serve(settings: ServerSettings) -> bool:
 
 
 async def _control(settings: ServerSettings, plane: _data_plane.DataPlane) -> bool:
-    from candlewire_server.admin import AdminServer
+    from candlewire_server.admin import AdminServer  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -74,7 +74,7 @@ class ServerSettings(BaseSettings):
     journal_segment_bytes: Count = 64 * 2**20
     """Bytes after which a segment of the journal is closed."""
     journal_decision_segments: Annotated[int, Field(ge=0)] = 0
-    """Closed segments of decisions kept; zero keeps all. Bars are always kept: they are what a restart replays."""
+    """Closed segments of decisions kept; zero keeps all. Bars are all kept: a restart replays them."""
     hub_ring_signals: Count = 16_384
     """Signals kept for subscribers that resume or lag."""
     outcomes_kept: Count = 10_000

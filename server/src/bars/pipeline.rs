@@ -196,9 +196,8 @@ impl Pipeline {
         for chunk in records.chunks(REPLAY_CHUNK) {
             let mut steps = Vec::with_capacity(chunk.len());
             for record in chunk {
-                let (model, role, is_same) = match self.model_then(record) {
-                    Some(found) => found,
-                    None => continue,
+                let Some((model, role, is_same)) = self.model_then(record) else {
+                    continue;
                 };
                 unscored += usize::from(record.scored && !is_same);
                 let bar = AdmittedBar {

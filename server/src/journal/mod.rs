@@ -4,6 +4,7 @@
 //! never written to after its server ended: what a crash tore off its end was never acknowledged, and the next server
 //! begins a new segment.
 
+pub mod audit;
 pub mod bars;
 pub mod decisions;
 pub mod record;

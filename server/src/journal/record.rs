@@ -113,12 +113,11 @@ fn column(rows: &[Vec<Value<'_>>], index: usize) -> Result<ArrayRef, ArrowError>
         Some(Value::Text(_)) => gather!(StringArray, Text),
         Some(Value::Bytes(_)) => gather!(BinaryArray, Bytes),
         Some(Value::Bool(_)) => {
-            Arc::new(BooleanArray::from_iter(rows.iter().map(
-                |row| match row.get(index) {
-                    Some(Value::Bool(value)) => Some(*value),
-                    _ => None,
-                },
-            )))
+            let values = rows.iter().map(|row| match row.get(index) {
+                Some(Value::Bool(value)) => Some(*value),
+                _ => None,
+            });
+            Arc::new(values.collect::<BooleanArray>())
         }
         None => return Err(ArrowError::InvalidArgumentError("no rows".into())),
     };
