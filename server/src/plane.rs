@@ -263,7 +263,7 @@ fn keep_journal(
     let found = read::<BarRecord>(&settings.folder)
         .map_err(|error| JournalError::Io(settings.folder.clone(), error))?;
     for torn in &found.torn {
-        tracing::warn!(segment = %torn.display(), "the segment's end is torn; what is whole is used");
+        tracing::warn!(segment = %torn.display(), "the segment is torn or follows on a gap; what is whole is used");
     }
     let unscored = runtime.block_on(pipeline.replay(&found.records));
     tracing::info!(

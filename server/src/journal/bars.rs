@@ -29,6 +29,7 @@ pub struct BarRecord {
 
 impl Record for BarRecord {
     const NAME: &'static str = "bars";
+    const WITHOUT_GAPS: bool = true;
 
     const COLUMNS: &'static [(&'static str, DataType)] = &[
         ("sequence", DataType::UInt64),

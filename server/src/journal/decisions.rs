@@ -47,6 +47,8 @@ pub struct DecisionRecord {
 
 impl Record for DecisionRecord {
     const NAME: &'static str = "decisions";
+    // A bar whose features warm up has no decision.
+    const WITHOUT_GAPS: bool = false;
 
     const COLUMNS: &'static [(&'static str, DataType)] = &[
         ("decision_id", DataType::UInt64),

@@ -19,6 +19,9 @@ pub trait Record: Sized {
     /// Names and types of the columns, in order.
     const COLUMNS: &'static [(&'static str, DataType)];
 
+    /// Whether every number is used, so that a missing one is a loss.
+    const WITHOUT_GAPS: bool;
+
     /// Position in the journal.
     fn sequence(&self) -> u64;
 
