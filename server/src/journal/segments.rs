@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufWriter},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -172,7 +173,9 @@ fn decode<R: Record>(bytes: Vec<u8>, records: &mut Vec<R>) -> bool {
     let mut buffer = Buffer::from(bytes);
     let mut decoder = StreamDecoder::new();
     loop {
-        match decoder.decode(&mut buffer) {
+        // The decoder panics on some broken offsets; a broken segment must not keep the server from starting.
+        let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(&mut buffer)));
+        match decoded.unwrap_or_else(|_| Err(ArrowError::ParseError("broken offsets".into()))) {
             Ok(Some(batch)) => {
                 if !from_batch(&batch, records) {
                     return false;
