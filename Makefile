@@ -66,5 +66,16 @@ bench-trees: setup ## Measure the tree kernel beside ONNX Runtime and others
 	@"$$(cat .uv/path)" sync --locked --quiet --inexact --python "$(PYTHON)" --group bench
 	@$(VENV)/python benchmarks/trees/run.py
 
+MINUTES ?= 10
+fuzz: check-tools ## Fuzz every reader of foreign bytes for MINUTES=10 each; needs cargo-fuzz and a nightly compiler
+	@for crate in rust_features server/tree_kernel; do \
+		for target in $$(cd $$crate && cargo +nightly fuzz list); do \
+			echo "$$crate $$target"; \
+			(cd $$crate && mkdir -p fuzz/corpus/$$target && \
+				cargo +nightly fuzz run $$target fuzz/corpus/$$target $$(ls -d fuzz/seeds/$$target fuzz/seeds 2>/dev/null | head -n 1) \
+				-- -max_total_time=$$((60 * $(MINUTES))) -print_final_stats=1); \
+		done; \
+	done
+
 clean: ## Remove everything that make built
 	@rm -rf .venv .uv target demo_report

@@ -142,6 +142,11 @@ impl Parameter {
         )
     }
 
+    /// Whether this is the parameter that [`Parameter::column`] declares.
+    pub(crate) const fn is_column(&self) -> bool {
+        matches!(self.name.as_bytes(), b"source")
+    }
+
     /// The value when the spec leaves it out.
     pub fn default_argument(&self) -> Argument {
         match self.kind {

@@ -85,6 +85,20 @@ pub enum BarStatus {
     NegativeVolume = 4,
     /// The bar is not newer than the last one; nothing changed.
     OutOfOrder = 5,
+    /// The bar advanced its series, and bars are missing before it; only where the spec asks for it.
+    AppliedAfterGap = 6,
+    /// So many bars are missing that the series started anew with this bar; only where the spec asks for it.
+    ResetAfterGap = 7,
+}
+
+impl BarStatus {
+    /// Whether the bar advanced its series.
+    pub const fn is_applied(self) -> bool {
+        matches!(
+            self,
+            Self::Applied | Self::AppliedAfterGap | Self::ResetAfterGap
+        )
+    }
 }
 
 impl From<&InvalidBar> for BarStatus {
@@ -106,16 +120,28 @@ impl Bar {
     /// The first field that does not, with its value and the remedy.
     #[inline]
     pub fn check(&self) -> Result<(), InvalidBar> {
-        // One comparison chain decides the usual case: NaN fails every comparison, infinity the last ones.
-        let sound = self.low > 0.0
-            && self.low <= self.open
-            && self.low <= self.close
-            && self.open <= self.high
-            && self.close <= self.high
-            && self.high < f64::INFINITY
-            && self.volume >= 0.0
-            && self.volume < f64::INFINITY;
-        if sound { Ok(()) } else { self.explain() }
+        if self.is_sound() {
+            Ok(())
+        } else {
+            self.explain()
+        }
+    }
+
+    /// Whether `check` passes. NaN fails every comparison, infinity the last ones; none of them is a branch.
+    #[inline(always)]
+    #[allow(
+        clippy::needless_bitwise_bool,
+        reason = "a lazy operator is a branch, and a branch stops vectors"
+    )]
+    pub(crate) fn is_sound(&self) -> bool {
+        (self.low > 0.0)
+            & (self.low <= self.open)
+            & (self.low <= self.close)
+            & (self.open <= self.high)
+            & (self.close <= self.high)
+            & (self.high < f64::INFINITY)
+            & (self.volume >= 0.0)
+            & (self.volume < f64::INFINITY)
     }
 
     #[cold]

@@ -4,8 +4,11 @@ use thiserror::Error;
 
 use crate::bar::Bar;
 use crate::frame::Columns;
-use crate::runner::{Memory, Rows};
-use crate::spec::FeatureSpec;
+use crate::instructions::{Work, with_widest_vectors};
+use crate::plan::Plan;
+use crate::runner::{Memory, OutputColumn};
+use crate::spec::{FeatureSpec, GapPolicy};
+use crate::streams::missing_bars;
 
 /// Bars per pass of all kernels: their rows stay in the second-level cache.
 const CHUNK: usize = 256;
@@ -49,6 +52,10 @@ pub enum ComputeError {
 /// # Errors
 /// A wrong output length, or bars that are not oldest first.
 pub fn compute(spec: &FeatureSpec, bars: &[Bar], out: &mut [f64]) -> Result<(), ComputeError> {
+    with_columns(bars, |columns| compute_columns(spec, columns, out))
+}
+
+fn with_columns<T>(bars: &[Bar], run: impl FnOnce(&Columns<'_>) -> T) -> T {
     let time: Vec<i64> = bars.iter().map(|bar| bar.open_time_ns).collect();
     let column = |value: fn(&Bar) -> f64| bars.iter().map(value).collect::<Vec<f64>>();
     let [open, high, low, close, volume] = [
@@ -66,7 +73,7 @@ pub fn compute(spec: &FeatureSpec, bars: &[Bar], out: &mut [f64]) -> Result<(), 
         close: &close,
         volume: &volume,
     };
-    compute_columns(spec, &columns, out)
+    run(&columns)
 }
 
 /// As [`compute`], from columns.
@@ -79,13 +86,13 @@ pub fn compute_columns(
     out: &mut [f64],
 ) -> Result<(), ComputeError> {
     check(spec, columns, out)?;
+    if with_widest_vectors(AllSound(columns.first(columns.len()))) {
+        run_segments(spec, columns, out);
+        return Ok(());
+    }
     let bad: Vec<usize> = (0..columns.len())
         .filter(|bar| columns.bar(*bar).check().is_err())
         .collect();
-    if bad.is_empty() {
-        run(spec, columns, out);
-        return Ok(());
-    }
     let keep = |index: &usize| bad.binary_search(index).is_err();
     let kept: Vec<Bar> = (0..columns.len())
         .filter(keep)
@@ -95,6 +102,22 @@ pub fn compute_columns(
     compute(spec, &kept, &mut out[..kept.len() * features])?;
     spread(out, features, kept.len(), &bad);
     Ok(())
+}
+
+/// Whether every bar makes sense: one pass without a branch, for the usual case.
+struct AllSound<'a>(Columns<'a>);
+
+impl Work for AllSound<'_> {
+    type Result = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let mut sound = true;
+        for bar in 0..self.0.len() {
+            sound &= self.0.bar(bar).is_sound();
+        }
+        sound
+    }
 }
 
 /// Moves `kept` rows from the front to their places and fills the rows of `bad` bars with NaN.
@@ -133,6 +156,9 @@ fn check(spec: &FeatureSpec, columns: &Columns<'_>, out: &[f64]) -> Result<(), C
             });
         }
     }
+    if with_widest_vectors(Ascending(columns.open_time_ns)) {
+        return Ok(());
+    }
     match columns
         .open_time_ns
         .windows(2)
@@ -147,10 +173,76 @@ fn check(spec: &FeatureSpec, columns: &Columns<'_>, out: &[f64]) -> Result<(), C
     }
 }
 
+/// Runs what lies between gaps after which the spec starts anew.
+fn run_segments(spec: &FeatureSpec, columns: &Columns<'_>, out: &mut [f64]) {
+    let (GapPolicy::ResetAfter(most), Some(timeframe)) = (spec.gap(), spec.timeframe()) else {
+        return run(spec, columns, out);
+    };
+    let times = columns.open_time_ns;
+    let is_gap =
+        |bar: &usize| missing_bars(times[bar - 1], times[*bar], timeframe.length_ns()) > most;
+    let mut first = 0;
+    for end in (1..times.len()).filter(is_gap).chain([times.len()]) {
+        let rows = &mut out[first * spec.len()..end * spec.len()];
+        run(spec, &columns.range(first..end), rows);
+        first = end;
+    }
+}
+
+/// Fills the columns of the longer timeframes: each bar's features stand from its close to the next one's.
+fn run_higher(spec: &FeatureSpec, columns: &Columns<'_>, out: &mut [f64]) {
+    for longer in spec.higher() {
+        let mut resampler = longer.resampler;
+        let mut closed = Vec::new();
+        // How many longer bars are closed at each bar.
+        let closed_by: Vec<usize> = (0..columns.len())
+            .map(|bar| {
+                closed.extend(resampler.push(&columns.bar(bar)).into_iter().flatten());
+                closed.len()
+            })
+            .collect();
+        let width = longer.columns.len();
+        let mut values = vec![f64::NAN; closed.len() * width];
+        with_columns(&closed, |columns| {
+            run_plan(&longer.plan, columns, &mut values);
+        });
+        for (row, closed) in out.chunks_exact_mut(spec.len()).zip(closed_by) {
+            let newest = closed
+                .checked_sub(1)
+                .map(|bar| &values[bar * width..][..width]);
+            for (at, column) in longer.columns.iter().enumerate() {
+                row[*column] = newest.map_or(f64::NAN, |values| values[at]);
+            }
+        }
+    }
+}
+
+/// Whether each time is after the one before it.
+struct Ascending<'a>(&'a [i64]);
+
+impl Work for Ascending<'_> {
+    type Result = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let later = self.0.get(1..).unwrap_or_default();
+        let mut ascending = true;
+        for (earlier, later) in self.0.iter().zip(later) {
+            ascending &= earlier < later;
+        }
+        ascending
+    }
+}
+
 fn run(spec: &FeatureSpec, columns: &Columns<'_>, out: &mut [f64]) {
-    let plan = spec.plan();
+    run_plan(spec.plan(), columns, out);
+    run_higher(spec, columns, out);
+}
+
+fn run_plan(plan: &Plan, columns: &Columns<'_>, out: &mut [f64]) {
     let mut words = vec![0; plan.words];
     let mut windows = vec![0.0; plan.window];
+    let mut values = vec![0.0; CHUNK * plan.most_outputs];
     for kernel in &plan.kernels {
         kernel
             .runner
@@ -164,12 +256,30 @@ fn run(spec: &FeatureSpec, columns: &Columns<'_>, out: &mut [f64]) {
                 words: &mut words[kernel.first_word..][..kernel.runner.words()],
                 window: &mut windows[kernel.first_window..][..kernel.runner.window_len()],
             };
-            let out = Rows {
-                values: &mut *rows,
-                stride: plan.features,
-                columns: &kernel.columns,
+            let classic = kernel.runner.classic_outputs();
+            let only_classic = kernel.columns.iter().all(|column| column.output < classic);
+            let outputs = if only_classic {
+                classic
+            } else {
+                kernel.runner.outputs()
             };
-            kernel.runner.run_bars(memory, columns, bars.clone(), out);
+            let run = |out: &mut [f64]| {
+                let bars = bars.clone();
+                (kernel.runner).run_bars(memory, columns, bars, only_classic, out);
+            };
+            if plan.features == 1 && outputs == 1 {
+                run(rows);
+                continue;
+            }
+            let values = &mut values[..bars.len() * outputs];
+            run(values);
+            for OutputColumn { output, column } in &kernel.columns {
+                let values = values[*output..].iter().step_by(outputs);
+                let cells = rows[*column..].iter_mut().step_by(plan.features);
+                for (cell, value) in cells.zip(values) {
+                    *cell = *value;
+                }
+            }
         }
     }
 }

@@ -2,6 +2,10 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Value, json};
+
+use crate::arguments::ParameterKind;
+use crate::kernels;
 use crate::spec::FeatureSpec;
 
 /// Formula, parameters, warm-up and source of every feature, as text for people.
@@ -42,4 +46,49 @@ pub fn describe(spec: &FeatureSpec) -> String {
         );
     }
     text
+}
+
+/// Every kernel that a spec can name, as JSON: what documentation and generated functions are made from.
+pub fn kernel_registry() -> String {
+    let kernels: Vec<Value> = kernels::all()
+        .map(|entry| {
+            let kernel = entry.description;
+            let parameters: Vec<Value> = kernel
+                .parameters
+                .iter()
+                .map(|parameter| {
+                    let mut described = match parameter.kind {
+                        ParameterKind::Integer { default, least, most } => {
+                            json!({"default": default, "least": least, "most": most, "type": "integer"})
+                        }
+                        ParameterKind::Number { default, least, most } => {
+                            json!({"default": default, "least": least, "most": most, "type": "number"})
+                        }
+                        ParameterKind::Choice { default, options } => {
+                            json!({"default": default, "options": options, "type": "choice"})
+                        }
+                        ParameterKind::Name { default } => {
+                            json!({"default": default, "type": "name"})
+                        }
+                    };
+                    described["name"] = parameter.name.into();
+                    described["meaning"] = parameter.meaning.into();
+                    described
+                })
+                .collect();
+            let outputs: Vec<Value> = kernel
+                .outputs
+                .iter()
+                .map(|output| json!({"name": output.name, "formula": output.formula}))
+                .collect();
+            json!({
+                "name": kernel.name,
+                "summary": kernel.summary,
+                "parameters": parameters,
+                "outputs": outputs,
+                "source": kernel.source,
+            })
+        })
+        .collect();
+    Value::Array(kernels).to_string()
 }

@@ -1,6 +1,7 @@
 //! What a kernel sees of the market at one bar: the bar itself and the bars before it.
 
 use crate::bar::Bar;
+use crate::window;
 
 /// A price or volume column of a bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,12 +76,56 @@ pub struct Frame<'a> {
     /// The current bar.
     pub bar: Bar,
     history: [&'a [f64]; 5],
+    /// Mean and variance of the window that the kernel declared, where they were computed ahead.
+    moments: Option<(f64, f64)>,
+    /// History of the column that the kernel's `source` parameter names, where it was looked up ahead.
+    source: Option<&'a [f64]>,
 }
 
 impl<'a> Frame<'a> {
     #[inline(always)]
     pub(crate) const fn new(bar: Bar, history: [&'a [f64]; 5]) -> Self {
-        Self { bar, history }
+        Self {
+            bar,
+            history,
+            moments: None,
+            source: None,
+        }
+    }
+
+    /// A frame whose `current` and `last` read this column, whichever they are asked for: inside a loop over bars the
+    /// choice of column would cost more than many a step.
+    #[inline(always)]
+    pub(crate) const fn with_source(mut self, source: &'a [f64]) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    #[inline(always)]
+    pub(crate) const fn with_moments(mut self, moments: Option<(f64, f64)>) -> Self {
+        self.moments = moments;
+        self
+    }
+
+    /// Mean of the newest `bars` values of a column, or `None` while the series has fewer.
+    ///
+    /// A kernel that declares this window as its [`crate::Kernel::MOMENTS`] gets it faster in a batch; it may then
+    /// ask for no other.
+    #[inline(always)]
+    pub fn mean(&self, column: Column, bars: usize) -> Option<f64> {
+        match self.moments {
+            Some((mean, _)) => Some(mean),
+            None => self.last(column, bars).map(window::mean),
+        }
+    }
+
+    /// Mean and population variance of the newest `bars` values of a column; as [`Frame::mean`].
+    #[inline(always)]
+    pub fn mean_and_variance(&self, column: Column, bars: usize) -> Option<(f64, f64)> {
+        match self.moments {
+            Some(moments) => Some(moments),
+            None => self.last(column, bars).map(window::mean_and_variance),
+        }
     }
 
     /// The newest `bars` closes, or `None` while the series has fewer.
@@ -113,15 +158,23 @@ impl<'a> Frame<'a> {
         last(self.history[Column::Volume as usize], bars)
     }
 
-    /// The newest `bars` values of a column, or `None` while the series has fewer.
+    /// The newest `bars` values of the `source` column, or `None` while the series has fewer.
+    ///
+    /// A kernel with a `source` parameter passes its column and no other; other columns have their own methods.
     #[inline(always)]
     pub fn last(&self, column: Column, bars: usize) -> Option<&'a [f64]> {
-        last(self.history[column as usize], bars)
+        match self.source {
+            Some(values) => last(values, bars),
+            None => last(self.history[column as usize], bars),
+        }
     }
 
-    /// The current value of a column.
+    /// The current value of the `source` column; as [`Frame::last`].
     #[inline(always)]
     pub fn current(&self, column: Column) -> f64 {
+        if let Some(newest) = self.source.and_then(<[f64]>::last) {
+            return *newest;
+        }
         match column {
             Column::Open => self.bar.open,
             Column::High => self.bar.high,
@@ -170,6 +223,7 @@ impl<'a> Columns<'a> {
 
     /// The first `bars` bars.
     #[must_use]
+    #[inline(always)]
     pub fn first(&self, bars: usize) -> Self {
         Self {
             open_time_ns: &self.open_time_ns[..bars],
@@ -178,6 +232,18 @@ impl<'a> Columns<'a> {
             low: &self.low[..bars],
             close: &self.close[..bars],
             volume: &self.volume[..bars],
+        }
+    }
+
+    /// Some bars in a row.
+    pub(crate) fn range(&self, bars: std::ops::Range<usize>) -> Self {
+        Self {
+            open_time_ns: &self.open_time_ns[bars.clone()],
+            open: &self.open[bars.clone()],
+            high: &self.high[bars.clone()],
+            low: &self.low[bars.clone()],
+            close: &self.close[bars.clone()],
+            volume: &self.volume[bars],
         }
     }
 
@@ -191,6 +257,18 @@ impl<'a> Columns<'a> {
             low: self.low[index],
             close: self.close[index],
             volume: self.volume[index],
+        }
+    }
+
+    /// The values of one column.
+    #[inline(always)]
+    pub fn column(&self, column: Column) -> &'a [f64] {
+        match column {
+            Column::Open => self.open,
+            Column::High => self.high,
+            Column::Low => self.low,
+            Column::Close => self.close,
+            Column::Volume => self.volume,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::bar::Bar;
 use crate::frame::{Column, Frame, Lookback};
+use crate::snapshot::{Reader, SnapshotError, Writer};
 
 /// Bars appended to a column before its newest values move back to the front.
 const SLACK: usize = 32;
@@ -16,6 +17,11 @@ pub(crate) fn values_per_lane(lookback: Lookback) -> usize {
 
 const fn capacity(lookback: usize) -> usize {
     if lookback == 0 { 0 } else { lookback + SLACK }
+}
+
+/// Values that a lane holds of a column.
+fn held(lookback: usize, bars_seen: u64) -> usize {
+    usize::try_from(bars_seen).map_or(lookback, |seen| seen.min(lookback))
 }
 
 /// Contiguous, chronological windows of each column of each series (lane).
@@ -120,17 +126,65 @@ impl History {
         self.columns[Column::Close as usize].get(newest).copied()
     }
 
+    /// Makes the first lane a copy of a lane of another history.
+    pub(crate) fn copy_lane(&mut self, from: &Self, lane: usize) {
+        for ((to, from), lookback) in
+            (self.columns.iter_mut().zip(&from.columns)).zip(self.lookback)
+        {
+            let size = capacity(lookback);
+            to[..size].copy_from_slice(&from[lane * size..][..size]);
+        }
+        self.lanes[0] = from.lanes[lane];
+    }
+
+    /// Writes one lane, whatever its place in memory.
+    pub(crate) fn save(&self, lane: usize, writer: &mut Writer) {
+        let at = &self.lanes[lane];
+        writer.u64(at.bars_seen);
+        writer.i64(at.last_open_time_ns);
+        for (column, lookback) in self.columns.iter().zip(self.lookback) {
+            let end = lane * capacity(lookback) + lookback + at.appended;
+            writer.floats(
+                &column[if lookback == 0 {
+                    0..0
+                } else {
+                    end - held(lookback, at.bars_seen)..end
+                }],
+            );
+        }
+    }
+
+    /// Reads what `save` wrote into a lane.
+    pub(crate) fn load(
+        &mut self,
+        lane: usize,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), SnapshotError> {
+        self.lanes[lane] = Lane {
+            bars_seen: reader.u64()?,
+            last_open_time_ns: reader.i64()?,
+            appended: lane % SLACK,
+        };
+        let at = &self.lanes[lane];
+        for (column, lookback) in self.columns.iter_mut().zip(self.lookback) {
+            if lookback > 0 {
+                let end = lane * capacity(lookback) + lookback + at.appended;
+                reader.floats(&mut column[end - held(lookback, at.bars_seen)..end])?;
+            }
+        }
+        Ok(())
+    }
+
     /// What kernels see at the newest bar, which must be `bar`.
     pub(crate) fn frame(&self, lane: usize, bar: &Bar) -> Frame<'_> {
         let at = &self.lanes[lane];
-        let seen = usize::try_from(at.bars_seen).unwrap_or(usize::MAX);
         let windows = std::array::from_fn(|column| {
             let lookback = self.lookback[column];
             if lookback == 0 {
                 return &[][..];
             }
             let end = lane * capacity(lookback) + lookback + at.appended;
-            &self.columns[column][end - lookback.min(seen)..end]
+            &self.columns[column][end - held(lookback, at.bars_seen)..end]
         });
         Frame::new(*bar, windows)
     }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback};
 use crate::state::State;
 
 /// One indicator with its parameters. A new one implements this and nothing else.
@@ -23,6 +23,13 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     type Output: Values;
     /// Name, parameters, outputs, formulas and source.
     const DESCRIPTION: Description;
+    /// Outputs, counted from the first, that a function library has too; those after it are ours and cost nothing
+    /// when only these are asked for.
+    const CLASSIC_OUTPUTS: usize = Self::Output::LEN;
+    /// Raise it when the meaning of the state or window changes, so that older snapshots are refused.
+    const REVISION: u32 = 1;
+    /// Which moments of the window of [`Kernel::moments_window`] `step` asks of its frame.
+    const MOMENTS: Moments = Moments::None;
 
     /// Builds the kernel from arguments already checked against the description.
     ///
@@ -35,6 +42,11 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
         Lookback::CURRENT_BAR
     }
 
+    /// Column and bars of the one window whose moments `step` asks of its frame; see [`Kernel::MOMENTS`].
+    fn moments_window(&self) -> (Column, usize) {
+        (Column::Close, 0)
+    }
+
     /// Numbers of `window`.
     fn window_len(&self) -> usize {
         0
@@ -45,6 +57,17 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
 
     /// Takes one bar; returns every output, NaN before its warm-up.
     fn step(&self, state: &mut Self::State, window: &mut [f64], frame: &Frame<'_>) -> Self::Output;
+}
+
+/// Moments of a window of prices that a batch computes for many bars at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moments {
+    /// None: `step` calls neither `Frame::mean` nor `Frame::mean_and_variance`.
+    None,
+    /// `Frame::mean`.
+    Mean,
+    /// `Frame::mean_and_variance`.
+    MeanAndVariance,
 }
 
 /// The outputs of one step: an array of `f64`.

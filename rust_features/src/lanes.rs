@@ -1,10 +1,13 @@
 //! Every kernel of one spec for many series, stepped kernel by kernel over small tiles of series.
 
+use std::ops::Range;
+
 use crate::bar::{Bar, InvalidBar};
 use crate::frame::Frame;
 use crate::history::{History, Undo};
 use crate::plan::{Plan, PlannedKernel};
-use crate::runner::{Memory, Rows, Tile, TileRow};
+use crate::runner::{Memory, OutputColumn, Tile};
+use crate::snapshot::{Reader, SnapshotError, Writer};
 
 /// Series per tile: enough to pay for the virtual call, few enough that their rows stay in the first-level cache.
 const TILE: usize = 16;
@@ -27,6 +30,8 @@ pub(crate) struct Lanes {
     history: History,
     words: Vec<u64>,
     windows: Vec<f64>,
+    /// Outputs of one kernel for one tile, on their way to the rows.
+    values: Vec<f64>,
 }
 
 impl Lanes {
@@ -37,6 +42,7 @@ impl Lanes {
             history: History::new(plan.lookback, lanes),
             words: vec![0; plan.words * lanes],
             windows: vec![0.0; plan.window * lanes],
+            values: Vec::new(),
         };
         for lane in 0..lanes {
             new.initialise(plan, lane);
@@ -50,6 +56,24 @@ impl Lanes {
 
     pub(crate) fn bars_seen(&self, lane: usize) -> u64 {
         self.history.bars_seen(lane)
+    }
+
+    /// Open time of the newest bar.
+    pub(crate) fn last_open_time_ns(&self, lane: usize) -> Option<i64> {
+        self.history.last_open_time_ns(lane)
+    }
+
+    /// A copy of one lane alone.
+    pub(crate) fn extract(&self, plan: &Plan, lane: usize) -> Self {
+        let mut alone = Self::new(plan, 1);
+        alone.history.copy_lane(&self.history, lane);
+        for kernel in &plan.kernels {
+            let (to, from) = (alone.words_of(kernel, 0), self.words_of(kernel, lane));
+            alone.words[to].copy_from_slice(&self.words[from]);
+            let (to, from) = (alone.window_of(kernel, 0), self.window_of(kernel, lane));
+            alone.windows[to].copy_from_slice(&self.windows[from]);
+        }
+        alone
     }
 
     /// Appends one empty lane.
@@ -84,14 +108,10 @@ impl Lanes {
 
     fn initialise(&mut self, plan: &Plan, lane: usize) {
         for kernel in &plan.kernels {
-            let size = kernel.runner.words();
-            let first = kernel.first_word * self.room + lane * size;
-            kernel
-                .runner
-                .initialise(&mut self.words[first..first + size]);
-            let size = kernel.runner.window_len();
-            let first = kernel.first_window * self.room + lane * size;
-            self.windows[first..first + size].fill(0.0);
+            let words = self.words_of(kernel, lane);
+            kernel.runner.initialise(&mut self.words[words]);
+            let window = self.window_of(kernel, lane);
+            self.windows[window].fill(0.0);
         }
     }
 
@@ -110,6 +130,48 @@ impl Lanes {
         (self.history.last_open_time_ns(lane) == Some(open_time_ns))
             .then(|| self.history.newest_close(lane))
             .flatten()
+    }
+
+    /// Writes one lane.
+    pub(crate) fn save(&self, plan: &Plan, lane: usize, writer: &mut Writer) {
+        self.history.save(lane, writer);
+        for kernel in &plan.kernels {
+            writer.words(&self.words[self.words_of(kernel, lane)]);
+        }
+        for kernel in &plan.kernels {
+            writer.floats(&self.windows[self.window_of(kernel, lane)]);
+        }
+    }
+
+    /// Reads what `save` wrote into a lane.
+    pub(crate) fn load(
+        &mut self,
+        plan: &Plan,
+        lane: usize,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), SnapshotError> {
+        self.history.load(lane, reader)?;
+        for kernel in &plan.kernels {
+            let words = self.words_of(kernel, lane);
+            reader.words(&mut self.words[words])?;
+        }
+        for kernel in &plan.kernels {
+            let window = self.window_of(kernel, lane);
+            reader.floats(&mut self.windows[window])?;
+        }
+        Ok(())
+    }
+
+    fn words_of(&self, kernel: &PlannedKernel, lane: usize) -> Range<usize> {
+        let size = kernel.runner.words();
+        let first = kernel.first_word * self.room + lane * size;
+        first..first + size
+    }
+
+    fn window_of(&self, kernel: &PlannedKernel, lane: usize) -> Range<usize> {
+        let size = kernel.runner.window_len();
+        let first = kernel.first_window * self.room + lane * size;
+        first..first + size
     }
 
     /// Whether a bar can advance a lane.
@@ -137,13 +199,13 @@ impl Lanes {
         out: &mut [f64],
         mut refuse: impl FnMut(usize, InvalidBar),
     ) {
-        let mut rows = [TileRow::default(); TILE];
+        let mut tile = [(0, 0); TILE];
         let mut undo = [None; TILE];
         let mut filled = 0;
         for (row, (lane, bar)) in lanes.iter().copied().zip(bars).enumerate() {
             // A lane that repeats must see its earlier bar first.
-            if rows[..filled].iter().any(|earlier| earlier.lane == lane) {
-                self.run(plan, mode, &rows[..filled], &undo, bars, out);
+            if tile[..filled].iter().any(|(earlier, _)| *earlier == lane) {
+                self.run(plan, mode, &tile[..filled], &undo, bars, out);
                 filled = 0;
             }
             if let Err(reason) = self.admit(lane, bar) {
@@ -152,35 +214,40 @@ impl Lanes {
                 continue;
             }
             undo[filled] = Some(self.history.push(lane, bar));
-            rows[filled] = TileRow { lane, row };
+            tile[filled] = (lane, row);
             filled += 1;
             if filled == TILE {
-                self.run(plan, mode, &rows, &undo, bars, out);
+                self.run(plan, mode, &tile, &undo, bars, out);
                 filled = 0;
             }
         }
-        self.run(plan, mode, &rows[..filled], &undo, bars, out);
+        self.run(plan, mode, &tile[..filled], &undo, bars, out);
     }
 
+    /// Steps each lane of `rows` by the bar of its row.
     fn run(
         &mut self,
         plan: &Plan,
         mode: Mode,
-        rows: &[TileRow],
+        rows: &[(usize, usize)],
         undo: &[Option<Undo>],
         bars: &[Bar],
         out: &mut [f64],
     ) {
-        let Some(first) = rows.first() else { return };
-        let nothing = Frame::new(bars[first.row], [&[]; 5]);
-        let mut frames = [nothing; TILE];
-        for (frame, TileRow { lane, row }) in frames.iter_mut().zip(rows) {
-            *frame = self.history.frame(*lane, &bars[*row]);
+        let Some((_, first)) = rows.first() else {
+            return;
+        };
+        let mut lanes = [0; TILE];
+        let mut frames = [Frame::new(bars[*first], [&[]; 5]); TILE];
+        for (i, (lane, row)) in rows.iter().enumerate() {
+            lanes[i] = *lane;
+            frames[i] = self.history.frame(*lane, &bars[*row]);
         }
         let tile = Tile {
-            rows,
+            lanes: &lanes[..rows.len()],
             frames: &frames,
         };
+        self.values.resize(TILE * plan.most_outputs, 0.0);
         for kernel in &plan.kernels {
             let words = kernel.runner.words() * self.room;
             let windows = kernel.runner.window_len() * self.room;
@@ -188,18 +255,21 @@ impl Lanes {
                 words: &mut self.words[kernel.first_word * self.room..][..words],
                 window: &mut self.windows[kernel.first_window * self.room..][..windows],
             };
-            let out = Rows {
-                values: &mut *out,
-                stride: plan.features,
-                columns: &kernel.columns,
-            };
+            let outputs = kernel.runner.outputs();
+            let values = &mut self.values[..rows.len() * outputs];
             match mode {
-                Mode::Update => kernel.runner.run_tile(memory, &tile, out),
-                Mode::Peek => kernel.runner.peek_tile(memory, &tile, out),
+                Mode::Update => kernel.runner.run_tile(memory, &tile, values),
+                Mode::Peek => kernel.runner.peek_tile(memory, &tile, values),
+            }
+            for ((_, row), values) in rows.iter().zip(values.chunks_exact(outputs)) {
+                let row = &mut out[row * plan.features..][..plan.features];
+                for OutputColumn { output, column } in &kernel.columns {
+                    row[*column] = values[*output];
+                }
             }
         }
         if mode == Mode::Peek {
-            for (TileRow { lane, .. }, undo) in rows.iter().zip(undo) {
+            for ((lane, _), undo) in rows.iter().zip(undo) {
                 if let Some(undo) = undo {
                     self.history.undo(*lane, *undo);
                 }

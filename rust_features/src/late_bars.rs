@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use crate::bar::{Bar, InvalidBar};
 use crate::series::Series;
+use crate::snapshot::{Kind, Reader, SnapshotError, Writer};
 use crate::spec::FeatureSpec;
+use crate::streams::missing_bars;
+use crate::timeframe::Timeframe;
 
 /// What became of a bar.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,7 +51,7 @@ impl OrderedSeries {
             live: Series::new(spec),
             recent: VecDeque::new(),
             late_window,
-            bar_interval_ns: None,
+            bar_interval_ns: spec.timeframe().map(Timeframe::length_ns),
         }
     }
 
@@ -67,6 +70,49 @@ impl OrderedSeries {
     /// The newest bar.
     pub fn newest_bar(&self) -> Option<&Bar> {
         self.recent.back()
+    }
+
+    /// The series as bytes, its newest bars included.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut writer = Writer::new(Kind::OrderedSeries, self.base.spec());
+        writer.u64(self.late_window as u64);
+        writer.i64(self.bar_interval_ns.unwrap_or(0));
+        self.base.save(&mut writer);
+        writer.u64(self.recent.len() as u64);
+        for bar in &self.recent {
+            writer.bar(bar);
+        }
+        writer.finish()
+    }
+
+    /// The series of a snapshot: it continues with the bits of one that never stopped.
+    ///
+    /// # Errors
+    /// Bytes that are damaged, or belong to something else; each error says what to do.
+    pub fn restore(spec: &FeatureSpec, snapshot: &[u8]) -> Result<Self, SnapshotError> {
+        let mut reader = Reader::open(snapshot, Kind::OrderedSeries, spec)?;
+        let late_window = usize::try_from(reader.u64()?).unwrap_or(usize::MAX);
+        let bar_interval_ns = reader.i64()?;
+        let mut base = Series::new(spec);
+        base.load(&mut reader)?;
+        let bars = reader.count(8 * 6, "the number of bars")?;
+        let mut live = base.clone();
+        let mut recent = VecDeque::with_capacity(bars);
+        let mut scratch = vec![0.0; spec.len()];
+        for _ in 0..bars {
+            let bar = reader.bar()?;
+            live.update(&bar, &mut scratch)
+                .map_err(|_| SnapshotError::Content("the order of its bars"))?;
+            recent.push_back(bar);
+        }
+        reader.finish()?;
+        Ok(Self {
+            base,
+            live,
+            recent,
+            late_window,
+            bar_interval_ns: (bar_interval_ns > 0).then_some(bar_interval_ns),
+        })
     }
 
     /// Takes a bar. When the series changed, `out` holds the features of its newest bar; else `out` is untouched.
@@ -109,16 +155,15 @@ impl OrderedSeries {
     fn append(&mut self, bar: Bar, out: &mut [f64]) -> BarFate {
         let gap_bars = match (self.recent.back(), self.bar_interval_ns) {
             (Some(last), Some(interval)) => {
-                let apart = bar.open_time_ns.saturating_sub(last.open_time_ns) / interval;
-                u64::try_from(apart - 1).unwrap_or(0)
+                missing_bars(last.open_time_ns, bar.open_time_ns, interval)
             }
             _ => 0,
         };
         advance(&mut self.live, &bar, out);
         self.recent.push_back(bar);
         // One bar more than the window, so that a bar exactly `late_window` late has its place; and a batch of slack.
-        let held = self.late_window + 1;
-        if self.recent.len() > held + self.late_window.max(4) {
+        let held = self.late_window.saturating_add(1);
+        if self.recent.len() > held.saturating_add(self.late_window.max(4)) {
             let mut scratch = vec![0.0; self.base.spec().len()];
             while self.recent.len() > held {
                 if let Some(oldest) = self.recent.pop_front() {

@@ -35,6 +35,8 @@ mod compute_panel;
 mod describe;
 mod frame;
 mod history;
+mod indicator;
+mod instructions;
 mod kernel;
 mod kernels;
 mod lanes;
@@ -42,6 +44,7 @@ mod late_bars;
 mod logarithm;
 mod moments;
 mod nearest;
+mod neighbours;
 mod panel;
 mod plan;
 mod presets;
@@ -50,8 +53,11 @@ mod python;
 mod runner;
 mod sample;
 mod series;
+mod snapshot;
 mod spec;
 mod state;
+mod streams;
+mod timeframe;
 mod trailing;
 mod window;
 
@@ -60,16 +66,19 @@ pub use arguments::{Argument, ArgumentError, Arguments, LONGEST_PERIOD, Paramete
 pub use bar::{Bar, BarStatus, InvalidBar};
 pub use batch::{ComputeError, compute, compute_columns};
 pub use compute_panel::compute_panel;
-pub use describe::describe;
+pub use describe::{describe, kernel_registry};
 pub use frame::{Column, Columns, Frame, Lookback};
-pub use kernel::{Description, Kernel, OutputDescription, Values, output};
+pub use indicator::{Indicator, IndicatorError};
+pub use kernel::{Description, Kernel, Moments, OutputDescription, Values, output};
 pub use kernels::all as kernels;
 pub use late_bars::{BarFate, OrderedSeries};
 pub use panel::{Panel, PanelError};
 pub use runner::Entry;
 pub use series::{Series, UpdateError};
+pub use snapshot::{SnapshotError, VERSION as SNAPSHOT_VERSION};
 pub use spec::{
-    Feature, FeatureRequest, FeatureSpec, FeatureSpecHash, MOST_FEATURES, MOST_SERIES_BYTES,
-    SpecError, preset_names,
+    Feature, FeatureRequest, FeatureSpec, FeatureSpecHash, GapPolicy, MOST_FEATURES,
+    MOST_SERIES_BYTES, SpecError, SpecOptions, preset_names,
 };
 pub use state::{State, Words, WordsMut};
+pub use timeframe::{Resampler, Timeframe};

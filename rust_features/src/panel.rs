@@ -6,8 +6,10 @@ use thiserror::Error;
 
 use crate::across;
 use crate::bar::{Bar, BarStatus};
-use crate::lanes::{Lanes, Mode};
+use crate::lanes::Mode;
+use crate::snapshot::{Kind, Reader, SnapshotError, Writer};
 use crate::spec::FeatureSpec;
+use crate::streams::{Report, Streams};
 
 /// Why a whole call was refused; no series changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -45,7 +47,7 @@ pub struct Panel {
     spec: FeatureSpec,
     symbols: Vec<String>,
     indices: HashMap<String, usize>,
-    lanes: Lanes,
+    streams: Streams,
 }
 
 impl Panel {
@@ -66,7 +68,7 @@ impl Panel {
         }
         Ok(Self {
             spec: spec.clone(),
-            lanes: Lanes::new(spec.plan(), symbols.len()),
+            streams: Streams::new(spec, symbols.len()),
             symbols,
             indices,
         })
@@ -89,7 +91,7 @@ impl Panel {
 
     /// Bars applied to a symbol; `None` for an index past the symbols.
     pub fn bars_seen(&self, symbol_index: usize) -> Option<u64> {
-        (symbol_index < self.lanes.len()).then(|| self.lanes.bars_seen(symbol_index))
+        (symbol_index < self.streams.len()).then(|| self.streams.bars_seen(symbol_index))
     }
 
     /// Adds a symbol that has seen no bar and returns its index.
@@ -103,7 +105,7 @@ impl Panel {
         let index = self.symbols.len();
         self.symbols.push(symbol.to_owned());
         self.indices.insert(symbol.to_owned(), index);
-        self.lanes.add(self.spec.plan());
+        self.streams.add(&self.spec);
         Ok(index)
     }
 
@@ -137,10 +139,48 @@ impl Panel {
         self.step(Mode::Peek, symbol_index, bars, out, statuses)
     }
 
+    /// The panel as bytes, symbols included; the layout is documented in the module `snapshot`.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut writer = Writer::new(Kind::Panel, &self.spec);
+        writer.u64(self.symbols.len() as u64);
+        for (lane, symbol) in self.symbols.iter().enumerate() {
+            writer.text(symbol);
+            self.streams.save(&self.spec, lane, &mut writer);
+        }
+        writer.finish()
+    }
+
+    /// The panel of a snapshot: it continues with the bits of one that never stopped.
+    ///
+    /// # Errors
+    /// Bytes that are damaged, or belong to something else; each error says what to do.
+    pub fn restore(spec: &FeatureSpec, snapshot: &[u8]) -> Result<Self, SnapshotError> {
+        let mut reader = Reader::open(snapshot, Kind::Panel, spec)?;
+        // A symbol takes the length of its name, its counters and all its words and windows at least.
+        let least = 8 * (3 + spec.plan().words + spec.plan().window);
+        let symbols = reader.count(least, "the number of symbols")?;
+        let mut panel = Self {
+            spec: spec.clone(),
+            streams: Streams::new(spec, symbols),
+            symbols: Vec::with_capacity(symbols),
+            indices: HashMap::with_capacity(symbols),
+        };
+        for lane in 0..symbols {
+            let symbol = reader.text()?;
+            if panel.indices.insert(symbol.to_owned(), lane).is_some() {
+                return Err(SnapshotError::Content("a symbol that appears twice"));
+            }
+            panel.symbols.push(symbol.to_owned());
+            panel.streams.load(spec, lane, &mut reader)?;
+        }
+        reader.finish()?;
+        Ok(panel)
+    }
+
     /// Makes every symbol forget its bars.
     pub fn reset(&mut self) {
-        for lane in 0..self.lanes.len() {
-            self.lanes.reset(self.spec.plan(), lane);
+        for lane in 0..self.streams.len() {
+            self.streams.reset(&self.spec, lane);
         }
     }
 
@@ -166,7 +206,7 @@ impl Panel {
                 });
             }
         }
-        let symbols = self.lanes.len();
+        let symbols = self.streams.len();
         if let Some(position) = symbol_index.iter().position(|index| *index >= symbols) {
             return Err(PanelError::UnknownSymbol {
                 position,
@@ -175,20 +215,20 @@ impl Panel {
             });
         }
         statuses.fill(BarStatus::Applied);
-        self.lanes.step(
-            self.spec.plan(),
-            mode,
-            (symbol_index, bars),
-            out,
-            |row, reason| {
-                statuses[row] = BarStatus::from(&reason);
-            },
-        );
+        let batch = (symbol_index, bars);
+        self.streams
+            .step(&self.spec, mode, batch, out, &mut |row, report| {
+                statuses[row] = match report {
+                    Report::Refused(reason) => BarStatus::from(&reason),
+                    Report::AfterGap => BarStatus::AppliedAfterGap,
+                    Report::ResetAfterGap => BarStatus::ResetAfterGap,
+                };
+            });
         if self.spec.plan().compares_symbols() {
             across::step(
                 self.spec.plan(),
                 mode,
-                &mut self.lanes,
+                self.streams.base_mut(),
                 (symbol_index, bars, statuses),
                 |symbol| self.indices.get(symbol).copied(),
                 out,

@@ -1,7 +1,9 @@
 //! A spec made executable: each distinct kernel once, and where its outputs go.
 
+use sha2::{Digest, Sha256};
+
 use crate::across::Across;
-use crate::frame::Lookback;
+use crate::frame::{Column, Lookback};
 use crate::runner::{OutputColumn, Runner};
 
 /// Kernels of one spec with their places in memory.
@@ -15,6 +17,8 @@ pub(crate) struct Plan {
     /// Window values of one series, history excluded.
     pub(crate) window: usize,
     pub(crate) warmup_bars: usize,
+    /// Outputs of the kernel that has most.
+    pub(crate) most_outputs: usize,
 }
 
 /// One kernel of a plan.
@@ -35,6 +39,7 @@ impl Plan {
         let (first_word, first_window) = (self.words, self.window);
         self.words += runner.words();
         self.window += runner.window_len();
+        self.most_outputs = self.most_outputs.max(runner.outputs());
         self.kernels.push(PlannedKernel {
             runner,
             across: None,
@@ -59,6 +64,25 @@ impl Plan {
     /// Whether a kernel compares symbols.
     pub(crate) fn compares_symbols(&self) -> bool {
         self.kernels.iter().any(|kernel| kernel.across.is_some())
+    }
+
+    /// Leaves the next feature's column to another plan.
+    pub(crate) fn add_foreign_feature(&mut self, warmup_bars: usize) {
+        self.warmup_bars = self.warmup_bars.max(warmup_bars);
+        self.features += 1;
+    }
+
+    /// Describes what one series remembers: a snapshot of another layout must not be read as this one.
+    pub(crate) fn describe_memory(&self, hash: &mut Sha256) {
+        let mut number = |value: usize| hash.update((value as u64).to_le_bytes());
+        for column in Column::ALL {
+            number(self.lookback.bars(column));
+        }
+        for PlannedKernel { runner, .. } in &self.kernels {
+            number(runner.revision() as usize);
+            number(runner.words());
+            number(runner.window_len());
+        }
     }
 
     /// Bytes that one series takes.

@@ -4,35 +4,45 @@
 //! its state in registers and inlines its step.
 
 use std::fmt::Debug;
+use std::ops::Range;
 
 use crate::across::{self, AcrossSymbols, BuildAcross};
 use crate::arguments::{ArgumentError, Arguments};
-use crate::frame::{Columns, Frame, Lookback};
-use crate::kernel::{Description, Kernel, Values};
+use crate::frame::{Column, Columns, Frame, Lookback};
+use crate::instructions::{Work, with_widest_vectors};
+use crate::kernel::{Description, Kernel, Moments, Values};
+use crate::neighbours::{Neighbours, WINDOWS};
 use crate::state::{State, Words, WordsMut};
 
 /// A kernel with its type erased.
 pub(crate) trait Runner: Debug + Send + Sync {
     fn lookback(&self) -> Lookback;
     fn warmup_bars(&self, output: usize) -> usize;
+    /// Number of outputs.
+    fn outputs(&self) -> usize;
+    /// Outputs, counted from the first, that `run_bars` can give alone.
+    fn classic_outputs(&self) -> usize;
+    /// Revision of what state and window mean.
+    fn revision(&self) -> u32;
     /// Words of state of one series.
     fn words(&self) -> usize;
     /// Length of the kernel's own window.
     fn window_len(&self) -> usize;
     /// Writes the state of a series that has seen no bar.
     fn initialise(&self, words: &mut [u64]);
-    /// Steps one series over consecutive bars.
+    /// Steps one series over consecutive bars; `out` takes every output of each bar, or only the classic ones.
     fn run_bars(
         &self,
         memory: Memory<'_>,
         columns: &Columns<'_>,
-        bars: std::ops::Range<usize>,
-        out: Rows<'_>,
+        bars: Range<usize>,
+        only_classic: bool,
+        out: &mut [f64],
     );
-    /// Steps several series by one bar each.
-    fn run_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: Rows<'_>);
+    /// Steps several series by one bar each; `out` takes every output of each series.
+    fn run_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]);
     /// As `run_tile`, but leaves the memory as it was.
-    fn peek_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: Rows<'_>);
+    fn peek_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]);
 }
 
 /// Words and windows of one kernel, for one series or for all.
@@ -43,22 +53,9 @@ pub(crate) struct Memory<'a> {
 
 /// One bar of each of a few series.
 pub(crate) struct Tile<'a> {
-    /// Series and output row of each frame.
-    pub(crate) rows: &'a [TileRow],
+    /// The series of each frame.
+    pub(crate) lanes: &'a [usize],
     pub(crate) frames: &'a [Frame<'a>],
-}
-
-#[derive(Clone, Copy, Default)]
-pub(crate) struct TileRow {
-    pub(crate) lane: usize,
-    pub(crate) row: usize,
-}
-
-/// A row-major matrix of features and the columns that one kernel fills.
-pub(crate) struct Rows<'a> {
-    pub(crate) values: &'a mut [f64],
-    pub(crate) stride: usize,
-    pub(crate) columns: &'a [OutputColumn],
 }
 
 /// Output of a kernel and the feature column that shows it.
@@ -68,52 +65,158 @@ pub(crate) struct OutputColumn {
     pub(crate) column: usize,
 }
 
-#[inline(always)]
-fn scatter<V: Values>(row: &mut [f64], columns: &[OutputColumn], values: V) {
-    for OutputColumn { output, column } in columns {
-        row[*column] = values.as_slice()[*output];
-    }
+/// A kernel and the column that its `source` parameter names.
+#[derive(Debug)]
+struct Built<K> {
+    kernel: K,
+    source: Option<Column>,
 }
 
-fn tile<K: Kernel, const COMMIT: bool>(
-    kernel: &K,
-    memory: &mut Memory<'_>,
-    tile: &Tile<'_>,
-    out: &mut Rows<'_>,
-) {
-    let window_len = kernel.window_len();
-    let mut scratch = if COMMIT {
-        Vec::new()
-    } else {
-        vec![0.0; window_len]
-    };
-    for (TileRow { lane, row }, frame) in tile.rows.iter().zip(tile.frames) {
-        let words = &mut memory.words[lane * K::State::WORDS..][..K::State::WORDS];
-        let window = &mut memory.window[lane * window_len..][..window_len];
-        let mut state = K::State::load(&mut Words::new(words));
-        let values = if COMMIT {
-            let values = kernel.step(&mut state, window, frame);
-            state.store(&mut WordsMut::new(words));
-            values
+/// Whether the kernel has a `source` parameter.
+const fn has_source<K: Kernel>() -> bool {
+    let parameters = K::DESCRIPTION.parameters;
+    let mut at = 0;
+    while at < parameters.len() {
+        if parameters[at].is_column() {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+struct Chunk<'a, K> {
+    kernel: &'a K,
+    source: Option<Column>,
+    memory: Memory<'a>,
+    columns: &'a Columns<'a>,
+    bars: Range<usize>,
+    only_classic: bool,
+    out: &'a mut [f64],
+}
+
+impl<K: Kernel> Work for Chunk<'_, K> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        // Two loops: what the first does not write, the compiler does not compute.
+        if const { K::CLASSIC_OUTPUTS < K::Output::LEN } && self.only_classic {
+            self.run_loop(const { K::CLASSIC_OUTPUTS });
         } else {
-            scratch.copy_from_slice(window);
-            kernel.step(&mut state, &mut scratch, frame)
-        };
-        scatter(
-            &mut out.values[row * out.stride..][..out.stride],
-            out.columns,
-            values,
-        );
+            self.run_loop(const { K::Output::LEN });
+        }
     }
 }
 
-impl<K: Kernel> Runner for K {
+impl<K: Kernel> Chunk<'_, K> {
+    #[inline(always)]
+    fn run_loop(self, outputs: usize) {
+        let mut state = K::State::load(&mut Words::new(self.memory.words));
+        let window = self.memory.window;
+        // Cut here, where the compiler sees that all columns have one length: then no bar checks an index.
+        let columns = self.columns.first(self.bars.end);
+        let source = columns.column(self.source.unwrap_or(Column::Close));
+        let mut ahead = Ahead::new(self.kernel, self.columns);
+        for (index, row) in self.bars.zip(self.out.chunks_exact_mut(outputs)) {
+            let mut frame = columns.frame(index);
+            if const { has_source::<K>() } {
+                frame = frame.with_source(&source[..=index]);
+            }
+            if !matches!(K::MOMENTS, Moments::None) {
+                frame = frame.with_moments(ahead.moments::<K>(index));
+            }
+            let values = self.kernel.step(&mut state, window, &frame);
+            row.copy_from_slice(&values.as_slice()[..outputs]);
+        }
+        state.store(&mut WordsMut::new(self.memory.words));
+    }
+}
+
+/// Moments of the windows of the next bars.
+struct Ahead<'a> {
+    values: &'a [f64],
+    length: usize,
+    neighbours: Option<Box<Neighbours>>,
+    /// Bar of the first of them.
+    first: usize,
+    /// Bar after the last of them.
+    end: usize,
+}
+
+impl<'a> Ahead<'a> {
+    #[inline(always)]
+    fn new<K: Kernel>(kernel: &K, columns: &Columns<'a>) -> Self {
+        let (column, length) = kernel.moments_window();
+        Self {
+            values: columns.column(column),
+            length,
+            neighbours: (!matches!(K::MOMENTS, Moments::None)).then(Neighbours::new),
+            first: 0,
+            end: 0,
+        }
+    }
+
+    /// Moments at a bar; `None` leaves them to the frame, at the first and the last bars.
+    #[inline(always)]
+    fn moments<K: Kernel>(&mut self, index: usize) -> Option<(f64, f64)> {
+        let neighbours = self.neighbours.as_deref_mut()?;
+        if index >= self.end {
+            let start = (index + 1).checked_sub(self.length)?;
+            let values = self.values.get(start..index + WINDOWS)?;
+            let variances = matches!(K::MOMENTS, Moments::MeanAndVariance);
+            neighbours.compute(values, self.length, variances);
+            (self.first, self.end) = (index, index + WINDOWS);
+        }
+        let at = (index - self.first) % WINDOWS;
+        Some((neighbours.means.0[at], neighbours.variances.0[at]))
+    }
+}
+
+struct Step<'a, K> {
+    kernel: &'a K,
+    memory: Memory<'a>,
+    tile: &'a Tile<'a>,
+    out: &'a mut [f64],
+}
+
+impl<K: Kernel> Work for Step<'_, K> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let window_len = self.kernel.window_len();
+        let rows = self.out.chunks_exact_mut(K::Output::LEN);
+        for ((lane, frame), row) in self.tile.lanes.iter().zip(self.tile.frames).zip(rows) {
+            let words = &mut self.memory.words[lane * K::State::WORDS..][..K::State::WORDS];
+            let window = &mut self.memory.window[lane * window_len..][..window_len];
+            let mut state = K::State::load(&mut Words::new(words));
+            let values = self.kernel.step(&mut state, window, frame);
+            state.store(&mut WordsMut::new(words));
+            row.copy_from_slice(values.as_slice());
+        }
+    }
+}
+
+impl<K: Kernel> Runner for Built<K> {
     fn lookback(&self) -> Lookback {
-        Kernel::lookback(self)
+        self.kernel.lookback()
     }
 
     fn warmup_bars(&self, output: usize) -> usize {
-        Kernel::warmup_bars(self, output)
+        self.kernel.warmup_bars(output)
+    }
+
+    fn outputs(&self) -> usize {
+        K::Output::LEN
+    }
+
+    fn classic_outputs(&self) -> usize {
+        K::CLASSIC_OUTPUTS
+    }
+
+    fn revision(&self) -> u32 {
+        K::REVISION
     }
 
     fn words(&self) -> usize {
@@ -121,7 +224,7 @@ impl<K: Kernel> Runner for K {
     }
 
     fn window_len(&self) -> usize {
-        Kernel::window_len(self)
+        self.kernel.window_len()
     }
 
     fn initialise(&self, words: &mut [u64]) {
@@ -132,37 +235,41 @@ impl<K: Kernel> Runner for K {
         &self,
         memory: Memory<'_>,
         columns: &Columns<'_>,
-        bars: std::ops::Range<usize>,
-        out: Rows<'_>,
+        bars: Range<usize>,
+        only_classic: bool,
+        out: &mut [f64],
     ) {
-        let mut state = K::State::load(&mut Words::new(memory.words));
-        let columns = columns.first(bars.end);
-        let rows = out.values.chunks_exact_mut(out.stride);
-        if let [OutputColumn { output, column }] = *out.columns {
-            // The usual case, and the one that benchmarks against other libraries see.
-            for (index, row) in bars.zip(rows) {
-                row[column] = self
-                    .step(&mut state, memory.window, &columns.frame(index))
-                    .as_slice()[output];
-            }
-        } else {
-            for (index, row) in bars.zip(rows) {
-                scatter(
-                    row,
-                    out.columns,
-                    self.step(&mut state, memory.window, &columns.frame(index)),
-                );
-            }
+        with_widest_vectors(Chunk {
+            kernel: &self.kernel,
+            source: self.source,
+            memory,
+            columns,
+            bars,
+            only_classic,
+            out,
+        });
+    }
+
+    fn run_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]) {
+        with_widest_vectors(Step {
+            kernel: &self.kernel,
+            memory,
+            tile,
+            out,
+        });
+    }
+
+    fn peek_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]) {
+        let window_len = self.kernel.window_len();
+        let mut scratch = vec![0.0; window_len];
+        let rows = out.chunks_exact_mut(K::Output::LEN);
+        for ((lane, frame), row) in tile.lanes.iter().zip(tile.frames).zip(rows) {
+            let words = &memory.words[lane * K::State::WORDS..][..K::State::WORDS];
+            scratch.copy_from_slice(&memory.window[lane * window_len..][..window_len]);
+            let mut state = K::State::load(&mut Words::new(words));
+            let values = self.kernel.step(&mut state, &mut scratch, frame);
+            row.copy_from_slice(values.as_slice());
         }
-        state.store(&mut WordsMut::new(memory.words));
-    }
-
-    fn run_tile(&self, mut memory: Memory<'_>, rows: &Tile<'_>, mut out: Rows<'_>) {
-        tile::<K, true>(self, &mut memory, rows, &mut out);
-    }
-
-    fn peek_tile(&self, mut memory: Memory<'_>, rows: &Tile<'_>, mut out: Rows<'_>) {
-        tile::<K, false>(self, &mut memory, rows, &mut out);
     }
 }
 
@@ -190,7 +297,12 @@ impl Entry {
     pub const fn of<K: Kernel>() -> Self {
         Self {
             description: const { &K::DESCRIPTION },
-            build: |arguments| Ok(Box::new(K::new(arguments)?)),
+            build: |arguments| {
+                Ok(Box::new(Built {
+                    kernel: K::new(arguments)?,
+                    source: arguments.column().ok(),
+                }))
+            },
             build_across: None,
         }
     }

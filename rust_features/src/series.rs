@@ -3,8 +3,10 @@
 use thiserror::Error;
 
 use crate::bar::{Bar, InvalidBar};
-use crate::lanes::{Lanes, Mode};
+use crate::lanes::Mode;
+use crate::snapshot::{Kind, Reader, SnapshotError, Writer};
 use crate::spec::FeatureSpec;
+use crate::streams::{Report, Streams};
 
 /// Why a series did not take a bar; nothing changed.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
@@ -28,7 +30,7 @@ pub enum UpdateError {
 #[derive(Debug, Clone)]
 pub struct Series {
     spec: FeatureSpec,
-    lanes: Lanes,
+    streams: Streams,
 }
 
 impl Series {
@@ -36,7 +38,7 @@ impl Series {
     pub fn new(spec: &FeatureSpec) -> Self {
         Self {
             spec: spec.clone(),
-            lanes: Lanes::new(spec.plan(), 1),
+            streams: Streams::new(spec, 1),
         }
     }
 
@@ -47,7 +49,7 @@ impl Series {
 
     /// Bars applied since the start or the last reset.
     pub fn bars_seen(&self) -> u64 {
-        self.lanes.bars_seen(0)
+        self.streams.bars_seen(0)
     }
 
     /// Applies a closed bar and writes its features, NaN where they are not warm yet.
@@ -70,7 +72,34 @@ impl Series {
 
     /// Forgets every bar.
     pub fn reset(&mut self) {
-        self.lanes.reset(self.spec.plan(), 0);
+        self.streams.reset(&self.spec, 0);
+    }
+
+    /// The series as bytes; the layout is documented in the module `snapshot`.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut writer = Writer::new(Kind::Series, &self.spec);
+        self.save(&mut writer);
+        writer.finish()
+    }
+
+    /// The series of a snapshot: it continues with the bits of one that never stopped.
+    ///
+    /// # Errors
+    /// Bytes that are damaged, or belong to something else; each error says what to do.
+    pub fn restore(spec: &FeatureSpec, snapshot: &[u8]) -> Result<Self, SnapshotError> {
+        let mut reader = Reader::open(snapshot, Kind::Series, spec)?;
+        let mut series = Self::new(spec);
+        series.load(&mut reader)?;
+        reader.finish()?;
+        Ok(series)
+    }
+
+    pub(crate) fn save(&self, writer: &mut Writer) {
+        self.streams.save(&self.spec, 0, writer);
+    }
+
+    pub(crate) fn load(&mut self, reader: &mut Reader<'_>) -> Result<(), SnapshotError> {
+        self.streams.load(&self.spec, 0, reader)
     }
 
     fn step(&mut self, mode: Mode, bar: &Bar, out: &mut [f64]) -> Result<(), UpdateError> {
@@ -82,15 +111,13 @@ impl Series {
             });
         }
         let mut refused = None;
-        self.lanes.step(
-            self.spec.plan(),
-            mode,
-            (&[0], std::slice::from_ref(bar)),
-            out,
-            |_, reason| {
-                refused = Some(reason);
-            },
-        );
+        let batch = (&[0][..], std::slice::from_ref(bar));
+        self.streams
+            .step(&self.spec, mode, batch, out, &mut |_, report| {
+                if let Report::Refused(reason) = report {
+                    refused = Some(reason);
+                }
+            });
         refused.map_or(Ok(()), |reason| Err(reason.into()))
     }
 }

@@ -15,6 +15,7 @@ use crate::nearest::nearest;
 use crate::plan::Plan;
 use crate::presets;
 use crate::runner::Entry;
+use crate::timeframe::{Resampler, Timeframe};
 
 /// Most features of one spec.
 pub const MOST_FEATURES: usize = 4096;
@@ -84,6 +85,9 @@ pub enum SpecError {
         #[source]
         reason: ArgumentError,
     },
+    /// A timeframe or the gap policy does not fit.
+    #[error("{0}")]
+    Timeframe(String),
     /// One series would take too much memory.
     #[error(
         "one series of this spec takes {bytes} bytes, at most {MOST_SERIES_BYTES} are allowed: shorten the periods"
@@ -105,7 +109,7 @@ fn suggest(near: Option<&str>) -> String {
 pub struct FeatureRequest {
     /// Name of the feature's column.
     pub name: String,
-    /// Name of the kernel.
+    /// Name of the kernel; `1h:rsi` is short for kernel `rsi` and timeframe `1h`.
     pub kernel: String,
     /// Parameters by name.
     #[serde(default)]
@@ -113,12 +117,79 @@ pub struct FeatureRequest {
     /// Name of the kernel's output.
     #[serde(default)]
     pub output: Option<String>,
+    /// Computes the feature on bars of a longer timeframe, each visible from its close on.
+    #[serde(default)]
+    pub timeframe: Option<String>,
+}
+
+/// What holds for all features of a spec.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecOptions {
+    /// Timeframe of the bars, for example `5m`; needed for longer timeframes and for gaps.
+    #[serde(default)]
+    pub timeframe: Option<String>,
+    /// What to do when bars are missing.
+    #[serde(default)]
+    pub gap: GapPolicy,
+}
+
+/// What to do when bars are missing before a bar. A market's pauses count as missing bars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", try_from = "GapRequest")]
+pub enum GapPolicy {
+    /// Nothing: the next bar follows the last one.
+    #[default]
+    Skip,
+    /// As `Skip`, and a panel says so in the bar's status.
+    Flag,
+    /// More missing bars than this: the series starts anew, and a panel says so.
+    ResetAfter(u64),
+}
+
+/// The policy as a spec writes it, in JSON and YAML alike.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "give \"skip\", \"flag\" or {\"reset_after\": bars}"
+)]
+enum GapRequest {
+    Word(String),
+    Reset { reset_after: u64 },
+}
+
+impl TryFrom<GapRequest> for GapPolicy {
+    type Error = String;
+
+    fn try_from(request: GapRequest) -> Result<Self, String> {
+        match request {
+            GapRequest::Reset { reset_after } => Ok(Self::ResetAfter(reset_after)),
+            GapRequest::Word(word) => match word.as_str() {
+                "skip" => Ok(Self::Skip),
+                "flag" => Ok(Self::Flag),
+                _ => Err(format!(
+                    "gap is \"{}\": give \"skip\", \"flag\" or {{\"reset_after\": bars}}",
+                    word.chars().take(20).collect::<String>()
+                )),
+            },
+        }
+    }
+}
+
+impl GapPolicy {
+    fn is_skip(&self) -> bool {
+        *self == Self::Skip
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SpecRequest {
     features: Vec<FeatureRequest>,
+    #[serde(default)]
+    timeframe: Option<String>,
+    #[serde(default)]
+    gap: GapPolicy,
 }
 
 /// One feature, complete. Fields in alphabetical order: their order is that of the canonical JSON.
@@ -128,6 +199,8 @@ pub struct Feature {
     name: String,
     output: &'static str,
     parameters: Arguments,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeframe: Option<Timeframe>,
     #[serde(skip)]
     entry: Entry,
     #[serde(skip)]
@@ -155,7 +228,13 @@ impl Feature {
         self.output
     }
 
-    /// Index of the first bar at which the feature is valid.
+    /// The longer timeframe whose bars it is computed on.
+    pub fn timeframe(&self) -> Option<Timeframe> {
+        self.timeframe
+    }
+
+    /// Index of the first bar at which the feature is valid; on a longer timeframe, of the latest such bar in a
+    /// stream without gaps.
     pub fn warmup_bars(&self) -> usize {
         self.warmup_bars
     }
@@ -164,6 +243,10 @@ impl Feature {
 #[derive(Serialize)]
 struct Canonical<'a> {
     features: &'a [Feature],
+    #[serde(skip_serializing_if = "GapPolicy::is_skip")]
+    gap: GapPolicy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeframe: Option<Timeframe>,
 }
 
 /// SHA-256 of a spec's canonical JSON; shows as lower-case hexadecimal.
@@ -174,6 +257,14 @@ impl FeatureSpecHash {
     /// The 32 bytes of the hash.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    pub(crate) fn show(bytes: &[u8]) -> String {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+            text
+        })
     }
 }
 
@@ -200,7 +291,21 @@ struct Checked {
     features: Vec<Feature>,
     canonical_json: String,
     hash: FeatureSpecHash,
+    memory_hash: [u8; 32],
     plan: Plan,
+    higher: Vec<Higher>,
+    timeframe: Option<Timeframe>,
+    gap: GapPolicy,
+}
+
+/// The features of one longer timeframe.
+#[derive(Debug)]
+pub(crate) struct Higher {
+    pub(crate) resampler: Resampler,
+    pub(crate) timeframe: Timeframe,
+    pub(crate) plan: Plan,
+    /// Column of the spec for each feature of the plan.
+    pub(crate) columns: Vec<usize>,
 }
 
 impl FeatureSpec {
@@ -209,6 +314,24 @@ impl FeatureSpec {
     /// # Errors
     /// What is wrong with the first bad feature, with the nearest known name where one is near.
     pub fn new(requests: Vec<FeatureRequest>) -> Result<Self, SpecError> {
+        Self::with_options(requests, &SpecOptions::default())
+    }
+
+    /// As [`FeatureSpec::new`], for bars of a timeframe.
+    ///
+    /// # Errors
+    /// As [`FeatureSpec::new`], and a timeframe or gap policy that does not fit.
+    pub fn with_options(
+        requests: Vec<FeatureRequest>,
+        options: &SpecOptions,
+    ) -> Result<Self, SpecError> {
+        let timeframe = options.timeframe.as_deref().map(timeframe).transpose()?;
+        if timeframe.is_none() && !options.gap.is_skip() {
+            return Err(SpecError::Timeframe(
+                "gap is set and timeframe is not: say the timeframe of the bars".to_owned(),
+            ));
+        }
+        let mut higher: Vec<Higher> = Vec::new();
         if requests.is_empty() || requests.len() > MOST_FEATURES {
             return Err(SpecError::FeatureCount {
                 given: requests.len(),
@@ -218,7 +341,16 @@ impl FeatureSpec {
         let mut kernel_of: HashMap<String, usize> = HashMap::new();
         let mut plan = Plan::default();
         let mut features: Vec<Feature> = Vec::with_capacity(requests.len());
-        for request in requests {
+        for mut request in requests {
+            if let (None, Some((prefix, kernel))) =
+                (&request.timeframe, request.kernel.split_once(':'))
+            {
+                (request.timeframe, request.kernel) = (Some(prefix.to_owned()), kernel.to_owned());
+            }
+            let place = match &request.timeframe {
+                Some(name) => Some(place_of(&mut higher, timeframe, name, &request.name)?),
+                None => None,
+            };
             check_name(&request.name)?;
             if !names.insert(request.name.clone()) {
                 return Err(SpecError::DuplicateName(request.name));
@@ -234,19 +366,24 @@ impl FeatureSpec {
             let parameters = Arguments::complete(description.parameters, &request.parameters)
                 .map_err(argument_error)?;
             // Features that differ only in their output share one kernel.
-            let identity = format!("{} {parameters:?}", description.name);
+            let identity = format!("{place:?} {} {parameters:?}", description.name);
+            let here = match place {
+                Some(place) => &mut higher[place].plan,
+                None => &mut plan,
+            };
             let kernel = if let Some(kernel) = kernel_of.get(&identity) {
                 *kernel
             } else {
-                let kernel = plan.add_kernel((entry.build)(&parameters).map_err(argument_error)?);
+                let kernel = here.add_kernel((entry.build)(&parameters).map_err(argument_error)?);
                 if let Some(build) = entry.build_across {
+                    check_comparing(&request, options)?;
                     let comparing = build(&parameters).map_err(argument_error)?;
                     let compared = comparing.compared_feature();
                     let column = compared
                         .map(|compared| find_compared(&features, compared))
                         .transpose()
                         .map_err(argument_error)?;
-                    plan.kernels[kernel].across = Some(Across {
+                    here.kernels[kernel].across = Some(Across {
                         compared: column,
                         kernel: comparing,
                     });
@@ -254,15 +391,26 @@ impl FeatureSpec {
                 kernel_of.insert(identity, kernel);
                 kernel
             };
-            plan.add_feature(kernel, output);
-            let planned = &plan.kernels[kernel];
+            here.add_feature(kernel, output);
+            let planned = &here.kernels[kernel];
             let compared = planned.across.as_ref().and_then(|across| across.compared);
-            let warmup_bars = compared.map_or_else(
+            let mut warmup_bars = compared.map_or_else(
                 || planned.runner.warmup_bars(output),
                 |column| features[column].warmup_bars,
             );
+            if let Some(place) = place {
+                let longer = &mut higher[place];
+                longer.columns.push(features.len());
+                // The first longer bar may begin anywhere in the stream's first `ratio` bars.
+                let ratio = longer.resampler.ratio();
+                warmup_bars = (warmup_bars + 1)
+                    .saturating_mul(ratio)
+                    .saturating_add(ratio - 2);
+                plan.add_foreign_feature(warmup_bars);
+            }
             features.push(Feature {
                 warmup_bars,
+                timeframe: place.map(|place| higher[place].timeframe),
                 kernel: description.name,
                 output: description.outputs[output].name,
                 parameters,
@@ -270,21 +418,31 @@ impl FeatureSpec {
                 name: request.name,
             });
         }
-        if plan.series_bytes() > MOST_SERIES_BYTES {
-            return Err(SpecError::TooLarge {
-                bytes: plan.series_bytes(),
-            });
+        let bytes = series_bytes(&plan, &higher);
+        if bytes > MOST_SERIES_BYTES {
+            return Err(SpecError::TooLarge { bytes });
         }
         let canonical_json = serde_json::to_string(&Canonical {
             features: &features,
+            gap: options.gap,
+            timeframe,
         })
         .map_err(|error| SpecError::Syntax(error.to_string()))?;
         let hash = FeatureSpecHash(Sha256::digest(canonical_json.as_bytes()).into());
+        let mut memory = Sha256::new();
+        plan.describe_memory(&mut memory);
+        for longer in &higher {
+            longer.plan.describe_memory(&mut memory);
+        }
         Ok(Self(Arc::new(Checked {
             features,
             canonical_json,
             hash,
+            memory_hash: memory.finalize().into(),
             plan,
+            higher,
+            timeframe,
+            gap: options.gap,
         })))
     }
 
@@ -295,7 +453,25 @@ impl FeatureSpec {
     pub fn from_json(text: &str) -> Result<Self, SpecError> {
         let request: SpecRequest =
             serde_json::from_str(text).map_err(|error| SpecError::Syntax(error.to_string()))?;
-        Self::new(request.features)
+        Self::of_request(request)
+    }
+
+    /// Reads a spec from YAML, of the same form as the JSON.
+    ///
+    /// # Errors
+    /// Text that is not YAML or not a spec.
+    pub fn from_yaml(text: &str) -> Result<Self, SpecError> {
+        let request: SpecRequest =
+            serde_yaml_ng::from_str(text).map_err(|error| SpecError::Syntax(error.to_string()))?;
+        Self::of_request(request)
+    }
+
+    fn of_request(request: SpecRequest) -> Result<Self, SpecError> {
+        let options = SpecOptions {
+            timeframe: request.timeframe,
+            gap: request.gap,
+        };
+        Self::with_options(request.features, &options)
     }
 
     /// A spec that ships with the crate; see [`preset_names`].
@@ -358,7 +534,25 @@ impl FeatureSpec {
 
     /// Memory that one series of this spec takes.
     pub fn series_bytes(&self) -> usize {
-        self.0.plan.series_bytes()
+        series_bytes(&self.0.plan, &self.0.higher)
+    }
+
+    /// Timeframe of the bars, where the spec says it.
+    pub fn timeframe(&self) -> Option<Timeframe> {
+        self.0.timeframe
+    }
+
+    /// What happens when bars are missing.
+    pub fn gap(&self) -> GapPolicy {
+        self.0.gap
+    }
+
+    pub(crate) fn higher(&self) -> &[Higher] {
+        &self.0.higher
+    }
+
+    pub(crate) fn memory_hash(&self) -> &[u8; 32] {
+        &self.0.memory_hash
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -379,6 +573,69 @@ pub fn preset_names() -> impl Iterator<Item = &'static str> {
     presets::PRESETS.iter().map(|(name, _)| *name)
 }
 
+/// Symbols are compared bar by bar on the bars' own timeframe, and a series that starts anew has no match elsewhere.
+fn check_comparing(request: &FeatureRequest, options: &SpecOptions) -> Result<(), SpecError> {
+    let refuse = |what: &str| {
+        Err(SpecError::Timeframe(format!(
+            "feature \"{}\" compares symbols, which is not offered {what}",
+            request.name
+        )))
+    };
+    if request.timeframe.is_some() {
+        return refuse("on a longer timeframe: leave timeframe out");
+    }
+    if matches!(options.gap, GapPolicy::ResetAfter(_)) {
+        return refuse("with gap reset_after: use skip or flag");
+    }
+    Ok(())
+}
+
+fn series_bytes(plan: &Plan, higher: &[Higher]) -> usize {
+    let of = |higher: &Higher| {
+        8 * higher.columns.len() + size_of::<Resampler>() + higher.plan.series_bytes()
+    };
+    plan.series_bytes() + higher.iter().map(of).sum::<usize>()
+}
+
+fn timeframe(name: &str) -> Result<Timeframe, SpecError> {
+    Timeframe::parse(name).ok_or_else(|| {
+        let shown: String = name.chars().take(20).collect();
+        SpecError::Timeframe(format!(
+            "timeframe \"{shown}\" is unknown: give for example 1m, 5m, 15m, 1h, 4h, 1d or 1w"
+        ))
+    })
+}
+
+/// The longer timeframe of a feature, added when it is new.
+fn place_of(
+    higher: &mut Vec<Higher>,
+    base: Option<Timeframe>,
+    name: &str,
+    feature: &str,
+) -> Result<usize, SpecError> {
+    let longer = timeframe(name)?;
+    let Some(base) = base else {
+        return Err(SpecError::Timeframe(format!(
+            "feature \"{feature}\" is on {longer} bars and the spec has no timeframe: say the timeframe of the bars"
+        )));
+    };
+    if let Some(place) = higher.iter().position(|known| known.timeframe == longer) {
+        return Ok(place);
+    }
+    let resampler = Resampler::new(base, longer).ok_or_else(|| {
+        SpecError::Timeframe(format!(
+            "feature \"{feature}\": {longer} bars cannot be made from {base} bars: give a longer multiple"
+        ))
+    })?;
+    higher.push(Higher {
+        resampler,
+        timeframe: longer,
+        plan: Plan::default(),
+        columns: Vec::new(),
+    });
+    Ok(higher.len() - 1)
+}
+
 fn check_name(name: &str) -> Result<(), SpecError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:^".contains(&byte);
     if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
@@ -388,7 +645,7 @@ fn check_name(name: &str) -> Result<(), SpecError> {
     }
 }
 
-fn find_kernel(request: &FeatureRequest) -> Result<Entry, SpecError> {
+pub(crate) fn find_kernel(request: &FeatureRequest) -> Result<Entry, SpecError> {
     let known = || kernels::all().chain(across::KERNELS);
     known()
         .find(|entry| entry.description.name == request.kernel)

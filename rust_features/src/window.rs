@@ -3,7 +3,8 @@
 //! Each is computed afresh from the window, in an order that depends on nothing but the window's length: the result
 //! cannot drift, forgets an outlier the moment it leaves, and has the same bits in batch, stream and panel.
 
-const LANES: usize = 8;
+/// Partial sums of a window.
+pub(crate) const LANES: usize = 8;
 
 /// Magnitude below which a decaying average counts as zero.
 ///
@@ -11,7 +12,7 @@ const LANES: usize = 8;
 const TINY: f64 = 1e-300;
 
 #[inline(always)]
-fn fold_lanes(lanes: [f64; LANES]) -> f64 {
+pub(crate) fn fold_lanes(lanes: [f64; LANES]) -> f64 {
     ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
         + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
 }
@@ -20,6 +21,9 @@ fn fold_lanes(lanes: [f64; LANES]) -> f64 {
 #[inline(always)]
 pub(crate) fn sum_of(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
     let (chunks, rest) = values.as_chunks::<LANES>();
+    if chunks.is_empty() {
+        return rest.iter().fold(0.0, |total, value| total + term(*value));
+    }
     let mut lanes = [0.0; LANES];
     for chunk in chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
@@ -135,6 +139,9 @@ pub(crate) fn lowest(values: &[f64]) -> f64 {
 #[inline(always)]
 fn extreme(values: &[f64], start: f64, pick: impl Fn(f64, f64) -> f64) -> f64 {
     let (chunks, rest) = values.as_chunks::<LANES>();
+    if chunks.is_empty() {
+        return rest.iter().fold(start, |best, value| pick(best, *value));
+    }
     let mut lanes = [start; LANES];
     for chunk in chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
@@ -144,6 +151,33 @@ fn extreme(values: &[f64], start: f64, pick: impl Fn(f64, f64) -> f64) -> f64 {
     let halves: [f64; LANES / 2] = std::array::from_fn(|i| pick(lanes[i], lanes[i + LANES / 2]));
     let best = pick(pick(halves[0], halves[2]), pick(halves[1], halves[3]));
     rest.iter().fold(best, |best, value| pick(best, *value))
+}
+
+/// Numbers of `window` that a [`ring`] of `length` values takes.
+pub(crate) const fn ring_len(length: usize) -> usize {
+    2 * length + 1
+}
+
+/// Drops the oldest of a ring's values, appends `value` and returns them all, oldest first; zeros at first.
+///
+/// The ring is written twice, so that its values always lie side by side somewhere; nothing moves.
+#[inline(always)]
+pub(crate) fn ring(ring: &mut [f64], value: f64) -> &[f64] {
+    let Some((position, values)) = ring.split_first_mut() else {
+        return &[];
+    };
+    let length = values.len() / 2;
+    // A restored snapshot may hold any position.
+    let at = *position as usize;
+    let at = if at < length { at } else { 0 };
+    let next = at + 1;
+    *position = if next < length { next as f64 } else { 0.0 };
+    for place in [at, at + length] {
+        if let Some(cell) = values.get_mut(place) {
+            *cell = value;
+        }
+    }
+    values.get(next..next + length).unwrap_or_default()
 }
 
 /// Drops the oldest value of the window and appends `value`.
@@ -230,6 +264,21 @@ mod tests {
             let triple = sum_over([&values, &values, &values], |[a, b, c]| a * b + 0.0 * c);
             assert_eq!(triple, squares);
         }
+    }
+
+    #[test]
+    fn a_ring_holds_the_newest_values_in_order() {
+        for length in 1..20 {
+            let mut memory = vec![0.0; ring_len(length)];
+            let mut expected = vec![0.0; length];
+            for i in 0..60 {
+                slide(&mut expected, f64::from(i));
+                assert_eq!(ring(&mut memory, f64::from(i)), &expected[..]);
+            }
+        }
+        assert_eq!(ring(&mut [f64::NAN, 0.0, 0.0], 7.0), &[7.0]);
+        assert_eq!(ring(&mut [1e300, 0.0, 0.0], 7.0), &[7.0]);
+        assert!(ring(&mut [], 7.0).is_empty());
     }
 
     #[test]

@@ -172,3 +172,45 @@ fn every_kernel_says_what_it_is() {
         );
     }
 }
+
+/// A changed preset is another one: models name the hash they were trained with. Add a new name instead.
+#[test]
+fn presets_never_change_silently() {
+    let expected = [
+        (
+            "core",
+            29,
+            "8e8628ef85ef68060a4195be6982c6983983eb9893353d4f8a6d878d53b35ab6",
+        ),
+        (
+            "standard",
+            47,
+            "c5964920f9529ea21cda13214b90ea3268640814dbdd6156aae9c77dc81e65aa",
+        ),
+        (
+            "full",
+            64,
+            "f746db0b09708e3cd288cafd484f8c6c8133863f38f1eeac3afe7b2bf2e75cb2",
+        ),
+        (
+            "extended",
+            108,
+            "4f1f1e8d643d236ee978d2bb059731efd4bc8828290d77db1de50210d51fd75d",
+        ),
+    ];
+    let given: Vec<(&str, usize, String)> = candlewire_features::preset_names()
+        .map(|name| {
+            let spec = FeatureSpec::preset(name).unwrap();
+            assert!(
+                spec.series_bytes() <= 20_000,
+                "{name} takes too much memory"
+            );
+            (name, spec.len(), spec.hash().to_string())
+        })
+        .collect();
+    let given: Vec<(&str, usize, &str)> = given
+        .iter()
+        .map(|(name, features, hash)| (*name, *features, &hash[..]))
+        .collect();
+    assert_eq!(given, expected);
+}

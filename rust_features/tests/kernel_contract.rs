@@ -6,82 +6,17 @@
     reason = "tests may fail loudly"
 )]
 
+mod every_kernel;
 mod market;
 
 use std::collections::BTreeMap;
 
 use candlewire_features::{
-    Argument, Bar, FeatureRequest, FeatureSpec, Panel, ParameterKind, Series, compute, kernels,
+    Argument, Bar, FeatureRequest, FeatureSpec, Panel, ParameterKind, Series, kernels,
 };
+use every_kernel::{batch, bits, specs, stream};
 use market::bars;
 use proptest::prelude::*;
-
-/// Every output of every kernel, with defaults and, where a parameter is a period, with short ones.
-fn specs() -> Vec<(String, FeatureSpec)> {
-    let mut specs = Vec::new();
-    for entry in kernels() {
-        let description = entry.description;
-        for shortened in [0, 1, 2, 5] {
-            let mut parameters = BTreeMap::new();
-            for (place, parameter) in description.parameters.iter().enumerate() {
-                if let (1.., ParameterKind::Integer { least, most, .. }) =
-                    (shortened, parameter.kind)
-                {
-                    let value = (least + (shortened - 1) * (1 + place as i64)).min(most);
-                    parameters.insert(parameter.name.to_owned(), Argument::Integer(value));
-                }
-            }
-            let features = description
-                .outputs
-                .iter()
-                .map(|output| FeatureRequest {
-                    name: output.name.to_owned(),
-                    kernel: description.name.to_owned(),
-                    parameters: parameters.clone(),
-                    output: Some(output.name.to_owned()),
-                })
-                .collect();
-            if let Ok(spec) = FeatureSpec::new(features) {
-                specs.push((format!("{} {parameters:?}", description.name), spec));
-            } else {
-                assert!(
-                    shortened > 0,
-                    "the defaults of {} are refused",
-                    description.name
-                );
-            }
-        }
-    }
-    specs
-}
-
-fn bits(values: &[f64]) -> Vec<u64> {
-    values
-        .iter()
-        .map(|value| {
-            if value.is_nan() {
-                u64::MAX
-            } else {
-                value.to_bits()
-            }
-        })
-        .collect()
-}
-
-fn batch(spec: &FeatureSpec, bars: &[Bar]) -> Vec<f64> {
-    let mut out = vec![0.0; bars.len() * spec.len()];
-    compute(spec, bars, &mut out).unwrap();
-    out
-}
-
-fn stream(series: &mut Series, bars: &[Bar]) -> Vec<f64> {
-    let features = series.spec().len();
-    let mut out = vec![0.0; bars.len() * features];
-    for (bar, row) in bars.iter().zip(out.chunks_exact_mut(features)) {
-        series.update(bar, row).unwrap();
-    }
-    out
-}
 
 #[test]
 fn batch_and_stream_agree_by_bits() {
@@ -117,19 +52,42 @@ fn the_declared_warm_up_is_exact() {
     }
 }
 
+/// The first bar at which appending later bars changes a value of `features`, `width` values for each bar.
+fn looks_ahead(bars: &[Bar], width: usize, features: impl Fn(&[Bar]) -> Vec<f64>) -> Option<usize> {
+    let whole = bits(&features(bars));
+    [1, 2, 40, 255, 256, 257].into_iter().find_map(|length| {
+        let part = bits(&features(&bars[..length]));
+        let differs = part
+            .iter()
+            .zip(&whole)
+            .position(|(part, whole)| part != whole)?;
+        Some(differs / width)
+    })
+}
+
 #[test]
 fn a_later_bar_changes_no_earlier_value() {
     let bars = bars(3, 300);
     for (name, spec) in specs() {
-        let whole = batch(&spec, &bars);
-        for length in [1, 2, 40, 255, 256, 257] {
-            let part = batch(&spec, &bars[..length]);
-            assert!(
-                bits(&part) == bits(&whole[..part.len()]),
-                "{name} after {length} bars"
-            );
-        }
+        let found = looks_ahead(&bars, spec.len(), |bars| batch(&spec, bars));
+        assert_eq!(found, None, "{name}");
     }
+}
+
+#[test]
+fn a_planted_look_ahead_is_found() {
+    let bars = bars(3, 300);
+    let next_close = |bars: &[Bar]| {
+        let next = bars.iter().skip(1).chain(bars.last());
+        next.map(|bar| bar.close).collect()
+    };
+    assert_eq!(looks_ahead(&bars, 1, next_close), Some(0));
+    // A value scaled by the whole history's range is the usual way to look ahead without meaning to.
+    let scaled = |bars: &[Bar]| {
+        let highest = bars.iter().map(|bar| bar.high).fold(0.0, f64::max);
+        bars.iter().map(|bar| bar.close / highest).collect()
+    };
+    assert!(looks_ahead(&bars, 1, scaled).is_some());
 }
 
 #[test]
@@ -267,6 +225,7 @@ fn every_choice_of_column_is_obeyed() {
                         Argument::Text((*option).to_owned()),
                     )]),
                     output: None,
+                    timeframe: None,
                 };
                 bits(&batch(&FeatureSpec::new(vec![request]).unwrap(), &bars)[100..])
             })

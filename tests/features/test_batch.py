@@ -74,3 +74,17 @@ def test_refusals_name_the_column_and_the_remedy(
     bars = {name: column for name, column in (walk | change).items() if column is not None}
     with pytest.raises(cf.InputError, match=message):
         cf.compute(bars, CORE)
+
+
+def test_tables_of_other_libraries_give_the_same(walk: dict[str, Any]) -> None:
+    expected = cf.compute(walk, CORE)
+    columns = {name: column for name, column in walk.items() if name != "open_time_ns"}
+    times = walk["open_time_ns"].astype("datetime64[ns]")
+    pandas = pytest.importorskip("pandas")
+    for time in (times, pandas.Series(times).dt.tz_localize("UTC")):
+        frame = pandas.DataFrame({"ts": time} | columns)
+        np.testing.assert_array_equal(cf.compute(frame, CORE), expected)
+    arrow = pytest.importorskip("pyarrow")
+    table = arrow.table({"ts": times} | columns)
+    np.testing.assert_array_equal(cf.compute(table, CORE), expected)
+    np.testing.assert_array_equal(cf.compute(table.to_batches()[0], CORE), expected)

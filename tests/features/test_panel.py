@@ -57,7 +57,7 @@ def test_each_bad_bar_reports_its_own_status(walk: dict[str, Any]) -> None:
     high[3] = low[3] / 2
     volume[4] = -1.0
     time[5] = walk["open_time_ns"][5]
-    assert panel.update(symbols, time, opening, high, low, close, volume, out).tolist() == list(cf.BarStatus)
+    assert panel.update(symbols, time, opening, high, low, close, volume, out).tolist() == list(range(6))
     assert np.isnan(out[1:]).all()
     assert np.isfinite(out[0]).any()
 
@@ -128,3 +128,53 @@ def test_threads_share_a_panel_without_losing_a_bar(walk: dict[str, Any]) -> Non
     expected = cf.compute(walk, CORE)
     for out in outs:
         np.testing.assert_array_equal(out, expected)
+
+
+def test_a_restored_panel_continues_with_the_same_bits(walk: dict[str, Any]) -> None:
+    panel = cf.Panel(CORE, ["A", "B"])
+    both = np.array([0, 1], dtype=np.int64)
+    out, other = np.zeros((2, len(CORE))), np.zeros((2, len(CORE)))
+    for bar in range(60):
+        step(panel.update, both, bars_at(walk, np.array([bar, bar + 1])), out)
+    snapshot = panel.snapshot()
+    restored = cf.Panel.restore(CORE, snapshot)
+    assert restored.symbols == ["A", "B"]
+    assert restored.snapshot() == snapshot
+    for bar in range(60, 120):
+        columns = bars_at(walk, np.array([bar, bar + 1]))
+        step(panel.update, both, columns, out)
+        step(restored.update, both, columns, other)
+        np.testing.assert_array_equal(out, other)
+    for damaged, message in [
+        (snapshot[:-1], "copy the whole file"),
+        (snapshot[:-1] + b"x", "damaged"),
+        (b"", "not a snapshot"),
+    ]:
+        with pytest.raises(cf.SnapshotError, match=message):
+            cf.Panel.restore(CORE, damaged)
+    with pytest.raises(cf.SnapshotError, match="pass the spec it was taken with"):
+        cf.Panel.restore(cf.FeatureSpec([("a", "rsi")]), snapshot)
+
+
+def test_gaps_have_their_status(walk: dict[str, Any]) -> None:
+    text = """
+        timeframe: 1d
+        gap: {reset_after: 3}
+        features:
+          - {name: rsi, kernel: rsi, parameters: {timeperiod: 3}}
+          - {name: "1w:sma", kernel: "1w:sma", parameters: {timeperiod: 1}}
+    """
+    spec = cf.FeatureSpec.from_yaml(text)
+    assert spec == cf.FeatureSpec.from_json(spec.canonical_json)
+    panel = cf.Panel(spec, ["A"])
+    out = np.zeros((1, 2))
+    statuses = []
+    rows = [*range(30), *range(40, 60)]
+    for row in rows:
+        columns = bars_at(walk, np.array([row]))
+        statuses += step(panel.update, np.zeros(1, dtype=np.int64), columns, out).tolist()
+    assert statuses.index(cf.BarStatus.RESET_AFTER_GAP) == 30
+    assert sum(statuses) == cf.BarStatus.RESET_AFTER_GAP
+    batch = cf.compute({name: column[rows] for name, column in walk.items()}, spec)
+    np.testing.assert_array_equal(batch[-1], out[0])
+    assert np.isnan(batch[30:33, 0]).all()

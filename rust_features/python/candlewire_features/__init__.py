@@ -18,6 +18,7 @@ Example:
 Errors:
     FeaturesError
         SpecError: an unknown kernel, parameter, output or preset, or a value out of range.
+        SnapshotError: bytes that are damaged, or belong to something else.
         InputError: bars, arrays or symbols that do not fit.
 """
 
@@ -26,6 +27,7 @@ from candlewire_features._features import (
     FeatureSpec,
     InputError,
     Panel,
+    SnapshotError,
     SpecError,
     __version__,
     describe,
@@ -40,6 +42,7 @@ __all__ = [
     "FeaturesError",
     "InputError",
     "Panel",
+    "SnapshotError",
     "SpecError",
     "__version__",
     "compute",

@@ -13,11 +13,14 @@ __all__ = [
     "FeaturesError",
     "InputError",
     "Panel",
+    "SnapshotError",
     "SpecError",
     "__version__",
     "compute_columns",
+    "compute_indicator",
     "compute_panel_columns",
     "describe",
+    "kernel_registry",
     "preset_names",
 ]
 
@@ -32,6 +35,9 @@ class SpecError(FeaturesError):
 class InputError(FeaturesError):
     """Bars, arrays or symbols do not fit."""
 
+class SnapshotError(FeaturesError):
+    """A snapshot is damaged, or belongs to something else."""
+
 @final
 class FeatureSpec:
     """An ordered list of features, checked and complete; immutable, equal when the hashes are."""
@@ -41,8 +47,14 @@ class FeatureSpec:
         features: Sequence[
             tuple[str, str] | tuple[str, str, dict[str, Any]] | tuple[str, str, dict[str, Any], str]
         ],
+        *,
+        timeframe: str | None = None,
     ) -> FeatureSpec:
         """Builds a spec from `(name, kernel[, parameters[, output]])`.
+
+        Args:
+            features: A kernel `1h:rsi` is `rsi` on bars of one hour, each visible from its close on.
+            timeframe: Of the bars, for example `5m`; needed where a feature has a longer one.
 
         Raises:
             SpecError: With the nearest known name where one is near.
@@ -51,6 +63,10 @@ class FeatureSpec:
     @staticmethod
     def from_json(text: str) -> FeatureSpec:
         """Reads a spec from JSON; defaults may be left out."""
+
+    @staticmethod
+    def from_yaml(text: str) -> FeatureSpec:
+        """Reads a spec from YAML of the same form; options `timeframe` and `gap` stand beside `features`."""
 
     @staticmethod
     def preset(name: str) -> FeatureSpec:
@@ -160,11 +176,25 @@ class Panel:
     ) -> npt.NDArray[np.uint8]:
         """As `update`, but no bar is applied."""
 
+    def snapshot(self) -> bytes:
+        """The panel as bytes, symbols included: the same for the same history on every machine."""
+
+    @staticmethod
+    def restore(spec: FeatureSpec, snapshot: bytes) -> Panel:
+        """The panel of a snapshot; it continues with the bits of one that never stopped.
+
+        Raises:
+            SnapshotError: The bytes are cut, damaged, of another version, or belong to another spec.
+        """
+
     def reset(self) -> None:
         """Makes every symbol forget its bars."""
 
 def describe(spec: FeatureSpec) -> str:
     """Formula, parameters, warm-up and source of every feature, as text for people."""
+
+def kernel_registry() -> str:
+    """Every kernel that a spec can name, with parameters and outputs, as JSON."""
 
 def preset_names() -> list[str]:
     """Names of the specs that ship with the package."""
@@ -192,3 +222,19 @@ def compute_panel_columns(
     volume: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """Features of every bar of many symbols, shape (bars, features); see `compute_panel`."""
+
+def compute_indicator(
+    kernel: str,
+    parameters: dict[str, Any],
+    columns: Sequence[tuple[str, npt.NDArray[np.float64]]],
+    outputs: Sequence[int],
+) -> tuple[npt.NDArray[np.float64], ...]:
+    """Outputs of one kernel, by their number, over named columns; each of shape (bars,).
+
+    Numbers need only be finite; at a bar where one is not, the outputs are NaN and later ones are as if it had
+    not come. A column that is not passed looks like the first one.
+
+    Raises:
+        SpecError: The kernel or a parameter is unknown or out of range.
+        InputError: A column is unknown, or the columns do not fit.
+    """

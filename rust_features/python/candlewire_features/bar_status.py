@@ -18,3 +18,7 @@ class BarStatus(IntEnum):
     """The volume is negative; nothing changed."""
     OUT_OF_ORDER = 5
     """The bar is not newer than the last one; nothing changed."""
+    APPLIED_AFTER_GAP = 6
+    """The bar advanced its series, and bars are missing before it; only where the spec's `gap` is `flag`."""
+    RESET_AFTER_GAP = 7
+    """The series started anew with this bar, for too many are missing; only where the spec's `gap` says so."""

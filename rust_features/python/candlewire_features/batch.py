@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     class _Frame(Protocol):
-        """The part of a polars DataFrame that is read here."""
+        """The part of a DataFrame or Arrow table that is read here."""
 
-        @property
-        def columns(self) -> list[str]: ...
         def __getitem__(self, name: str, /) -> Any: ...  # noqa: ANN401
 
     _Bars: TypeAlias = Mapping[str, npt.NDArray[Any]] | _Frame
@@ -30,8 +28,8 @@ def compute(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
     """Features of every bar of one symbol.
 
     Args:
-        bars: Columns of one symbol, oldest first, each of shape (bars,): a mapping of NumPy arrays or a
-            polars DataFrame. `open`, `high`, `low`, `close` and `volume` are float64; the time of each bar's
+        bars: Columns of one symbol, oldest first, each of shape (bars,): a mapping of NumPy arrays, a polars
+            or pandas DataFrame, or an Arrow table or record batch. `open`, `high`, `low`, `close` and `volume` are float64; the time of each bar's
             open is `open_time_ns` (int64, nanoseconds since the epoch, UTC), or a datetime column `open_time`
             or `ts`.
             NumPy columns are read in place: another dtype or a stride is refused, never copied. Columns of a
@@ -67,7 +65,7 @@ def compute_panel(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
     Raises:
         InputError: A column is missing or does not fit.
     """
-    names = list(bars.columns if hasattr(bars, "columns") else bars)
+    names = _names(bars)
     if "symbol" not in names:
         raise InputError(f"bars have no column symbol: they have {', '.join(names) or 'none'}")
     symbols, index = _codes(bars["symbol"])
@@ -76,7 +74,7 @@ def compute_panel(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
 
 def _bar_columns(bars: _Bars) -> tuple[npt.NDArray[Any], ...]:
     """Open time and prices of some bars, as `compute` describes them."""
-    names = list(bars.columns if hasattr(bars, "columns") else bars)
+    names = _names(bars)
     time_name = next((name for name in TIME_COLUMNS if name in names), None)
     missing = [name for name in PRICE_COLUMNS if name not in names]
     if time_name is None:
@@ -87,16 +85,37 @@ def _bar_columns(bars: _Bars) -> tuple[npt.NDArray[Any], ...]:
     return (time, *(_floats(bars[name]) for name in PRICE_COLUMNS))
 
 
+def _names(bars: Any) -> list[str]:  # noqa: ANN401
+    """Names of the columns; an Arrow table's `columns` are the columns themselves."""
+    for attribute in ("column_names", "columns"):
+        if hasattr(bars, attribute):
+            return list(getattr(bars, attribute))
+    if hasattr(bars, "schema"):
+        return list(bars.schema.names)
+    return list(bars)
+
+
+def _array(column: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+    """The values of a Series or an Arrow array, a null as NaN."""
+    if getattr(getattr(column, "dtype", None), "tz", None) is not None:
+        # pandas would give an object for each moment.
+        column = column.dt.tz_convert(None)
+    try:
+        return cast("npt.NDArray[Any]", column.to_numpy(zero_copy_only=False))
+    except TypeError:
+        return cast("npt.NDArray[Any]", column.to_numpy())
+
+
 def _floats(column: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
     """The column itself when it is an array, else its values as float64."""
     if isinstance(column, np.ndarray) or not hasattr(column, "to_numpy"):
         return cast("npt.NDArray[np.float64]", column)
-    return np.ascontiguousarray(column.to_numpy(), dtype=np.float64)
+    return np.ascontiguousarray(_array(column), dtype=np.float64)
 
 
 def _time_ns(column: Any, name: str) -> npt.NDArray[np.int64]:  # noqa: ANN401
     """Nanoseconds since the epoch; any NumPy datetime is exact in int64 between the years 1678 and 2262."""
-    values = column if isinstance(column, np.ndarray) else column.to_numpy()
+    values = column if isinstance(column, np.ndarray) else _array(column)
     if not np.issubdtype(values.dtype, np.datetime64):
         return cast("npt.NDArray[np.int64]", values)
     if np.isnat(values).any():

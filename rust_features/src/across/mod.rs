@@ -102,7 +102,7 @@ pub(crate) fn step(
     lane_of: impl Fn(&str) -> Option<usize>,
     out: &mut [f64],
 ) {
-    let applied = |row: &usize| statuses[*row] == BarStatus::Applied;
+    let applied = |row: &usize| statuses[*row].is_applied();
     let mut rows: Vec<(usize, usize)> = (0..bars.len())
         .filter(applied)
         .map(|row| (lane_of_row[row], row))

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
-use crate::{ComputeError, PanelError};
+use crate::{ComputeError, IndicatorError, PanelError};
 
 pyo3::create_exception!(
     _features,
@@ -23,6 +23,12 @@ pyo3::create_exception!(
     FeaturesError,
     "Bars, arrays or symbols do not fit."
 );
+pyo3::create_exception!(
+    _features,
+    SnapshotError,
+    FeaturesError,
+    "A snapshot is damaged, or belongs to something else."
+);
 
 /// Any error of the core on its way to Python.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +39,10 @@ pub(super) enum CoreError {
     Panel(#[from] PanelError),
     #[error(transparent)]
     Compute(#[from] ComputeError),
+    #[error(transparent)]
+    Indicator(#[from] IndicatorError),
+    #[error(transparent)]
+    Snapshot(#[from] crate::SnapshotError),
 }
 
 impl From<CoreError> for PyErr {
@@ -40,6 +50,8 @@ impl From<CoreError> for PyErr {
         match error {
             CoreError::Spec(error) => SpecError::new_err(error.to_string()),
             CoreError::Panel(error) => InputError::new_err(error.to_string()),
+            CoreError::Snapshot(error) => SnapshotError::new_err(error.to_string()),
+            CoreError::Indicator(error) => InputError::new_err(error.to_string()),
             CoreError::Compute(error) => InputError::new_err(error.to_string()),
         }
     }

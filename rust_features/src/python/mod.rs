@@ -4,6 +4,7 @@ mod arrays;
 mod compute;
 mod compute_panel;
 mod errors;
+mod indicator;
 mod panel;
 mod spec;
 
@@ -18,13 +19,19 @@ fn _features(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     module.add("SpecError", module.py().get_type::<errors::SpecError>())?;
     module.add("InputError", module.py().get_type::<errors::InputError>())?;
+    module.add(
+        "SnapshotError",
+        module.py().get_type::<errors::SnapshotError>(),
+    )?;
     module.add_class::<spec::PyFeatureSpec>()?;
     module.add_class::<panel::PyPanel>()?;
     module.add_function(wrap_pyfunction!(spec::describe, module)?)?;
+    module.add_function(wrap_pyfunction!(spec::kernel_registry, module)?)?;
     module.add_function(wrap_pyfunction!(spec::preset_names, module)?)?;
     module.add_function(wrap_pyfunction!(
         compute_panel::compute_panel_columns,
         module
     )?)?;
+    module.add_function(wrap_pyfunction!(indicator::compute_indicator, module)?)?;
     module.add_function(wrap_pyfunction!(compute::compute_columns, module)?)
 }

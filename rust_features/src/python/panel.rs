@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use numpy::PyArray1;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use super::arrays::{BarArrays, matrix, view};
 use super::errors::{CoreError, InputError, without_gil};
@@ -66,16 +67,18 @@ impl PyPanel {
     #[new]
     fn new(py: Python<'_>, spec: &PyFeatureSpec, symbols: Vec<String>) -> PyResult<Self> {
         let panel = without_gil(py, || Panel::new(spec.core(), symbols))?;
-        let state = State {
-            panel,
-            lanes: Vec::new(),
-            bars: Vec::new(),
-            statuses: Vec::new(),
-        };
-        Ok(Self {
-            spec: spec.clone(),
-            state: Mutex::new(state),
-        })
+        Ok(Self::of(spec, panel))
+    }
+
+    /// The panel of a snapshot.
+    #[staticmethod]
+    fn restore(py: Python<'_>, spec: &PyFeatureSpec, snapshot: &[u8]) -> PyResult<Self> {
+        let panel = without_gil(py, || Panel::restore(spec.core(), snapshot))?;
+        Ok(Self::of(spec, panel))
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &py.detach(|| self.lock().panel.snapshot()))
     }
 
     #[getter]
@@ -164,6 +167,19 @@ type Step =
     fn(&mut Panel, &[usize], &[Bar], &mut [f64], &mut [BarStatus]) -> Result<(), PanelError>;
 
 impl PyPanel {
+    fn of(spec: &PyFeatureSpec, panel: Panel) -> Self {
+        let state = State {
+            panel,
+            lanes: Vec::new(),
+            bars: Vec::new(),
+            statuses: Vec::new(),
+        };
+        Self {
+            spec: spec.clone(),
+            state: Mutex::new(state),
+        }
+    }
+
     /// Locks the state; call it with the GIL released, so that no two threads wait for each other.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

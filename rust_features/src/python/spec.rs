@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use super::errors::{SpecError, without_gil};
-use crate::{Argument, FeatureRequest, FeatureSpec};
+use crate::{Argument, FeatureRequest, FeatureSpec, SpecOptions};
 
 /// An ordered list of features, checked and complete.
 #[pyclass(frozen, eq, hash, name = "FeatureSpec", module = "candlewire_features")]
@@ -32,9 +32,24 @@ impl PyFeatureSpec {
         clippy::needless_pass_by_value,
         reason = "extracted from a Python list"
     )]
-    fn new(py: Python<'_>, features: Vec<Bound<'_, PyTuple>>) -> PyResult<Self> {
+    #[pyo3(signature = (features, *, timeframe = None))]
+    fn new(
+        py: Python<'_>,
+        features: Vec<Bound<'_, PyTuple>>,
+        timeframe: Option<String>,
+    ) -> PyResult<Self> {
         let requests = features.iter().map(request).collect::<PyResult<Vec<_>>>()?;
-        without_gil(py, || FeatureSpec::new(requests)).map(Self)
+        let options = SpecOptions {
+            timeframe,
+            ..SpecOptions::default()
+        };
+        without_gil(py, || FeatureSpec::with_options(requests, &options)).map(Self)
+    }
+
+    /// Reads a spec from YAML.
+    #[staticmethod]
+    fn from_yaml(py: Python<'_>, text: &str) -> PyResult<Self> {
+        without_gil(py, || FeatureSpec::from_yaml(text)).map(Self)
     }
 
     /// Reads a spec from JSON.
@@ -128,11 +143,7 @@ fn request(feature: &Bound<'_, PyTuple>) -> PyResult<FeatureRequest> {
     let (name, kernel) = (text(0)?, text(1)?);
     let parameters = if feature.len() > 2 {
         let given = feature.get_item(2)?;
-        let given = given.cast::<PyDict>().map_err(|_| refuse())?;
-        given
-            .iter()
-            .map(|(name, value)| argument(&name, &value))
-            .collect::<PyResult<BTreeMap<_, _>>>()?
+        arguments(given.cast::<PyDict>().map_err(|_| refuse())?)?
     } else {
         BTreeMap::new()
     };
@@ -146,7 +157,16 @@ fn request(feature: &Bound<'_, PyTuple>) -> PyResult<FeatureRequest> {
         kernel,
         parameters,
         output,
+        timeframe: None,
     })
+}
+
+/// Parameters of a kernel by name.
+pub(super) fn arguments(given: &Bound<'_, PyDict>) -> PyResult<BTreeMap<String, Argument>> {
+    given
+        .iter()
+        .map(|(name, value)| argument(&name, &value))
+        .collect()
 }
 
 fn argument(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<(String, Argument)> {
@@ -186,4 +206,10 @@ pub(super) fn describe(spec: &PyFeatureSpec) -> String {
 #[pyfunction]
 pub(super) fn preset_names() -> Vec<&'static str> {
     crate::preset_names().collect()
+}
+
+/// Every kernel with its parameters and outputs, as JSON.
+#[pyfunction]
+pub(super) fn kernel_registry() -> String {
+    crate::kernel_registry()
 }

@@ -46,8 +46,10 @@ impl GainsAndLosses {
         let loss = if change < 0.0 { -change } else { 0.0 };
         let length = period as f64;
         if self.values > period as u64 {
-            self.gain = flush_tiny((self.gain * (length - 1.0) + gain) / length);
-            self.loss = flush_tiny((self.loss * (length - 1.0) + loss) / length);
+            // A product costs a fraction of a quotient, and the recursion waits for it.
+            let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+            self.gain = flush_tiny(self.gain.mul_add(keep, gain * share));
+            self.loss = flush_tiny(self.loss.mul_add(keep, loss * share));
         } else {
             self.values += 1;
             if self.values == 1 {

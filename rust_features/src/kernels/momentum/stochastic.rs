@@ -5,7 +5,7 @@ use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::state::state;
-use crate::window::{highest, lowest, mean, slide};
+use crate::window::{highest, lowest, mean, ring, ring_len};
 
 /// Place of the close in the range of the last bars, smoothed twice.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Kernel for Stoch {
 
     /// The last raw values, then the last slowk values.
     fn window_len(&self) -> usize {
-        self.slow_k + self.slow_d
+        ring_len(self.slow_k) + ring_len(self.slow_d)
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -69,16 +69,15 @@ impl Kernel for Stoch {
         let Some(raw) = place_in_range(frame, self.fast_k) else {
             return [f64::NAN; 2];
         };
-        let (raws, slow_ks) = window.split_at_mut(self.slow_k);
-        slide(raws, raw);
-        let slow_k = mean(raws);
-        slide(slow_ks, slow_k);
+        let (raws, slow_ks) = window.split_at_mut(ring_len(self.slow_k));
+        let slow_k = mean(ring(raws, raw));
+        let slow_d = mean(ring(slow_ks, slow_k));
         let full = (self.slow_k + self.slow_d - 1) as u64;
         state.filled = (state.filled + 1).min(full);
         if state.filled < full {
             return [f64::NAN; 2];
         }
-        [slow_k, mean(slow_ks)]
+        [slow_k, slow_d]
     }
 }
 

@@ -67,9 +67,10 @@ impl Movement {
             self.range += range;
             return [f64::NAN; 4];
         }
-        self.plus = flush_tiny(self.plus - self.plus / length + plus);
-        self.minus = flush_tiny(self.minus - self.minus / length + minus);
-        self.range = flush_tiny(self.range - self.range / length + range);
+        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+        self.plus = flush_tiny(self.plus.mul_add(keep, plus));
+        self.minus = flush_tiny(self.minus.mul_add(keep, minus));
+        self.range = flush_tiny(self.range.mul_add(keep, range));
         let (mut plus_di, mut minus_di, mut moved) = (0.0, 0.0, false);
         if self.range > 0.0 {
             plus_di = 100.0 * (self.plus / self.range);
@@ -87,7 +88,7 @@ impl Movement {
         if bars == warm - 1 {
             self.adx = (self.adx + if moved { self.dx } else { 0.0 }) / length;
         } else if moved {
-            self.adx = flush_tiny((self.adx * (length - 1.0) + self.dx) / length);
+            self.adx = flush_tiny(self.adx.mul_add(keep, self.dx * share));
         }
         [self.adx, plus_di, minus_di, self.dx]
     }

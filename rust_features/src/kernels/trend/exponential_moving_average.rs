@@ -38,6 +38,7 @@ impl Kernel for Ema {
         ],
         source: "TA-Lib EMA",
     };
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -107,7 +108,7 @@ impl ExponentialAverage {
     pub(crate) fn push(&mut self, smoothing: Smoothing, value: f64) -> Option<f64> {
         let period = smoothing.period as u64;
         if self.seeded >= period {
-            self.value = flush_tiny((value - self.value) * smoothing.factor + self.value);
+            self.value = flush_tiny((value - self.value).mul_add(smoothing.factor, self.value));
             return Some(self.value);
         }
         self.value += value;

@@ -58,6 +58,7 @@ impl Kernel for Macd {
         ],
         source: "TA-Lib MACD; Appel (1979), The Moving Average Convergence-Divergence Method",
     };
+    const CLASSIC_OUTPUTS: usize = 3;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         let (fast, slow) = (

@@ -2,8 +2,7 @@
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
-use crate::kernel::{Description, Kernel, output};
-use crate::window::mean;
+use crate::kernel::{Description, Kernel, Moments, output};
 
 /// Mean of the last bars.
 #[derive(Debug)]
@@ -28,6 +27,8 @@ impl Kernel for Sma {
         ],
         source: "TA-Lib SMA",
     };
+    const MOMENTS: Moments = Moments::Mean;
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -40,17 +41,18 @@ impl Kernel for Sma {
         Lookback::of(self.column, self.period)
     }
 
+    fn moments_window(&self) -> (Column, usize) {
+        (self.column, self.period)
+    }
+
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
     }
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
-        match frame.last(self.column, self.period) {
-            Some(values) => {
-                let average = mean(values);
-                [average, ratio(frame.current(self.column), average)]
-            }
+        match frame.mean(self.column, self.period) {
+            Some(average) => [average, ratio(frame.current(self.column), average)],
             None => [f64::NAN; 2],
         }
     }

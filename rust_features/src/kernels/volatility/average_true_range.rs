@@ -29,7 +29,8 @@ impl AverageRange {
         self.previous_close = frame.bar.close;
         let length = period as f64;
         if self.bars > period as u64 {
-            self.average = flush_tiny((self.average * (length - 1.0) + range) / length);
+            let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+            self.average = flush_tiny(self.average.mul_add(keep, range * share));
             return Some(self.average);
         }
         self.bars += 1;
@@ -67,6 +68,7 @@ impl Kernel for Atr {
         ],
         source: SOURCE,
     };
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {

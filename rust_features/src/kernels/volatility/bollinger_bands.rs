@@ -2,8 +2,7 @@
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
-use crate::kernel::{Description, Kernel, output};
-use crate::window::mean_and_variance;
+use crate::kernel::{Description, Kernel, Moments, output};
 
 /// A simple average with bands of standard deviations around it.
 #[derive(Debug)]
@@ -50,6 +49,8 @@ impl Kernel for BollingerBands {
         ],
         source: "TA-Lib BBANDS; Bollinger (2001), Bollinger on Bollinger Bands",
     };
+    const MOMENTS: Moments = Moments::MeanAndVariance;
+    const CLASSIC_OUTPUTS: usize = 3;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -64,16 +65,19 @@ impl Kernel for BollingerBands {
         Lookback::of(self.column, self.period)
     }
 
+    fn moments_window(&self) -> (Column, usize) {
+        (self.column, self.period)
+    }
+
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
     }
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 5] {
-        let Some(values) = frame.last(self.column, self.period) else {
+        let Some((middle, variance)) = frame.mean_and_variance(self.column, self.period) else {
             return [f64::NAN; 5];
         };
-        let (middle, variance) = mean_and_variance(values);
         let deviation = variance.sqrt();
         let upper = middle + self.deviations_up * deviation;
         let lower = middle - self.deviations_down * deviation;

@@ -2,8 +2,7 @@
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
-use crate::kernel::{Description, Kernel, output};
-use crate::window::mean_and_variance;
+use crate::kernel::{Description, Kernel, Moments, output};
 
 /// Population standard deviation of the last bars.
 #[derive(Debug)]
@@ -33,6 +32,8 @@ impl Kernel for StdDev {
         ],
         source: "TA-Lib STDDEV",
     };
+    const MOMENTS: Moments = Moments::MeanAndVariance;
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -46,16 +47,19 @@ impl Kernel for StdDev {
         Lookback::of(self.column, self.period)
     }
 
+    fn moments_window(&self) -> (Column, usize) {
+        (self.column, self.period)
+    }
+
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
     }
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
-        let Some(values) = frame.last(self.column, self.period) else {
+        let Some((mean, variance)) = frame.mean_and_variance(self.column, self.period) else {
             return [f64::NAN; 2];
         };
-        let (mean, variance) = mean_and_variance(values);
         let deviation = self.deviations * variance.sqrt();
         [deviation, if mean > 0.0 { deviation / mean } else { 0.0 }]
     }

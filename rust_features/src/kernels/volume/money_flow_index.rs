@@ -4,7 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
-use crate::window::{slide, sum_of};
+use crate::window::{ring, ring_len, sum_of};
 
 /// Typical prices this close to each other, as a fraction of their sum, differ by rounding only.
 const SAME: f64 = 1e-14;
@@ -46,7 +46,7 @@ impl Kernel for Mfi {
 
     /// The last flows, negative for falling bars.
     fn window_len(&self) -> usize {
-        self.period
+        ring_len(self.period)
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -57,24 +57,26 @@ impl Kernel for Mfi {
     fn step(&self, state: &mut MoneyFlow, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         let typical = (frame.bar.high + frame.bar.low + frame.bar.close) / 3.0;
         let previous = std::mem::replace(&mut state.previous_typical, typical);
-        if state.bars > 0 {
-            let flow = typical * frame.bar.volume;
-            let change = typical - previous;
-            let signed = if change.abs() <= SAME * (typical + previous) {
-                0.0
-            } else if change > 0.0 {
-                flow
-            } else {
-                -flow
-            };
-            slide(window, signed);
+        if state.bars == 0 {
+            state.bars = 1;
+            return [f64::NAN];
         }
+        let flow = typical * frame.bar.volume;
+        let change = typical - previous;
+        let signed = if change.abs() <= SAME * (typical + previous) {
+            0.0
+        } else if change > 0.0 {
+            flow
+        } else {
+            -flow
+        };
+        let flows = ring(window, signed);
         if state.bars < self.period as u64 {
             state.bars += 1;
             return [f64::NAN];
         }
-        let positive = sum_of(window, |flow| if flow > 0.0 { flow } else { 0.0 });
-        let total = sum_of(window, f64::abs);
+        let positive = sum_of(flows, |flow| if flow > 0.0 { flow } else { 0.0 });
+        let total = sum_of(flows, f64::abs);
         [if total > 0.0 {
             100.0 * (positive / total)
         } else {

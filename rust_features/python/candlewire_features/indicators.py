@@ -1,0 +1,68 @@
+"""One kernel over plain arrays: what the functions of `candlewire_features.talib` are made of."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from candlewire_features._features import InputError, SpecError, compute_indicator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int32]
+
+
+def only(function: str, parameter: str, value: float, supported: float) -> None:
+    """Refuses a value that the kernel behind a function does not offer.
+
+    Raises:
+        SpecError: The value is another one.
+    """
+    if value != supported:
+        raise SpecError(f"{function}: {parameter} is {value}: only {supported} is offered")
+
+
+def indicator(
+    kernel: str,
+    parameters: dict[str, Any],
+    columns: Sequence[tuple[str, Any]],
+    outputs: int,
+) -> tuple[Any, ...]:
+    """The first outputs of a kernel, each like the first column: an array, or a pandas or polars Series.
+
+    Arrays of float64 that lie contiguously are read in place, others are converted.
+    """
+    arrays = [(name, _floats(name, values)) for name, values in columns]
+    results = compute_indicator(kernel, parameters, arrays, range(outputs))
+    return tuple(_like(columns[0][1], result) for result in results)
+
+
+def pattern(kernel: str, parameters: dict[str, Any], columns: Sequence[tuple[str, Any]]) -> Any:  # noqa: ANN401
+    """A pattern's strength as int32, 0 before its warm-up, as TA-Lib gives it."""
+    arrays = [(name, _floats(name, values)) for name, values in columns]
+    (result,) = compute_indicator(kernel, parameters, arrays, [0])
+    return _like(columns[0][1], np.nan_to_num(result).astype(np.int32))
+
+
+def _floats(name: str, values: Any) -> Floats:  # noqa: ANN401
+    try:
+        array = np.ascontiguousarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} holds no numbers: pass an array of float64") from error
+    if array.ndim != 1 or np.ndim(values) != 1:
+        raise InputError(f"{name} has {np.ndim(values)} dimensions: pass a one-dimensional array")
+    return array
+
+
+def _like(given: Any, result: npt.NDArray[Any]) -> Any:  # noqa: ANN401
+    """The result as what was given, when that is a Series of a library that is imported anyway."""
+    for library in ("polars", "pandas"):
+        series = getattr(sys.modules.get(library), "Series", None)
+        if series is not None and isinstance(given, series):
+            return series(result) if library == "polars" else series(result, index=cast("Any", given).index)
+    return result

@@ -1,0 +1,221 @@
+//! One kernel over plain columns, as a function library offers it.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use crate::arguments::{Argument, Arguments};
+use crate::frame::{Column, Columns};
+use crate::instructions::{Work, with_widest_vectors};
+use crate::kernel::Description;
+use crate::runner::{Memory, Runner};
+use crate::spec::{FeatureRequest, SpecError, find_kernel};
+
+/// Bars between two hand-overs of several outputs: they stay in the first-level cache.
+const CHUNK: usize = 512;
+
+/// Why columns or outputs do not fit an indicator.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum IndicatorError {
+    /// A column differs in length from the first one.
+    #[error("{name} has length {given}, expected {expected}: pass columns of one length")]
+    Length {
+        /// Name of the column.
+        name: &'static str,
+        /// Its length.
+        given: usize,
+        /// Length of the first column.
+        expected: usize,
+    },
+    /// No column at all.
+    #[error("no column was passed: pass at least one")]
+    NoColumn,
+    /// No such output.
+    #[error("output {given} was asked for, the kernel has {outputs}: count from 0")]
+    UnknownOutput {
+        /// Output asked for.
+        given: usize,
+        /// Outputs of the kernel.
+        outputs: usize,
+    },
+}
+
+/// A kernel with its parameters, ready for any columns.
+#[derive(Debug)]
+pub struct Indicator {
+    runner: Box<dyn Runner>,
+    description: &'static Description,
+}
+
+impl Indicator {
+    /// Builds an indicator; unset parameters take their defaults.
+    ///
+    /// # Errors
+    /// An unknown kernel or parameter, or a value out of range.
+    pub fn new(kernel: &str, parameters: BTreeMap<String, Argument>) -> Result<Self, SpecError> {
+        let request = FeatureRequest {
+            name: kernel.to_owned(),
+            kernel: kernel.to_owned(),
+            parameters,
+            output: None,
+            timeframe: None,
+        };
+        let entry = find_kernel(&request)?;
+        let refuse = |reason| SpecError::Argument {
+            feature: request.name.clone(),
+            kernel: entry.description.name,
+            reason,
+        };
+        let arguments = Arguments::complete(entry.description.parameters, &request.parameters)
+            .map_err(refuse)?;
+        Ok(Self {
+            runner: (entry.build)(&arguments).map_err(refuse)?,
+            description: entry.description,
+        })
+    }
+
+    /// What the kernel is.
+    pub fn description(&self) -> &'static Description {
+        self.description
+    }
+
+    /// Writes outputs by their number, each of the columns' length, NaN before its warm-up.
+    ///
+    /// Columns that are not passed look like the first one; a kernel that reads them gives values without meaning.
+    /// Numbers need only be finite, so that an indicator of an indicator is possible. At a bar with another number
+    /// the outputs are NaN, and later ones are as if that bar had not come.
+    ///
+    /// # Errors
+    /// Columns of different lengths, or an output that the kernel does not have.
+    pub fn compute(
+        &self,
+        columns: &[(Column, &[f64])],
+        outputs: &mut [(usize, &mut [f64])],
+    ) -> Result<(), IndicatorError> {
+        let Some((_, first)) = columns.first() else {
+            return Err(IndicatorError::NoColumn);
+        };
+        let expected = first.len();
+        let given = columns
+            .iter()
+            .map(|(column, values)| (Column::NAMES[*column as usize], values.len()));
+        for (name, given) in given.chain(outputs.iter().map(|(_, output)| ("output", output.len())))
+        {
+            if given != expected {
+                return Err(IndicatorError::Length {
+                    name,
+                    given,
+                    expected,
+                });
+            }
+        }
+        let known = self.runner.outputs();
+        if let Some((given, _)) = outputs.iter().find(|(output, _)| *output >= known) {
+            return Err(IndicatorError::UnknownOutput {
+                given: *given,
+                outputs: known,
+            });
+        }
+        let finite = |(_, values): &(Column, &[f64])| with_widest_vectors(AllFinite(values));
+        if columns.iter().all(finite) {
+            self.run(columns, outputs);
+            return Ok(());
+        }
+        let good: Vec<usize> = (0..expected)
+            .filter(|bar| columns.iter().all(|(_, values)| values[*bar].is_finite()))
+            .collect();
+        let kept: Vec<(Column, Vec<f64>)> = columns
+            .iter()
+            .map(|(column, values)| (*column, good.iter().map(|bar| values[*bar]).collect()))
+            .collect();
+        let kept: Vec<(Column, &[f64])> = kept
+            .iter()
+            .map(|(column, values)| (*column, &values[..]))
+            .collect();
+        let mut fronts: Vec<(usize, &mut [f64])> = outputs
+            .iter_mut()
+            .map(|(number, output)| (*number, &mut output[..good.len()]))
+            .collect();
+        self.run(&kept, &mut fronts);
+        for (_, output) in outputs {
+            let mut end = expected;
+            for (source, bar) in good.iter().enumerate().rev() {
+                output[bar + 1..end].fill(f64::NAN);
+                output[*bar] = output[source];
+                end = *bar;
+            }
+            output[..end].fill(f64::NAN);
+        }
+        Ok(())
+    }
+
+    fn run(&self, columns: &[(Column, &[f64])], outputs: &mut [(usize, &mut [f64])]) {
+        let Some((_, first)) = columns.first() else {
+            return;
+        };
+        let of = |wanted: Column| {
+            columns
+                .iter()
+                .find(|(column, _)| *column == wanted)
+                .map_or(*first, |(_, values)| *values)
+        };
+        let bars = first.len();
+        let open_time_ns = vec![0; bars];
+        let columns = Columns {
+            open_time_ns: &open_time_ns,
+            open: of(Column::Open),
+            high: of(Column::High),
+            low: of(Column::Low),
+            close: of(Column::Close),
+            volume: of(Column::Volume),
+        };
+        let mut words = vec![0; self.runner.words()];
+        let mut window = vec![0.0; self.runner.window_len()];
+        self.runner.initialise(&mut words);
+        let classic = self.runner.classic_outputs();
+        let only_classic = outputs.iter().all(|(output, _)| *output < classic);
+        let width = if only_classic {
+            classic
+        } else {
+            self.runner.outputs()
+        };
+        let mut run = |bars, values: &mut [f64]| {
+            let memory = Memory {
+                words: &mut words,
+                window: &mut window,
+            };
+            self.runner
+                .run_bars(memory, &columns, bars, only_classic, values);
+        };
+        if let ([(_, output)], 1) = (&mut *outputs, width) {
+            return run(0..bars, output);
+        }
+        let mut values = vec![0.0; CHUNK.min(bars) * width];
+        for first in (0..bars).step_by(CHUNK) {
+            let end = bars.min(first + CHUNK);
+            let values = &mut values[..(end - first) * width];
+            run(first..end, values);
+            for (at, output) in &mut *outputs {
+                let cells = &mut output[first..end];
+                for (cell, row) in cells.iter_mut().zip(values.chunks_exact(width)) {
+                    *cell = row[*at];
+                }
+            }
+        }
+    }
+}
+
+struct AllFinite<'a>(&'a [f64]);
+
+impl Work for AllFinite<'_> {
+    type Result = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let mut finite = true;
+        for value in self.0 {
+            finite &= value.abs() < f64::INFINITY;
+        }
+        finite
+    }
+}
