@@ -321,6 +321,10 @@ impl FeatureSpec {
     ///
     /// # Errors
     /// As [`FeatureSpec::new`], and a timeframe or gap policy that does not fit.
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one pass over the requests, whose steps share nearly every local"
+    )]
     pub fn with_options(
         requests: Vec<FeatureRequest>,
         options: &SpecOptions,

@@ -231,8 +231,8 @@ def compute_indicator(
 ) -> tuple[npt.NDArray[np.float64], ...]:
     """Outputs of one kernel, by their number, over named columns; each of shape (bars,).
 
-    Numbers need only be finite; at a bar where one is not, the outputs are NaN and later ones are as if it had
-    not come. A column that is not passed looks like the first one.
+    Numbers need only be finite; at a bar where one is not, the outputs are NaN and later ones are as if it
+    had not come. A column that is not passed looks like the first one.
 
     Raises:
         SpecError: The kernel or a parameter is unknown or out of range.

@@ -21,4 +21,4 @@ class BarStatus(IntEnum):
     APPLIED_AFTER_GAP = 6
     """The bar advanced its series, and bars are missing before it; only where the spec's `gap` is `flag`."""
     RESET_AFTER_GAP = 7
-    """The series started anew with this bar, for too many are missing; only where the spec's `gap` says so."""
+    """The series started anew with this bar, for too many are missing; only where the spec says so."""

@@ -29,9 +29,9 @@ def compute(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
 
     Args:
         bars: Columns of one symbol, oldest first, each of shape (bars,): a mapping of NumPy arrays, a polars
-            or pandas DataFrame, or an Arrow table or record batch. `open`, `high`, `low`, `close` and `volume` are float64; the time of each bar's
-            open is `open_time_ns` (int64, nanoseconds since the epoch, UTC), or a datetime column `open_time`
-            or `ts`.
+            or pandas DataFrame, or an Arrow table or record batch. `open`, `high`, `low`, `close` and
+            `volume` are float64; the time of each bar's open is `open_time_ns` (int64, nanoseconds since the
+            epoch, UTC), or a datetime column `open_time` or `ts`.
             NumPy columns are read in place: another dtype or a stride is refused, never copied. Columns of a
             DataFrame are converted where their type differs, and a null becomes NaN.
         spec: The features.
