@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 use crate::across::{self, Across};
 use crate::arguments::{Argument, ArgumentError, Arguments};
@@ -17,91 +16,13 @@ use crate::presets;
 use crate::runner::Entry;
 use crate::timeframe::{Resampler, Timeframe};
 
+pub use crate::gap_policy::GapPolicy;
+pub use crate::spec_error::SpecError;
+
 /// Most features of one spec.
 pub const MOST_FEATURES: usize = 4096;
 /// Most memory that one series of a spec may take.
 pub const MOST_SERIES_BYTES: usize = 16 << 20;
-
-/// Why a spec is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SpecError {
-    /// Not JSON, or not the shape of a spec.
-    #[error(
-        "the spec is not valid JSON of the form {{\"features\": [{{\"name\", \"kernel\", \"parameters\", \"output\"}}]}}: {0}"
-    )]
-    Syntax(String),
-    /// No such preset.
-    #[error("unknown preset \"{name}\"; known: {known}")]
-    UnknownPreset {
-        /// Name as given.
-        name: String,
-        /// All names, for people.
-        known: String,
-    },
-    /// No feature, or too many.
-    #[error("the spec has {given} features: give 1 to {MOST_FEATURES}")]
-    FeatureCount {
-        /// Number given.
-        given: usize,
-    },
-    /// A feature name is empty, too long or holds other characters.
-    #[error("feature name \"{0}\": use 1 to 64 characters of a-z A-Z 0-9 and . _ - / : ^")]
-    InvalidName(String),
-    /// Two features have the same name.
-    #[error("feature name \"{0}\" appears twice: rename one")]
-    DuplicateName(String),
-    /// No such kernel.
-    #[error("feature \"{feature}\": unknown kernel \"{kernel}\"{}", suggest(*suggestion))]
-    UnknownKernel {
-        /// Name of the feature.
-        feature: String,
-        /// Kernel as given.
-        kernel: String,
-        /// The nearest known name.
-        suggestion: Option<&'static str>,
-    },
-    /// The kernel has no such output.
-    #[error("feature \"{feature}\": kernel \"{kernel}\" has no output \"{output}\"{}; known: {known}", suggest(*suggestion))]
-    UnknownOutput {
-        /// Name of the feature.
-        feature: String,
-        /// Name of the kernel.
-        kernel: &'static str,
-        /// Output as given.
-        output: String,
-        /// The nearest known name.
-        suggestion: Option<&'static str>,
-        /// All names, for people.
-        known: String,
-    },
-    /// A parameter is unknown or has a refused value.
-    #[error("feature \"{feature}\": kernel \"{kernel}\": {reason}")]
-    Argument {
-        /// Name of the feature.
-        feature: String,
-        /// Name of the kernel.
-        kernel: &'static str,
-        /// What is wrong.
-        #[source]
-        reason: ArgumentError,
-    },
-    /// A timeframe or the gap policy does not fit.
-    #[error("{0}")]
-    Timeframe(String),
-    /// One series would take too much memory.
-    #[error(
-        "one series of this spec takes {bytes} bytes, at most {MOST_SERIES_BYTES} are allowed: shorten the periods"
-    )]
-    TooLarge {
-        /// Memory of one series.
-        bytes: usize,
-    },
-}
-
-fn suggest(near: Option<&str>) -> String {
-    near.map(|near| format!(", did you mean \"{near}\"?"))
-        .unwrap_or_default()
-}
 
 /// One feature as a user asks for it: unset parameters take their defaults, an unset output is the kernel's first.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -132,54 +53,6 @@ pub struct SpecOptions {
     /// What to do when bars are missing.
     #[serde(default)]
     pub gap: GapPolicy,
-}
-
-/// What to do when bars are missing before a bar. A market's pauses count as missing bars.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", try_from = "GapRequest")]
-pub enum GapPolicy {
-    /// Nothing: the next bar follows the last one.
-    #[default]
-    Skip,
-    /// As `Skip`, and a panel says so in the bar's status.
-    Flag,
-    /// More missing bars than this: the series starts anew, and a panel says so.
-    ResetAfter(u64),
-}
-
-/// The policy as a spec writes it, in JSON and YAML alike.
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "give \"skip\", \"flag\" or {\"reset_after\": bars}"
-)]
-enum GapRequest {
-    Word(String),
-    Reset { reset_after: u64 },
-}
-
-impl TryFrom<GapRequest> for GapPolicy {
-    type Error = String;
-
-    fn try_from(request: GapRequest) -> Result<Self, String> {
-        match request {
-            GapRequest::Reset { reset_after } => Ok(Self::ResetAfter(reset_after)),
-            GapRequest::Word(word) => match word.as_str() {
-                "skip" => Ok(Self::Skip),
-                "flag" => Ok(Self::Flag),
-                _ => Err(format!(
-                    "gap is \"{}\": give \"skip\", \"flag\" or {{\"reset_after\": bars}}",
-                    word.chars().take(20).collect::<String>()
-                )),
-            },
-        }
-    }
-}
-
-impl GapPolicy {
-    fn is_skip(&self) -> bool {
-        *self == Self::Skip
-    }
 }
 
 #[derive(Deserialize)]

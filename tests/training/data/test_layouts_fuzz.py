@@ -217,3 +217,11 @@ def test_any_table(
     path = tmp_path / "AAA.parquet"
     table.write_parquet(path)
     ends_well(path, choices)
+
+
+def test_a_zoned_time_beyond_the_calendar_is_refused(tmp_path: Path) -> None:
+    """The library panics when it writes such a time as text, which a column of text asks it to do."""
+    beyond = pl.Series([2**62, 2**62 + 1, 2**62 + 2]).cast(pl.Datetime("ms", "UTC"))
+    path = tmp_path / "AAA.parquet"
+    pl.DataFrame({"time": beyond, **dict.fromkeys(NAMES, NUMBER_COLUMNS[2])}).write_parquet(path)
+    ends_well(path, Choices(symbol="AAA"))

@@ -72,10 +72,13 @@ def _as_text(frame: pl.DataFrame, parts: dict[str, str]) -> pl.DataFrame:
     columns = []
     for name in parts.values():
         dtype = frame.schema[name]
+        column = frame[name]
+        if isinstance(dtype, pl.Datetime):
+            # The library cannot write every count as a calendar date.
+            column = within_clock(column)
         zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
-        column = pl.col(name)
         columns.append(column.dt.strftime("%Y-%m-%d %H:%M:%S%.9f%:z") if zoned else column.cast(pl.String))
-    return frame.select(columns)
+    return pl.DataFrame(columns)
 
 
 def _typed(frame: pl.DataFrame, parts: dict[str, str], moment: str, choices: Choices, source: str) -> RawBars:
