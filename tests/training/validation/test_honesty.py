@@ -33,7 +33,7 @@ def judge(trained: TrainedModel, samples: Samples) -> Evaluation:
 def test_shuffled_labels_score_at_chance(trained: TrainedModel, seed: int) -> None:
     samples = trained.samples
     order = np.random.default_rng(seed).permutation(len(samples))
-    evaluation = judge(trained, replace(samples, up=samples.up[order]))
+    evaluation = judge(trained, replace(samples, target=samples.up[order]))
     assert not evaluation.has_skill()
     hits = evaluation.direction["model"].hit_rate
     best_blind_guess = max(evaluation.base_rate, 1 - evaluation.base_rate)

@@ -1,7 +1,7 @@
 """Rows to learn from: features and labels of every symbol, pooled, with their times."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import candlewire_features as cf
@@ -12,7 +12,8 @@ from candlewire_training.arrays import F32, F64, I32, I64, Bool
 from candlewire_training.data.bars import BarTable
 from candlewire_training.data.timeframes import timeframe_ns
 from candlewire_training.errors import BarsError, SettingsError, TooFewBarsError
-from candlewire_training.labels.direction import direction_labels
+from candlewire_training.labels.catalogue import label_bars
+from candlewire_training.labels.contract import LabelSettings
 
 MOMENTUM_BARS = 20
 
@@ -23,7 +24,10 @@ class Samples:
 
     Attributes:
         X: Features, shape (rows, features), as the server will feed them.
-        up: 1 when the price was higher after the horizon, shape (rows,).
+        target: Class index of what happened, shape (rows,), never unknown.
+        classes: Names of the classes, most bearish (or loss) first.
+        weight: Weight of each row in a fit, before classes are balanced.
+        r_multiple: What a trade of unit risk made; NaN where the label knows of no trade.
         forward_return: Natural log return over the horizon.
         forward_variance: Mean variance a bar over the horizon.
         past_return: Natural log return over the horizon just passed; 0 where there is no such history.
@@ -37,7 +41,9 @@ class Samples:
     """
 
     X: F32
-    up: I32
+    target: I32
+    weight: F64
+    r_multiple: F64
     forward_return: F64
     forward_variance: F64
     past_return: F64
@@ -46,24 +52,31 @@ class Samples:
     symbol_index: I32
     decision_time_ns: I64
     known_from_ns: I64
+    classes: tuple[str, ...]
     symbols: tuple[str, ...]
     feature_names: tuple[str, ...]
     dropped_rows: int
 
     def __len__(self) -> int:
-        return int(self.up.size)
+        return int(self.target.size)
+
+    @property
+    def up(self) -> I32:
+        """1 where the last class (up, bull, win) happened, else 0, shape (rows,)."""
+        up: I32 = (self.target == len(self.classes) - 1).astype(np.int32)
+        return up
 
     def take(self, rows: I64 | Bool) -> "Samples":
         """The rows chosen, by index or mask."""
         per_row = {name: getattr(self, name)[rows] for name in PER_ROW}
-        return Samples(
-            **per_row, symbols=self.symbols, feature_names=self.feature_names, dropped_rows=self.dropped_rows
-        )
+        return replace(self, **per_row)
 
 
 PER_ROW = (
     "X",
-    "up",
+    "target",
+    "weight",
+    "r_multiple",
     "forward_return",
     "forward_variance",
     "past_return",
@@ -88,7 +101,12 @@ def preset_spec(name: str) -> cf.FeatureSpec:
 
 
 def build_samples(
-    bars: BarTable, spec: cf.FeatureSpec, *, horizon: int, advance: Callable[[], None] = lambda: None
+    bars: BarTable,
+    spec: cf.FeatureSpec,
+    *,
+    horizon: int,
+    labels: LabelSettings | None = None,
+    advance: Callable[[], None] = lambda: None,
 ) -> Samples:
     """Features and labels of every symbol.
 
@@ -96,23 +114,25 @@ def build_samples(
         bars: The bars.
         spec: The features.
         horizon: Bars ahead that the label looks.
+        labels: Which label; up or down when absent.
         advance: Called after each symbol.
 
     Raises:
         TooFewBarsError: No symbol has a row that is warmed up and labelled.
     """
     bar_ns = timeframe_ns(bars.timeframe)
+    labels = labels or LabelSettings()
     parts: list[dict[str, npt.NDArray[Any]]] = []
     dropped = 0
     for index, symbol in enumerate(bars.symbols):
         columns = bars.of_symbol(symbol)
-        part, bad = _symbol_rows(columns, spec, horizon=horizon, bar_ns=bar_ns)
-        part["symbol_index"] = np.full(part["up"].size, index, dtype=np.int32)
+        part, bad = _symbol_rows(columns, spec, labels, horizon=horizon, bar_ns=bar_ns)
+        part["symbol_index"] = np.full(part["target"].size, index, dtype=np.int32)
         parts.append(part)
         dropped += bad
         advance()
     rows = {name: np.concatenate([part[name] for part in parts]) for name in PER_ROW}
-    if rows["up"].size == 0:
+    if rows["target"].size == 0:
         longest = int(bars.frame.group_by("symbol").len()["len"].max())  # type: ignore[arg-type]
         raise TooFewBarsError(
             f"too few bars: the longest symbol has {longest}, features need {spec.warmup_bars + 1} to warm "
@@ -122,6 +142,7 @@ def build_samples(
     order = np.lexsort((rows["symbol_index"], rows["decision_time_ns"]))
     return Samples(
         **{name: np.ascontiguousarray(values[order]) for name, values in rows.items()},
+        classes=labels.classes,
         symbols=bars.symbols,
         feature_names=tuple(spec.names),
         dropped_rows=dropped,
@@ -129,23 +150,30 @@ def build_samples(
 
 
 def _symbol_rows(
-    columns: dict[str, F64 | I64], spec: cf.FeatureSpec, *, horizon: int, bar_ns: int
+    columns: dict[str, F64 | I64],
+    spec: cf.FeatureSpec,
+    settings: LabelSettings,
+    *,
+    horizon: int,
+    bar_ns: int,
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
-    labels = direction_labels(columns, horizon=horizon, bar_ns=bar_ns)
+    labels = label_bars(columns, settings, horizon=horizon, bar_ns=bar_ns)
     try:
         features = cf.compute(columns, spec)
     except cf.FeaturesError as error:
         raise BarsError(f"features cannot be computed: {error}") from error
     with np.errstate(over="ignore"):
         X = features.astype(np.float32)
-    warm = np.arange(labels.up.size) >= spec.warmup_bars
-    usable = warm & (labels.up >= 0)
+    warm = np.arange(labels.target.size) >= spec.warmup_bars
+    usable = warm & (labels.target >= 0)
     finite = np.isfinite(X).all(axis=1)
     rows = np.flatnonzero(usable & finite)
     log_close = np.log(np.asarray(columns["close"], dtype=np.float64))
     part = {
         "X": X[rows],
-        "up": labels.up[rows],
+        "target": labels.target[rows],
+        "weight": labels.weight[rows],
+        "r_multiple": labels.r_multiple[rows],
         "forward_return": labels.forward_return[rows],
         "forward_variance": labels.forward_variance[rows],
         "past_return": _past_return(log_close, horizon)[rows],
