@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 
+from candlewire_training.labels.barriers import entry_quality_labels, triple_barrier_labels
 from candlewire_training.labels.contract import Labels, LabelSettings
 from candlewire_training.labels.direction import direction_labels
 from candlewire_training.labels.forward import Columns
+from candlewire_training.labels.patterns import pattern_success_labels
 
 LABELLERS: dict[str, Callable[..., Labels]] = {
     "up_down": direction_labels,
     "up_down_sideways": direction_labels,
     "bull_neutral_bear": direction_labels,
+    "triple_barrier": triple_barrier_labels,
+    "pattern_success": pattern_success_labels,
+    "entry_quality": entry_quality_labels,
 }
 
 

@@ -22,6 +22,32 @@ CLASSES_OF_KIND: dict[str, tuple[str, ...]] = {
     "pattern_success": LOSS_WIN,
     "entry_quality": LOSS_WIN,
 }
+# Patterns whose sign says where the price should go; a doji has a name but no direction.
+DIRECTIONAL_PATTERNS = (
+    "cdl3blackcrows",
+    "cdl3inside",
+    "cdl3outside",
+    "cdl3whitesoldiers",
+    "cdlabandonedbaby",
+    "cdlbelthold",
+    "cdlcounterattack",
+    "cdldarkcloudcover",
+    "cdlengulfing",
+    "cdleveningdojistar",
+    "cdleveningstar",
+    "cdlhammer",
+    "cdlhangingman",
+    "cdlharami",
+    "cdlharamicross",
+    "cdlinvertedhammer",
+    "cdlkicking",
+    "cdlmarubozu",
+    "cdlmorningdojistar",
+    "cdlmorningstar",
+    "cdlpiercing",
+    "cdlshootingstar",
+    "cdltasukigap",
+)
 SIDES = ("long", "short")
 
 
@@ -36,6 +62,7 @@ class LabelSettings:
         volatility_bars: Bars of the exponentially weighted volatility that scales zone and barriers.
         profit_multiple: Distance of the profit barrier, in units of past volatility over the horizon.
         stop_multiple: Distance of the stop barrier, in the same units.
+        patterns: Candlestick kernels that `pattern_success` judges.
         side: Trade that `entry_quality` judges: `long` or `short`.
         balance_classes: Whether every class weighs the same in sum.
         unique_rows: Whether a row weighs less the more labels overlap with its own.
@@ -46,6 +73,7 @@ class LabelSettings:
     volatility_bars: int = 20
     profit_multiple: float = 1.0
     stop_multiple: float = 1.0
+    patterns: tuple[str, ...] = DIRECTIONAL_PATTERNS
     side: str = "long"
     balance_classes: bool = False
     unique_rows: bool = False
@@ -55,6 +83,11 @@ class LabelSettings:
             raise SettingsError(f"label {self.kind!r} is unknown; use one of {', '.join(CLASSES_OF_KIND)}")
         if self.side not in SIDES:
             raise SettingsError(f"side {self.side!r} is unknown; use {' or '.join(SIDES)}")
+        if not self.patterns or any(not name.startswith("cdl") for name in self.patterns):
+            raise SettingsError(
+                f"patterns {', '.join(self.patterns) or '(none)'} are no candlestick kernels; use names such as "
+                "cdlengulfing"
+            )
         if not 2 <= self.volatility_bars <= 10_000:
             raise SettingsError(f"volatility-bars {self.volatility_bars} is out of range; use 2 to 10000")
         for name in ("neutral_width", "profit_multiple", "stop_multiple"):
@@ -108,6 +141,7 @@ class Labels:
 __all__ = [
     "BULL_NEUTRAL_BEAR",
     "CLASSES_OF_KIND",
+    "DIRECTIONAL_PATTERNS",
     "LOSS_WIN",
     "NEVER_NS",
     "SIDES",
