@@ -131,7 +131,7 @@ def test_patterns_are_judged_where_they_fire_and_on_their_side() -> None:
     labels = label_bars(COLUMNS, settings, horizon=5, bar_ns=DAY_NS)
     side = pattern_sides(COLUMNS, settings.patterns)
     assert set(np.unique(side)) == {-1, 0, 1}
-    np.testing.assert_array_equal(labels.target[:-5] >= 0, (side[:-5] != 0) & (np.arange(BARS - 5) > 20))
+    np.testing.assert_array_equal(labels.target[:-5] >= 0, (side[:-5] != 0) & (np.arange(BARS - 5) >= 20))
     wins = labels.target == 1
     assert (labels.r_multiple[wins] >= 1.0 - 1e-12).all()
     assert (labels.r_multiple[labels.target == 0] < 1.0).all()

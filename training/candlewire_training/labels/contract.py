@@ -85,8 +85,8 @@ class LabelSettings:
             raise SettingsError(f"side {self.side!r} is unknown; use {' or '.join(SIDES)}")
         if not self.patterns or any(not name.startswith("cdl") for name in self.patterns):
             raise SettingsError(
-                f"patterns {', '.join(self.patterns) or '(none)'} are no candlestick kernels; use names such as "
-                "cdlengulfing"
+                f"patterns {', '.join(self.patterns) or '(none)'}: no candlestick kernels; use names such "
+                "as cdlengulfing"
             )
         if not 2 <= self.volatility_bars <= 10_000:
             raise SettingsError(f"volatility-bars {self.volatility_bars} is out of range; use 2 to 10000")

@@ -27,7 +27,8 @@ def pattern_sides(columns: Columns, patterns: tuple[str, ...]) -> I32:
         signals: F64 = cf.compute({name: np.asarray(columns[name]) for name in BAR_COLUMNS}, spec)
     except cf.FeaturesError as error:
         raise BarsError(f"patterns cannot be computed: {error}") from error
-    return np.sign(np.nansum(np.sign(signals), axis=1)).astype(np.int32)
+    sides: I32 = np.sign(np.nansum(np.sign(signals), axis=1)).astype(np.int32)
+    return sides
 
 
 def pattern_success_labels(columns: Columns, *, horizon: int, bar_ns: int, settings: LabelSettings) -> Labels:

@@ -1,4 +1,4 @@
-"""Expected R-multiple: what a trade makes on average for each unit it risks, given the class probabilities."""
+"""Expected R-multiple: what a trade makes on average for each unit it risks, by its class probabilities."""
 
 from dataclasses import dataclass
 
