@@ -71,7 +71,7 @@ def settings() -> TrainingSettings:
 def trained(settings: TrainingSettings) -> TrainedModel:
     """A model of two real stocks."""
     bars = sample_bars()
-    bars = replace(bars, frame=bars.frame.filter(pl.col("symbol").is_in(["IBM", "MSFT"])))
+    bars = replace(bars, frame=bars.frame.filter(pl.col("symbol").is_in(["AAPL", "IBM"])))
     return train_model(bars, settings, StepProgress(quiet=True))
 
 

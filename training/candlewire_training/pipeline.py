@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import candlewire_features as cf
 import numpy as np
 
-from candlewire_training.arrays import I32, I64
-from candlewire_training.bands.return_band import BandSettings, conformalise, fit_return_band
-from candlewire_training.bands.volatility_scale import volatility_columns
+from candlewire_training.bands.admission import BandSettings, fit_return_band
+from candlewire_training.bands.band_inputs import VolatilityColumns, volatility_columns, with_band_inputs
+from candlewire_training.bands.return_band import conformalise
 from candlewire_training.calibration.venn_abers import fit_venn_abers
 from candlewire_training.data.bars import BarTable
 from candlewire_training.data.samples import Samples, build_samples, preset_spec
@@ -43,8 +43,10 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
         TooFewBarsError: The history is too short.
         SettingsError: The preset is unknown.
     """
-    spec = preset_spec(settings.preset)
     bars = bars.until(settings.until)
+    spec = with_band_inputs(
+        preset_spec(settings.preset), timeframe=bars.timeframe, asset_class=settings.asset_class
+    )
     with progress.step("Features and labels", len(bars.symbols)) as advance:
         samples = build_samples(bars, spec, horizon=settings.horizon, advance=advance)
     split = chronological_split(
@@ -93,7 +95,7 @@ def fit_model(
     settings: TrainingSettings,
     progress: StepProgress,
     *,
-    volatility: I32,
+    volatility: VolatilityColumns,
 ) -> ScoringModel:
     """Fits members, band and dissimilarity on `train`; probabilities and band width on `calibration`.
 
@@ -102,7 +104,7 @@ def fit_model(
         calibration: Later rows, which no member sees.
         settings: What to train.
         progress: Shows the steps.
-        volatility: Columns that measure volatility; the band's width follows them.
+        volatility: Columns that foretell volatility; the band's width follows them.
     """
     members: tuple[DirectionMember, ...] = (
         XGBoostDirection(
@@ -127,30 +129,14 @@ def fit_model(
         seed=settings.seed,
         threads=settings.threads,
     )
-    with progress.step("Return band", 4 * band_settings.tree_rounds) as advance:
-        band = fit_return_band(
-            train.X,
-            train.forward_return,
-            train.forward_variance,
-            settings=band_settings,
-            volatility=volatility,
-            holdout=_holdout(train),
-            advance=advance,
-        )
+    with progress.step("Return band", band_settings.steps) as advance:
+        band = fit_return_band(train, settings=band_settings, volatility=volatility, advance=advance)
         band = conformalise(band, calibration.X, calibration.forward_return, blocks)
     with progress.step("Dissimilarity", 1):
         dissimilarity = fit_dissimilarity(train.X, seed=settings.seed)
     return ScoringModel(
         members=members, weights=weights, calibration=venn_abers, band=band, dissimilarity=dissimilarity
     )
-
-
-def _holdout(train: Samples, share: float = 0.3) -> tuple[I64, I64] | None:
-    """Earlier and later train rows, purged at the boundary; None when there are too few."""
-    boundary = int(np.quantile(train.decision_time_ns, 1.0 - share, method="nearest"))
-    earlier = np.flatnonzero(train.known_from_ns <= boundary)
-    later = np.flatnonzero(train.decision_time_ns >= boundary)
-    return (earlier, later) if min(earlier.size, later.size) >= 500 else None
 
 
 __all__ = ["TrainedModel", "fit_model", "train_model"]

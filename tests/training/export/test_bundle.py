@@ -43,7 +43,7 @@ def test_the_manifest(bundle: Bundle, trained: TrainedModel) -> None:
     assert (manifest["model"], manifest["version"]) == ("quick", VERSION)
     assert manifest["created_at"] == "2026-11-21T00:00:00Z"
     assert (manifest["timeframe"], manifest["horizon_bars"], manifest["asset_class"]) == ("1d", 5, "stock")
-    assert manifest["symbols"] == ["IBM", "MSFT"]
+    assert manifest["symbols"] == ["AAPL", "IBM"]
     assert manifest["classes"] == ["DOWN", "UP"]
     assert manifest["feature_names"] == trained.spec.names
     assert manifest["members"] == ["xgboost"]
