@@ -33,11 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", listener.local_addr()?);
         let arrivals = Arc::new(Arrivals::default());
         let echo = ScoringServiceServer::new(Echo::default());
-        let dispatch = Dispatch::new(
-            "/candlewire.v1.ScoringService/",
-            echo.clone(),
-            Routes::new(echo),
-        );
+        let dispatch = Dispatch::new(echo.clone(), echo.clone(), Routes::new(echo));
         let connections = Connections::new(
             &settings,
             arrivals,

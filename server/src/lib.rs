@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod bars;
+mod data_port;
 pub mod error;
 pub mod journal;
 pub mod models;

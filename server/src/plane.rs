@@ -9,11 +9,11 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     bars::pipeline::Pipeline,
+    data_port::Foundations,
     error::ServeError,
     journal::{
         bars::BarRecord,
@@ -21,25 +21,15 @@ use crate::{
         writer::{FolderLock, Journal, JournalError, JournalSettings},
     },
     models::{loaded::Workshop, registry::Registry},
-    scoring::{arrivals::Arrivals, desk::ScoringDesk, engine::EngineLoader},
+    scoring::{arrivals::Arrivals, engine::EngineLoader},
     settings::Settings,
     telemetry::{exporter, metrics::Metrics},
-    transport::{
-        DESCRIPTORS,
-        bar_service::Bars,
-        connections::Connections,
-        dispatch::Dispatch,
-        proto::{
-            bar_service_server::BarServiceServer, scoring_service_server::ScoringServiceServer,
-            signal_service_server::SignalServiceServer,
-        },
-        scoring_service::Scoring,
-        signal_service::Signals,
-    },
+    transport::connections::Connections,
 };
 
 /// Services that health speaks of, besides "" (all) and one a model.
-const SERVICES: [&str; 3] = [
+const SERVICES: [&str; 4] = [
+    "inference.GRPCInferenceService",
     "candlewire.v1.ScoringService",
     "candlewire.v1.BarService",
     "candlewire.v1.SignalService",
@@ -130,28 +120,18 @@ impl DataPlane {
         if let Some(journal) = settings.journal() {
             keep_journal(&runtime, &pipeline, &health, journal, &metrics)?;
         }
-        let desk = Arc::new(ScoringDesk::new(Arc::clone(&registry), settings.clone()));
-        let scoring =
-            ScoringServiceServer::new(Scoring::new(desk, Arc::clone(&metrics), draining.clone()))
-                .max_decoding_message_size(settings.max_message_bytes);
-        let bars = BarServiceServer::new(Bars::new(Arc::clone(&pipeline), draining.clone()))
-            .max_decoding_message_size(settings.max_message_bytes);
-        let signals =
-            SignalServiceServer::new(Signals::new(Arc::clone(&pipeline), metrics.server()));
-        let reflection =
-            |error: tonic_reflection::server::Error| StartError::Reflection(error.to_string());
-        let descriptors = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        let foundations = Foundations {
+            settings,
+            registry: &registry,
+            pipeline: &pipeline,
+            metrics: &metrics,
+            draining: &draining,
+            health: &health,
+            runtime: runtime.handle(),
         };
-        let routes = Routes::new(bars)
-            .add_service(signals)
-            .add_service(health_service)
-            .add_service(descriptors().build_v1().map_err(reflection)?)
-            .add_service(descriptors().build_v1alpha().map_err(reflection)?)
-            .prepare();
-        let dispatch = Dispatch::new("/candlewire.v1.ScoringService/", scoring, routes);
+        let services = foundations
+            .services(health_service)
+            .map_err(|error| StartError::Reflection(error.to_string()))?;
         let connections = Connections::new(
             settings,
             arrivals,
@@ -163,7 +143,7 @@ impl DataPlane {
             let _runtime = runtime.enter();
             let data = TcpListener::from_std(data).map_err(StartError::Runtime)?;
             let scrapes = TcpListener::from_std(metrics_listener).map_err(StartError::Runtime)?;
-            tokio::spawn(connections.accept(data, dispatch));
+            tokio::spawn(connections.accept(data, services));
             tokio::spawn(exporter::serve(scrapes, metrics, stopped.clone()));
         }
         let plane = Self {
@@ -299,6 +279,11 @@ async fn end_health_watches(mut health: HealthReporter, registry: Arc<Registry>)
         health.clear_service_status(&service).await;
     }
     health.clear_service_status(JOURNAL).await;
+}
+
+/// Tells health that what is deployed serves.
+pub(crate) async fn report_serving(health: &HealthReporter, registry: &Registry) {
+    report(health, registry, ServingStatus::Serving).await;
 }
 
 async fn report(health: &HealthReporter, registry: &Registry, status: ServingStatus) {

@@ -36,8 +36,40 @@ pub struct Settings {
     pub max_connections: usize,
     /// Most requests in flight on one connection.
     pub max_streams_per_connection: u32,
-    /// Longest wait for the first bytes of a connection, and idle keepalive interval.
+    /// Most requests in flight of one client over all its connections; zero is no limit.
+    pub max_streams_per_client: u32,
+    /// Requests that one client may send a second; zero is no limit.
+    pub requests_per_second: u32,
+    /// Requests that one client may send at once; zero means those of one second.
+    pub request_burst: u32,
+    /// Longest pause within the message of a unary request.
+    pub body_timeout_ms: u64,
+    /// Silence after which a client is pinged.
     pub keepalive_ms: u64,
+    /// Longest wait for the answer to a ping.
+    pub keepalive_timeout_ms: u64,
+    /// PING, SETTINGS, PRIORITY and `RST_STREAM` frames a second after which a connection is told to go away.
+    pub max_control_frames_per_second: u32,
+    /// PEM file of the server's certificate chain; without one nothing is encrypted.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of the server's private key.
+    pub tls_key: Option<PathBuf>,
+    /// PEM file of the authorities that clients' certificates must come from.
+    pub tls_client_ca: Option<PathBuf>,
+    /// Longest wait for the handshake and the first bytes of HTTP/2.
+    pub tls_handshake_timeout_ms: u64,
+    /// TOML file of tokens; without one all may call.
+    pub tokens: Option<PathBuf>,
+    /// Answer health and readiness without a token.
+    pub open_health: bool,
+    /// Answer reflection without a token.
+    pub open_reflection: bool,
+    /// Where traces go, OTLP over gRPC; none without one.
+    pub otlp_endpoint: Option<String>,
+    /// Metadata for the collector: `name=value,name=value`. Never logged.
+    pub otlp_headers: Option<Secret>,
+    /// Share of requests traced when their caller did not decide.
+    pub trace_share: f64,
     /// Longest wait for running requests when the server stops.
     pub drain_timeout_ms: u64,
     /// Bars that may arrive out of order and still be applied in their place.
@@ -48,6 +80,8 @@ pub struct Settings {
     pub future_tolerance_ms: u64,
     /// Accept bars of symbols that no model was trained on.
     pub accept_unknown_symbols: bool,
+    /// Let callers of the data port load and unload models.
+    pub repository_control: bool,
     /// Folder of the journal of bars and decisions; none without one.
     pub journal: Option<PathBuf>,
     /// When a bar counts as journaled.
@@ -80,12 +114,29 @@ impl Default for Settings {
             max_window_bars: 10_000,
             max_connections: 16_384,
             max_streams_per_connection: 1_024,
+            max_streams_per_client: 0,
+            requests_per_second: 0,
+            request_burst: 0,
+            body_timeout_ms: 10_000,
             keepalive_ms: 30_000,
+            keepalive_timeout_ms: 20_000,
+            max_control_frames_per_second: 1_000,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_ca: None,
+            tls_handshake_timeout_ms: 5_000,
+            tokens: None,
+            open_health: true,
+            open_reflection: false,
+            otlp_endpoint: None,
+            otlp_headers: None,
+            trace_share: 1.0,
             drain_timeout_ms: 10_000,
             late_window_bars: 8,
             max_series: 20_000,
             future_tolerance_ms: 60_000,
             accept_unknown_symbols: false,
+            repository_control: false,
             journal: None,
             journal_fsync: Fsync::Interval,
             journal_fsync_interval_ms: 100,
@@ -132,6 +183,24 @@ impl Settings {
     #[must_use]
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_millis(self.drain_timeout_ms)
+    }
+}
+
+/// A text that is never shown.
+#[derive(Clone, Deserialize)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for the one who sends it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("********")
     }
 }
 

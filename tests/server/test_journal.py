@@ -163,7 +163,7 @@ def test_a_journal_that_cannot_be_written_is_loud_and_costs_no_score(
     tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = tmp_path / "journal"
-    monkeypatch.setenv("CANDLEWIRE_SERVER_JOURNAL_SEGMENT_BYTES", "1")
+    monkeypatch.setenv("CANDLEWIRE_JOURNAL_SEGMENT_BYTES", "1")
     flags = ("--journal", str(journal), "--journal-fsync", "always")
     with running_server(tiny_store, tmp_path, *flags) as server:
         health = health_pb2_grpc.HealthStub(server.channel("data"))

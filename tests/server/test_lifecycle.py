@@ -143,8 +143,8 @@ def test_an_idle_server_stops_at_once(tiny_store: Path, tmp_path: Path) -> None:
 def test_settings_come_from_the_environment(
     tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CANDLEWIRE_SERVER_LOG_FORMAT", "json")
-    monkeypatch.setenv("CANDLEWIRE_SERVER_MAX_REQUEST_ROWS", "3")
+    monkeypatch.setenv("CANDLEWIRE_TELEMETRY_LOG_FORMAT", "json")
+    monkeypatch.setenv("CANDLEWIRE_LIMITS_MAX_REQUEST_ROWS", "3")
     with running_server(tiny_store, tmp_path) as server:
         with pytest.raises(grpc.RpcError) as raised:
             server.scoring.ScoreBatch(scoring_pb2.ScoreBatchRequest(features=bytes(64), rows=4))
@@ -166,8 +166,8 @@ def test_both_engines_give_the_same_bits(
             answer.ClearField("timings")
         return [answer.SerializeToString(deterministic=True) for answer in answers]
 
-    monkeypatch.setenv("CANDLEWIRE_SERVER_TREE_KERNEL", "false")
+    monkeypatch.setenv("CANDLEWIRE_ENGINE_TREE_KERNEL", "false")
     without = scores("onnxruntime")
-    monkeypatch.setenv("CANDLEWIRE_SERVER_TREE_KERNEL", "true")
+    monkeypatch.setenv("CANDLEWIRE_ENGINE_TREE_KERNEL", "true")
     assert scores("tree_kernel") == without
     assert "trees on the tree kernel" in (tmp_path / "tree_kernel" / "server.log").read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def test_a_gap_in_the_ring_is_counted(tiny_store: Path, tmp_path: Path) -> None:
 def test_a_subscriber_may_ask_to_be_disconnected(
     tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CANDLEWIRE_SERVER_HUB_RING_SIGNALS", str(RING))
+    monkeypatch.setenv("CANDLEWIRE_BARS_HUB_RING_SIGNALS", str(RING))
     with running_server(tiny_store, tmp_path) as server:
         request = signals_pb2.SubscribeRequest(
             include_not_ready=True,

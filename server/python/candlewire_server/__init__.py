@@ -9,17 +9,34 @@ Errors of this package::
     ServerError
     ├── StartError              the server did not start; the message is one line for people
     │   └── AddressInUseError   a port is taken
+    ├── SettingsError           a setting is unknown or refused; one line a problem
+    ├── TokensError             the file of tokens cannot be read or changed as asked
     └── LibraryNotFoundError    the onnxruntime package ships no library that the data plane could load
 """
 
 from typing import TYPE_CHECKING, Any
 
-from candlewire_server.errors import AddressInUseError, LibraryNotFoundError, ServerError, StartError
+from candlewire_server.errors import (
+    AddressInUseError,
+    LibraryNotFoundError,
+    ServerError,
+    SettingsError,
+    StartError,
+    TokensError,
+)
 
 if TYPE_CHECKING:
     from candlewire_server.settings import ServerSettings
 
-__all__ = ["AddressInUseError", "LibraryNotFoundError", "ServerError", "ServerSettings", "StartError"]
+__all__ = [
+    "AddressInUseError",
+    "LibraryNotFoundError",
+    "ServerError",
+    "ServerSettings",
+    "SettingsError",
+    "StartError",
+    "TokensError",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any attribute

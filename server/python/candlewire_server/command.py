@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from candlewire_server.errors import AddressInUseError, ServerError
+from candlewire_server.errors import AddressInUseError, ServerError, SettingsError
 
 if TYPE_CHECKING:
     from candlewire_server.settings import ServerSettings
@@ -17,8 +17,10 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 _SERVER = "Server"
+_SECURITY = "Security"
 _JOURNAL = "Journal"
 _LIMITS = "Limits"
+_TELEMETRY = "Telemetry"
 
 
 def register(app: typer.Typer) -> None:
@@ -28,11 +30,28 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of settings.", envvar="CANDLEWIRE_CONFIG", rich_help_panel=_SERVER),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SECTION.NAME=VALUE",
+            help="Any setting; may be repeated.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None,
+    show_config: Annotated[
+        bool,
+        typer.Option("--show-config", help="Print every setting with its origin.", rich_help_panel=_SERVER),
+    ] = False,
     store: Annotated[
         Path | None, typer.Option(help="Folder of model bundles.", rich_help_panel=_SERVER)
     ] = None,
     host: Annotated[
-        str | None, typer.Option(help="Address of the data and metrics ports.", rich_help_panel=_SERVER)
+        str | None, typer.Option(help="Address of the data port.", rich_help_panel=_SERVER)
     ] = None,
     port: Annotated[int | None, typer.Option(help="Data port; 0 picks one.", rich_help_panel=_SERVER)] = None,
     admin_port: Annotated[
@@ -47,20 +66,34 @@ def serve(
             help="Written once all ports are served: their addresses as JSON.", rich_help_panel=_SERVER
         ),
     ] = None,
-    insecure_any_host: Annotated[
-        bool | None,
-        typer.Option(
-            "--insecure-any-host",
-            help="Serve unencrypted where other machines reach it.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = None,
     accept_unknown_symbols: Annotated[
         bool | None,
         typer.Option(
             "--accept-unknown-symbols",
             help="Score bars of symbols no model was trained on.",
             rich_help_panel=_SERVER,
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="PEM file of the certificate chain.", rich_help_panel=_SECURITY)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM file of the private key.", rich_help_panel=_SECURITY)
+    ] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(help="Ask clients for certificates of these authorities.", rich_help_panel=_SECURITY),
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="File of tokens; only their holders may call.", rich_help_panel=_SECURITY),
+    ] = None,
+    insecure_any_host: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure-any-host",
+            help="Serve unencrypted where other machines reach it.",
+            rich_help_panel=_SECURITY,
         ),
     ] = None,
     journal: Annotated[
@@ -91,49 +124,69 @@ def serve(
     ] = None,
     log_level: Annotated[
         Literal["error", "warn", "info", "debug"] | None,
-        typer.Option(help="Least level logged.", rich_help_panel=_SERVER),
+        typer.Option(help="Least level logged.", rich_help_panel=_TELEMETRY),
     ] = None,
     log_format: Annotated[
-        Literal["pretty", "json"] | None, typer.Option(help="How log lines look.", rich_help_panel=_SERVER)
+        Literal["pretty", "json"] | None,
+        typer.Option(help="How log lines look.", rich_help_panel=_TELEMETRY),
+    ] = None,
+    otlp_endpoint: Annotated[
+        str | None, typer.Option(help="Collector of traces, OTLP over gRPC.", rich_help_panel=_TELEMETRY)
     ] = None,
 ) -> None:
     """Serve the models of a store: scores, bar streams and signals over gRPC.
 
-    What is not said here comes from the environment (CANDLEWIRE_SERVER_PORT and so on), then from defaults.
-    SIGTERM and Ctrl-C answer what was accepted, then end the server.
+    Every setting comes from its flag (or --set), else from the environment (CANDLEWIRE_SERVER_PORT and so on),
+    else from the TOML file, else from its default. SIGTERM and Ctrl-C answer what was accepted, then end the
+    server.
     """
-    from pydantic import ValidationError
+    from candlewire_server.settings import load, show
 
-    from candlewire_server.settings import ServerSettings
-
-    flags = {
-        "store": store,
-        "host": host,
-        "port": port,
-        "admin_port": admin_port,
-        "metrics_port": metrics_port,
-        "ready_file": ready_file,
-        "insecure_any_host": insecure_any_host,
-        "accept_unknown_symbols": accept_unknown_symbols,
-        "journal": journal,
-        "journal_fsync": journal_fsync,
-        "worker_threads": worker_threads,
-        "executors": executors,
-        "queue_rows": queue_rows,
-        "max_batch_rows": max_batch_rows,
-        "drain_timeout_ms": drain_timeout_ms,
-        "log_level": log_level,
-        "log_format": log_format,
+    flags: dict[str, object] = {
+        "server.store": store,
+        "server.host": host,
+        "server.port": port,
+        "server.admin_port": admin_port,
+        "server.metrics_port": metrics_port,
+        "server.ready_file": ready_file,
+        "server.insecure_any_host": insecure_any_host,
+        "server.worker_threads": worker_threads,
+        "server.drain_timeout_ms": drain_timeout_ms,
+        "tls.certificate": tls_cert,
+        "tls.key": tls_key,
+        "tls.client_ca": tls_client_ca,
+        "auth.tokens": tokens,
+        "engine.executors": executors,
+        "batcher.queue_rows": queue_rows,
+        "batcher.max_batch_rows": max_batch_rows,
+        "bars.accept_unknown_symbols": accept_unknown_symbols,
+        "journal.folder": journal,
+        "journal.fsync": journal_fsync,
+        "telemetry.log_level": log_level,
+        "telemetry.log_format": log_format,
+        "telemetry.otlp_endpoint": otlp_endpoint,
     }
+    said = {key: value for key, value in flags.items() if value is not None}
     try:
-        said = {name: value for name, value in flags.items() if value is not None}
-        settings = ServerSettings(**said)  # type: ignore[arg-type]
-    except ValidationError as error:
-        for problem in error.errors():
-            where = ".".join(str(part) for part in problem["loc"])
-            typer.echo(f"candlewire serve: {where + ': ' if where else ''}{problem['msg']}", err=True)
+        loaded = load(config=config, flags=said | _assignments(setting or []))
+    except ServerError as error:
+        for line in str(error).splitlines():
+            typer.echo(f"candlewire serve: {line}", err=True)
         raise typer.Exit(EXIT_USAGE) from None
-    run(settings)
+    if show_config:
+        typer.echo(show(loaded))
+        return
+    run(loaded.settings)
+
+
+def _assignments(texts: list[str]) -> dict[str, object]:
+    assigned: dict[str, object] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {text}: write SECTION.NAME=VALUE, for example limits.max_connections=100")
+        assigned[key.strip()] = value.strip()
+    return assigned
 
 
 def replay_decisions(

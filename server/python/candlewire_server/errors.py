@@ -13,5 +13,13 @@ class AddressInUseError(StartError):
     """A port is taken."""
 
 
+class SettingsError(ServerError):
+    """A setting is unknown or refused; one line a problem, each naming the setting, the value and the remedy."""
+
+
+class TokensError(ServerError):
+    """The file of tokens cannot be read or changed as asked."""
+
+
 class LibraryNotFoundError(ServerError):
     """The onnxruntime package ships no library that the data plane could load."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from candlewire_server import _data_plane
 from candlewire_server.errors import AddressInUseError, LibraryNotFoundError, StartError
-from candlewire_server.settings import ServerSettings
+from candlewire_server.settings import ServerSettings, data_plane_json
 
 
 def serve(settings: ServerSettings) -> bool:
@@ -23,14 +23,15 @@ def serve(settings: ServerSettings) -> bool:
         StartError: No model can serve, or a setting is refused.
         LibraryNotFoundError: onnxruntime ships no library.
     """
-    _data_plane.start_logging(settings.log_level, settings.log_format)
-    if settings.ready_file is not None:
+    _data_plane.start_logging(settings.telemetry.log_level, settings.telemetry.log_format)
+    ready_file = settings.server.ready_file
+    if ready_file is not None:
         # A server that was killed left its own behind: it must not speak for this one.
-        settings.ready_file.unlink(missing_ok=True)
+        ready_file.unlink(missing_ok=True)
     # grpc takes long to import; the data plane loads its models meanwhile, without the interpreter's lock.
     threading.Thread(target=import_module, args=("candlewire_server.admin",), daemon=True).start()
     try:
-        plane = _data_plane.DataPlane(settings.data_plane_json(), onnxruntime_library())
+        plane = _data_plane.DataPlane(data_plane_json(settings), onnxruntime_library())
     except _data_plane.AddressInUseError as error:
         raise AddressInUseError(str(error)) from error
     except _data_plane.StartFailedError as error:
@@ -50,17 +51,18 @@ async def _control(settings: ServerSettings, plane: _data_plane.DataPlane) -> bo
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     admin = AdminServer(plane)
-    admin_address = await admin.start(settings.admin_host, settings.admin_port)
+    server = settings.server
+    admin_address = await admin.start(server.admin_host, server.admin_port)
     addresses = {"data": plane.data_address, "admin": admin_address, "metrics": plane.metrics_address}
-    if settings.ready_file is not None:
-        _write_ready_file(settings.ready_file, addresses)
+    if server.ready_file is not None:
+        _write_ready_file(server.ready_file, addresses)
     try:
         await stop.wait()
         drained = await asyncio.to_thread(plane.stop)
-        await admin.stop(settings.drain_timeout_ms / 1_000)
+        await admin.stop(server.drain_timeout_ms / 1_000)
     finally:
-        if settings.ready_file is not None:
-            settings.ready_file.unlink(missing_ok=True)
+        if server.ready_file is not None:
+            server.ready_file.unlink(missing_ok=True)
     return drained
 
 

@@ -5,3 +5,4 @@ pub mod deployment;
 pub mod golden;
 pub mod loaded;
 pub mod registry;
+mod unloading;

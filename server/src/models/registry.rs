@@ -2,7 +2,7 @@
 //! flight end on the version they began with.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -44,14 +44,16 @@ pub enum VersionState {
 }
 
 /// What serves at one moment.
+#[derive(Clone)]
 pub struct Deployment {
     file: DeploymentFile,
-    models: BTreeMap<String, BTreeMap<u64, VersionState>>,
+    pub(super) models: BTreeMap<String, BTreeMap<u64, VersionState>>,
     /// Production and canary by model, so that a request takes one look-up.
-    serving: BTreeMap<String, Serving>,
+    pub(super) serving: BTreeMap<String, Serving>,
 }
 
-struct Serving {
+#[derive(Clone)]
+pub(super) struct Serving {
     production: Arc<LoadedModel>,
     canary: Option<(Arc<LoadedModel>, f64)>,
 }
@@ -60,9 +62,11 @@ struct Serving {
 pub struct Registry {
     store: PathBuf,
     workshop: Workshop,
-    deployment: ArcSwap<Deployment>,
+    pub(super) deployment: ArcSwap<Deployment>,
     /// One change at a time.
-    changing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
+    /// Models that an operator unloaded: they stay so until loaded again.
+    pub(super) unloaded: Mutex<BTreeSet<String>>,
 }
 
 impl Registry {
@@ -71,7 +75,7 @@ impl Registry {
     /// # Errors
     /// The store cannot be read, or holds no model that can serve.
     pub fn open(store: &Path, workshop: Workshop) -> Result<Self, ServeError> {
-        let deployment = read_store(store, &workshop, None)?;
+        let deployment = read_store(store, &workshop, None, &BTreeSet::new())?;
         if deployment.serving.is_empty() {
             return Err(ServeError::Store(format!(
                 "{} holds no model that can serve{}",
@@ -84,6 +88,7 @@ impl Registry {
             workshop,
             deployment: ArcSwap::from_pointee(deployment),
             changing: Mutex::new(()),
+            unloaded: Mutex::default(),
         })
     }
 
@@ -210,8 +215,10 @@ impl Registry {
             .map_err(describe)
     }
 
-    fn reload_locked(&self) -> Result<(), ServeError> {
-        let next = read_store(&self.store, &self.workshop, Some(&self.deployment.load()))?;
+    pub(super) fn reload_locked(&self) -> Result<(), ServeError> {
+        let unloaded = self.unloaded.lock().clone();
+        let before = self.deployment.load();
+        let next = read_store(&self.store, &self.workshop, Some(&before), &unloaded)?;
         if next.serving.is_empty() {
             return Err(ServeError::Store(format!(
                 "no model could serve after a reload, nothing was changed{}",
@@ -395,6 +402,7 @@ fn read_store(
     store: &Path,
     workshop: &Workshop,
     before: Option<&Deployment>,
+    unloaded: &BTreeSet<String>,
 ) -> Result<Deployment, ServeError> {
     let mut models =
         scan(store).map_err(|error| ServeError::Store(format!("{}: {error}", store.display())))?;
@@ -414,7 +422,7 @@ fn read_store(
     };
     let mut serving = BTreeMap::new();
     let names: Vec<String> = file.models.keys().cloned().collect();
-    for model in names {
+    for model in names.into_iter().filter(|name| !unloaded.contains(name)) {
         let Some(versions) = file.models.get_mut(&model) else {
             continue;
         };

@@ -332,7 +332,7 @@ impl<'a> Claim<'a> {
         let inference = started.elapsed();
         shared.record_run(rows, inference);
         let queued = started - admitted;
-        shared.metrics.queue_seconds.record(queued.as_secs_f64());
+        shared.metrics.count_request(queued, inference);
         Ok(Scored {
             values,
             queued,
@@ -369,7 +369,7 @@ impl<'a> Claim<'a> {
         for job in batch {
             let last = first + job.rows * shared.shape.scores;
             let queued = started - job.admitted;
-            shared.metrics.queue_seconds.record(queued.as_secs_f64());
+            shared.metrics.count_request(queued, inference);
             let reply = outcome.clone().map(|()| Scored {
                 values: scores.get(first..last).unwrap_or_default().to_vec(),
                 queued,
@@ -400,7 +400,7 @@ impl Shared {
         self.row_cost_ns
             .store((mean * 7 + cost) / 8, Ordering::Relaxed);
         self.metrics.scored_rows.increment(rows as u64);
-        self.metrics.count_rows(rows as u64);
+        self.metrics.count_run(rows);
         self.metrics
             .inference_seconds
             .record(inference.as_secs_f64());

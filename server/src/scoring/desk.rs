@@ -150,14 +150,47 @@ impl ScoringDesk {
             });
         }
         let (words, _) = features.as_chunks::<4>();
-        let features: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        check_finite(&model, &features)?;
-        let scored = model.batcher.score(features, rows, target.deadline).await?;
-        Ok(BatchDecision {
-            model,
-            scored,
-            total: started.elapsed(),
-        })
+        let features = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+        run_rows(model, features, rows, target.deadline, started).await
+    }
+
+    /// Scores `rows` rows of row-major `features`, already numbers, in one run.
+    ///
+    /// # Errors
+    /// As [`Self::score_row`].
+    pub async fn score_values(
+        &self,
+        target: Target<'_>,
+        features: Vec<f32>,
+        rows: usize,
+    ) -> Result<BatchDecision, ServeError> {
+        let started = Instant::now();
+        let (model, _) = self.pick(target)?;
+        let limit = self.settings.max_request_rows;
+        if rows == 0 || rows > limit {
+            return Err(ServeError::RowCount { rows, limit });
+        }
+        let expected = model.spec.len();
+        if features.len() != rows * expected {
+            return Err(ServeError::FeatureCount {
+                model: model.manifest.model.clone(),
+                got: features.len() / rows,
+                expected,
+            });
+        }
+        run_rows(model, features, rows, target.deadline, started).await
+    }
+
+    /// The models behind the desk.
+    #[must_use]
+    pub const fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Most rows in one request.
+    #[must_use]
+    pub const fn max_request_rows(&self) -> usize {
+        self.settings.max_request_rows
     }
 
     fn pick(&self, target: Target<'_>) -> Result<(Arc<LoadedModel>, Role), ServeError> {
@@ -176,6 +209,22 @@ impl ScoringDesk {
         check_target(model, target)?;
         Ok((Arc::clone(model), role))
     }
+}
+
+async fn run_rows(
+    model: Arc<LoadedModel>,
+    features: Vec<f32>,
+    rows: usize,
+    deadline: Option<Instant>,
+    started: Instant,
+) -> Result<BatchDecision, ServeError> {
+    check_finite(&model, &features)?;
+    let scored = model.batcher.score(features, rows, deadline).await?;
+    Ok(BatchDecision {
+        model,
+        scored,
+        total: started.elapsed(),
+    })
 }
 
 fn check_target(model: &LoadedModel, target: Target<'_>) -> Result<(), ServeError> {

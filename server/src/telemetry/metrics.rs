@@ -1,14 +1,13 @@
 //! The metrics, their names in one place. Handles are made once; recording is a few nanoseconds.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::{sync::Arc, time::Duration};
 
 use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+
+use super::totals::{ModelTotals, Totals};
 
 /// Bounds of histograms of seconds: 1-2-5 steps from a microsecond to five seconds.
 const SECONDS: [f64; 21] = [
@@ -76,7 +75,7 @@ impl Metrics {
             queue_seconds: metrics::histogram!("candlewire_queue_seconds", labels.clone()),
             inference_seconds: metrics::histogram!("candlewire_inference_seconds", labels.clone()),
             batch_rows: metrics::histogram!("candlewire_batch_rows", labels.clone()),
-            rows: Arc::new(AtomicU64::new(0)),
+            totals: Arc::new(ModelTotals::default()),
         })
     }
 
@@ -136,19 +135,31 @@ pub struct ModelMetrics {
     pub(crate) queue_seconds: Histogram,
     pub(crate) inference_seconds: Histogram,
     pub(crate) batch_rows: Histogram,
-    rows: Arc<AtomicU64>,
+    totals: Arc<ModelTotals>,
 }
 
 impl ModelMetrics {
-    /// Adds to the rows scored.
-    pub(crate) fn count_rows(&self, rows: u64) {
-        self.rows.fetch_add(rows, Ordering::Relaxed);
+    /// Adds one run of the model.
+    pub(crate) fn count_run(&self, rows: usize) {
+        self.totals.count_run(rows as u64);
+    }
+
+    /// Adds one request that waited for `queued` and was part of a run of `inference`.
+    pub(crate) fn count_request(&self, queued: Duration, inference: Duration) {
+        self.queue_seconds.record(queued.as_secs_f64());
+        self.totals.count_request(queued, inference);
     }
 
     /// Rows scored since the version was loaded.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.rows.load(Ordering::Relaxed)
+        self.totals.read().rows
+    }
+
+    /// What the version did since it was loaded.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals.read()
     }
 }
 

@@ -2,3 +2,4 @@
 
 pub mod exporter;
 pub mod metrics;
+pub mod totals;

@@ -51,7 +51,7 @@ fn timings(timings: Timings) -> proto::ServerTimings {
     }
 }
 
-const fn advice(signal: Advice) -> proto::Signal {
+pub(crate) const fn advice(signal: Advice) -> proto::Signal {
     match signal {
         Advice::Buy => proto::Signal::Buy,
         Advice::Sell => proto::Signal::Sell,

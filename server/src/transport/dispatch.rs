@@ -11,41 +11,55 @@ use crate::scoring::arrivals::Arrivals;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// Services of the data port. The one that is called most is found without the router.
+/// Paths of `ScoringService`.
+const SCORING: &str = "/candlewire.v1.ScoringService/";
+/// Paths of the Open Inference Protocol.
+const INFERENCE: &str = "/inference.GRPCInferenceService/";
+
+/// Services of the data port. Those that score are found without the router.
 #[derive(Clone)]
-pub struct Dispatch<S> {
-    hot_prefix: &'static str,
-    hot: S,
+pub struct Dispatch<S, I> {
+    scoring: S,
+    inference: I,
     others: Routes,
 }
 
-impl<S> Dispatch<S> {
-    /// Sends paths that begin with `hot_prefix` to `hot`, all others to `others`.
+impl<S, I> Dispatch<S, I> {
+    /// Sends the scoring services' paths to them, all others to `others`.
     #[must_use]
-    pub const fn new(hot_prefix: &'static str, hot: S, others: Routes) -> Self {
+    pub const fn new(scoring: S, inference: I, others: Routes) -> Self {
         Self {
-            hot_prefix,
-            hot,
+            scoring,
+            inference,
             others,
         }
     }
 }
 
-impl<S> hyper::service::Service<Request<Incoming>> for Dispatch<S>
+impl<S, I> hyper::service::Service<Request<Incoming>> for Dispatch<S, I>
 where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
         + Clone
         + Send
         + 'static,
     S::Future: Send + 'static,
+    I: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    I::Future: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
-        if request.uri().path().starts_with(self.hot_prefix) {
-            return Box::pin(self.hot.clone().call(request));
+        let path = request.uri().path();
+        if path.starts_with(SCORING) {
+            return Box::pin(self.scoring.clone().call(request));
+        }
+        if path.starts_with(INFERENCE) {
+            return Box::pin(self.inference.clone().call(request));
         }
         Box::pin(self.others.clone().call(request))
     }

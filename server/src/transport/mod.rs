@@ -6,6 +6,7 @@ pub mod convert;
 mod deadline;
 pub mod dispatch;
 pub mod echo;
+pub mod inference;
 pub mod scoring_service;
 pub mod signal_service;
 pub mod status;

@@ -1,0 +1,100 @@
+//! What the data port offers: its services, put together.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic_health::{
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
+
+use crate::{
+    bars::pipeline::Pipeline,
+    models::registry::Registry,
+    plane::report_serving,
+    scoring::desk::ScoringDesk,
+    settings::Settings,
+    telemetry::metrics::Metrics,
+    transport::{
+        DESCRIPTORS,
+        bar_service::Bars,
+        dispatch::Dispatch,
+        inference::{Inference, oip::grpc_inference_service_server::GrpcInferenceServiceServer},
+        proto::{
+            bar_service_server::BarServiceServer, scoring_service_server::ScoringServiceServer,
+            signal_service_server::SignalServiceServer,
+        },
+        scoring_service::Scoring,
+        signal_service::Signals,
+    },
+};
+
+/// The services of the data port, each at its path.
+pub(crate) type Services =
+    Dispatch<ScoringServiceServer<Scoring>, GrpcInferenceServiceServer<Inference>>;
+
+/// What the services stand on.
+pub(crate) struct Foundations<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) registry: &'a Arc<Registry>,
+    pub(crate) pipeline: &'a Arc<Pipeline>,
+    pub(crate) metrics: &'a Arc<Metrics>,
+    pub(crate) draining: &'a CancellationToken,
+    pub(crate) health: &'a HealthReporter,
+    pub(crate) runtime: &'a Handle,
+}
+
+impl Foundations<'_> {
+    /// Puts the services together.
+    pub(crate) fn services(
+        &self,
+        health_service: HealthServer<impl Health>,
+    ) -> Result<Services, tonic_reflection::server::Error> {
+        let limit = self.settings.max_message_bytes;
+        let desk = Arc::new(ScoringDesk::new(
+            Arc::clone(self.registry),
+            self.settings.clone(),
+        ));
+        let inference = Inference::new(
+            Arc::clone(&desk),
+            Arc::clone(self.metrics),
+            self.settings,
+            self.draining.clone(),
+            self.on_change(),
+        );
+        let scoring = Scoring::new(desk, Arc::clone(self.metrics), self.draining.clone());
+        let bars = Bars::new(Arc::clone(self.pipeline), self.draining.clone());
+        let signals = Signals::new(Arc::clone(self.pipeline), self.metrics.server());
+        let descriptors = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let routes = Routes::new(BarServiceServer::new(bars).max_decoding_message_size(limit))
+            .add_service(SignalServiceServer::new(signals))
+            .add_service(health_service)
+            .add_service(descriptors().build_v1()?)
+            .add_service(descriptors().build_v1alpha()?)
+            .prepare();
+        Ok(Dispatch::new(
+            ScoringServiceServer::new(scoring).max_decoding_message_size(limit),
+            GrpcInferenceServiceServer::new(inference).max_decoding_message_size(limit),
+            routes,
+        ))
+    }
+
+    /// Health follows what a caller of the data port loads and unloads.
+    fn on_change(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let (runtime, health, registry) = (
+            self.runtime.clone(),
+            self.health.clone(),
+            Arc::clone(self.registry),
+        );
+        Arc::new(move || {
+            let (health, registry) = (health.clone(), Arc::clone(&registry));
+            runtime.spawn(async move { report_serving(&health, &registry).await });
+        })
+    }
+}
