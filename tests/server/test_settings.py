@@ -41,7 +41,8 @@ def test_flags_win_over_environment_over_file_over_defaults(
     assert "max_series" in problem(config=path)
     path = config(
         tmp_path,
-        "[limits]\nmax_connections = 1\nmax_window_bars = 11\n[batcher]\nqueue_rows = 111\n[engine]\nexecutors = 3\n",
+        "[limits]\nmax_connections = 1\nmax_window_bars = 11\n"
+        "[batcher]\nqueue_rows = 111\n[engine]\nexecutors = 3\n",
     )
     monkeypatch.setenv("CANDLEWIRE_LIMITS_MAX_WINDOW_BARS", "22")
     monkeypatch.setenv("CANDLEWIRE_BATCHER_QUEUE_ROWS", "222")

@@ -136,9 +136,9 @@ def serve(
 ) -> None:
     """Serve the models of a store: scores, bar streams and signals over gRPC.
 
-    Every setting comes from its flag (or --set), else from the environment (CANDLEWIRE_SERVER_PORT and so on),
-    else from the TOML file, else from its default. SIGTERM and Ctrl-C answer what was accepted, then end the
-    server.
+    Every setting comes from its flag (or --set), else from the environment (CANDLEWIRE_SERVER_PORT and so
+    on), else from the TOML file, else from its default. SIGTERM and Ctrl-C answer what was accepted, then end
+    the server.
     """
     from candlewire_server.settings import load, show
 
@@ -184,7 +184,9 @@ def _assignments(texts: list[str]) -> dict[str, object]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
-            raise SettingsError(f"--set {text}: write SECTION.NAME=VALUE, for example limits.max_connections=100")
+            raise SettingsError(
+                f"--set {text}: write SECTION.NAME=VALUE, for example limits.max_connections=100"
+            )
         assigned[key.strip()] = value.strip()
     return assigned
 

@@ -14,7 +14,7 @@ class AddressInUseError(StartError):
 
 
 class SettingsError(ServerError):
-    """A setting is unknown or refused; one line a problem, each naming the setting, the value and the remedy."""
+    """A setting is unknown or refused: one line a problem, with the setting, the value and the remedy."""
 
 
 class TokensError(ServerError):

@@ -24,6 +24,8 @@ def serve(settings: ServerSettings) -> bool:
         LibraryNotFoundError: onnxruntime ships no library.
     """
     _data_plane.start_logging(settings.telemetry.log_level, settings.telemetry.log_format)
+    if settings.tls.certificate is not None or settings.auth.tokens is not None:
+        raise StartError("tls, auth: this build does not encrypt or check tokens; unset them")
     ready_file = settings.server.ready_file
     if ready_file is not None:
         # A server that was killed left its own behind: it must not speak for this one.

@@ -22,8 +22,8 @@ def tables() -> str:
     for section, field in ServerSettings.model_fields.items():
         rows = [_row(setting) for key, setting in all_settings().items() if key.startswith(section + ".")]
         summary = (getattr(field.annotation, "__doc__", "") or "").strip()
-        head = f"### `{section}`\n\n{summary}\n\n| setting | default | environment | what it says |\n|---|---|---|---|"
-        parts.append("\n".join([head, *rows]))
+        columns = "| setting | default | environment | what it says |\n|---|---|---|---|"
+        parts.append("\n".join([f"### `{section}`\n\n{summary}\n", columns, *rows]))
     return "\n\n".join(parts)
 
 

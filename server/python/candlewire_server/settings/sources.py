@@ -4,10 +4,9 @@ import difflib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -46,8 +45,8 @@ def all_settings() -> dict[str, Setting]:
     found = {}
     for section, section_field in ServerSettings.model_fields.items():
         model = section_field.annotation
-        assert isinstance(model, type)  # noqa: S101 - for the type checker
-        assert issubclass(model, BaseModel)  # noqa: S101
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise TypeError(f"{section}: a section of settings must be a model of pydantic")
         for name, field in model.model_fields.items():
             key = f"{section}.{name}"
             variable = PREFIX + f"{section}_{name}".upper()
@@ -55,9 +54,7 @@ def all_settings() -> dict[str, Setting]:
     return found
 
 
-def load(
-    *, config: Path | None = None, flags: Mapping[str, object] | None = None
-) -> LoadedSettings:
+def load(*, config: Path | None = None, flags: Mapping[str, object] | None = None) -> LoadedSettings:
     """Reads all sources.
 
     Args:
@@ -136,7 +133,9 @@ def _read_file(path: Path) -> dict[str, object]:
     return flat
 
 
-def _read_environment(known: Mapping[str, Setting], take: Any, problems: list[str]) -> None:
+def _read_environment(
+    known: Mapping[str, Setting], take: Callable[[str, object, str], None], problems: list[str]
+) -> None:
     by_variable = {setting.variable: key for key, setting in known.items()}
     sections = tuple(f"{PREFIX}{section.upper()}_" for section in ServerSettings.model_fields)
     for variable, value in sorted(os.environ.items()):
