@@ -8,14 +8,15 @@ import numpy as np
 from candlewire_training.bands.admission import BandSettings, fit_return_band
 from candlewire_training.bands.band_inputs import VolatilityColumns, volatility_columns, with_band_inputs
 from candlewire_training.bands.return_band import conformalise
-from candlewire_training.calibration.venn_abers import fit_venn_abers
+from candlewire_training.calibration.venn_abers import STEEPEST, fit_venn_abers
 from candlewire_training.data.bars import BarTable
 from candlewire_training.data.samples import Samples, build_samples, preset_spec
+from candlewire_training.ensemble.contract import Ensemble, equal_weights
 from candlewire_training.errors import TooFewBarsError
-from candlewire_training.members.contract import DirectionMember  # noqa: TC001 - read with its users
-from candlewire_training.members.xgboost_direction import XGBoostDirection
+from candlewire_training.members.contract import FitRows, MemberSettings
+from candlewire_training.members.registry import make_member
 from candlewire_training.progress import StepProgress
-from candlewire_training.scoring_model import ScoringModel, stack
+from candlewire_training.scoring_model import Direction, ScoringModel, calibrated_pool, has_margin
 from candlewire_training.settings import TrainingSettings
 from candlewire_training.trust.dissimilarity import fit_dissimilarity
 from candlewire_training.validation.block_bootstrap import time_blocks
@@ -106,23 +107,29 @@ def fit_model(
         progress: Shows the steps.
         volatility: Columns that foretell volatility; the band's width follows them.
     """
-    members: tuple[DirectionMember, ...] = (
-        XGBoostDirection(
-            trees=settings.trees,
-            depth=settings.depth,
-            learning_rate=settings.learning_rate,
-            seed=settings.seed,
-            threads=settings.threads,
+    members = (
+        make_member(
+            MemberSettings(
+                kind="xgboost",
+                trees=settings.trees,
+                depth=settings.depth,
+                learning_rate=settings.learning_rate,
+                seed=settings.seed,
+                threads=settings.threads,
+            )
         ),
     )
+    rows = FitRows(X=train.X, target=train.target, weight=train.weight, classes=train.classes)
     for member in members:
         with progress.step(f"Training {member.name}", member.steps) as advance:
-            member.fit(train.X, train.up, advance=advance)
-    weights = (1.0,)
+            member.fit(rows, advance=advance)
+    ensemble = Ensemble(weights=equal_weights(len(members)))
     blocks = time_blocks(calibration.decision_time_ns, horizon=settings.horizon)
     with progress.step("Calibration", 1):
-        margins = np.stack([member.margin(calibration.X) for member in members], axis=1)
-        venn_abers = fit_venn_abers(stack(margins, weights), calibration.up, blocks)
+        said = np.stack([member.probabilities(calibration.X) for member in members], axis=1)
+        _, score = calibrated_pool(calibration.X, said, members, ensemble, None)
+        steepest = np.inf if has_margin(members, ensemble, len(train.classes)) else STEEPEST
+        interval = fit_venn_abers(score, calibration.up, blocks, steepest=steepest)
     band_settings = BandSettings(
         target_coverage=settings.target_coverage,
         horizon=settings.horizon,
@@ -135,7 +142,9 @@ def fit_model(
     with progress.step("Dissimilarity", 1):
         dissimilarity = fit_dissimilarity(train.X, seed=settings.seed)
     return ScoringModel(
-        members=members, weights=weights, calibration=venn_abers, band=band, dissimilarity=dissimilarity
+        direction=Direction(members=members, ensemble=ensemble, classes=train.classes, interval=interval),
+        band=band,
+        dissimilarity=dissimilarity,
     )
 
 

@@ -25,7 +25,7 @@ from candlewire_training.bands.volatility_scale import (
     fit_volatility_scale,
 )
 from candlewire_training.errors import SettingsError
-from candlewire_training.members.xgboost_direction import RoundProgress
+from candlewire_training.members.xgboost_member import RoundProgress
 from candlewire_training.validation.block_bootstrap import time_blocks
 from candlewire_training.validation.proper_scores import winkler
 

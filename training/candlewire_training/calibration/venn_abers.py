@@ -18,6 +18,8 @@ from candlewire_training.export.graph_builder import GraphBuilder
 from candlewire_training.validation.block_bootstrap import design_effect
 
 KNOTS = 24
+# Steepest piece of a curve over probabilities: float32 sums then stay far within the tolerance of the gate.
+STEEPEST = 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +72,18 @@ class VennAbers:
         return inside_interval, low, high
 
 
-def fit_venn_abers(margin: F64, up: I32, blocks: I64, *, knots: int = KNOTS) -> VennAbers:
+def fit_venn_abers(
+    margin: F64, up: I32, blocks: I64, *, knots: int = KNOTS, steepest: float = np.inf
+) -> VennAbers:
     """Fits the calibrator.
 
     Args:
-        margin: Margins of calibration rows, shape (rows,).
-        up: What happened.
+        margin: Margins of calibration rows, shape (rows,), or any score that ranks them, as probabilities do.
+        up: 1 where the last class happened.
         blocks: Time block of each row.
         knots: Most knots.
+        steepest: Steepest piece of either curve; knots that would make a steeper one are left out. Give
+            STEEPEST when the score is a probability.
     """
     effect = design_effect(up.astype(np.float64), blocks)
     scores, group = np.unique(margin, return_inverse=True)
@@ -90,9 +96,21 @@ def fit_venn_abers(margin: F64, up: I32, blocks: I64, *, knots: int = KNOTS) -> 
     ]
     # Isotonic regression is monotone in the knot up to rounding; make it exactly so.
     low, high = (np.maximum.accumulate(np.clip(curve, 0.0, 1.0)) for curve in curves)
+    low = np.minimum(low, high)
+    kept = _gentle(grid, np.stack((low, high)), steepest)
     return VennAbers(
-        knots=grid, low=np.minimum(low, high), high=high, rows=int(margin.size), design_effect=effect
+        knots=grid[kept], low=low[kept], high=high[kept], rows=int(margin.size), design_effect=effect
     )
+
+
+def _gentle(grid: F64, curves: F64, steepest: float) -> I64:
+    """Knots to keep so that no curve, shape (curves, knots), rises more steeply than `steepest`."""
+    kept = [0]
+    for knot in range(1, grid.size):
+        rise = float((curves[:, knot] - curves[:, kept[-1]]).max())
+        if rise <= steepest * (grid[knot] - grid[kept[-1]]):
+            kept.append(knot)
+    return np.array(kept, dtype=np.int64)
 
 
 def _knot_grid(margin: F64, knots: int) -> F64:
@@ -125,4 +143,4 @@ def _isotonic_with(scores: F64, means: F64, weights: F64, knot: float, label: fl
     return float(isotonic_regression(means, sample_weight=weights)[place])
 
 
-__all__ = ["KNOTS", "VennAbers", "fit_venn_abers"]
+__all__ = ["KNOTS", "STEEPEST", "VennAbers", "fit_venn_abers"]

@@ -9,7 +9,7 @@ from typing import Any
 from candlewire_training.data.bars import date_text
 from candlewire_training.export.parity import ParityReport
 from candlewire_training.pipeline import TrainedModel
-from candlewire_training.scoring_model import CLASSES
+from candlewire_training.scoring_model import Direction
 from candlewire_training.settings import parse_version
 
 FORMAT = "candlewire-bundle"
@@ -42,7 +42,7 @@ def build_manifest(trained: TrainedModel, *, version: int) -> dict[str, Any]:
         "horizon_bars": settings.horizon,
         "asset_class": settings.asset_class,
         "symbols": list(trained.bars.symbols),
-        "classes": list(CLASSES),
+        "classes": list(trained.model.classes),
         "feature_spec": json.loads(trained.spec.canonical_json),
         "feature_spec_hash": trained.spec.hash,
         "feature_names": list(trained.spec.names),
@@ -95,18 +95,15 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
             "embargo_bars": settings.embargo_bars,
             "until": settings.until.isoformat() if settings.until else None,
         },
-        "calibration": {
-            "kind": "venn-abers",
-            "knots": int(model.calibration.knots.size),
-            "design_effect": model.calibration.design_effect,
-        },
+        "calibration": calibration_record(model.direction),
         "band": {
             "multiplier": model.band.multiplier,
             "quantile_trees": model.band.trees is not None,
             "quantile_trees_winkler_ratio": model.band.trees_winkler_ratio,
             "scale_features": [samples.feature_names[column] for column in model.band.scale.columns],
         },
-        "weights": list(model.weights),
+        "weights": list(model.direction.ensemble.weights),
+        "ensemble_rule": model.direction.ensemble.rule,
         "test": {
             "rows": evaluation.rows,
             "decision_times": evaluation.decision_times,
@@ -120,6 +117,14 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
     }
 
 
+def calibration_record(direction: Direction) -> dict[str, Any]:
+    """What the manifest says of calibration and interval."""
+    calibrator = direction.calibrator
+    return (
+        {"kind": "venn-abers"} if calibrator is None else {"kind": calibrator.kind, **calibrator.record()}
+    ) | {"knots": int(direction.interval.knots.size), "design_effect": direction.interval.design_effect}
+
+
 def to_json(manifest: dict[str, Any]) -> str:
     """Keys sorted, so that equal manifests are equal bytes."""
     return json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -130,4 +135,12 @@ def parity_record(report: ParityReport) -> dict[str, Any]:
     return asdict(report) | {"batch_sizes": list(report.batch_sizes)}
 
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "build_manifest", "controller_step", "parity_record", "to_json"]
+__all__ = [
+    "FORMAT",
+    "FORMAT_VERSION",
+    "build_manifest",
+    "calibration_record",
+    "controller_step",
+    "parity_record",
+    "to_json",
+]

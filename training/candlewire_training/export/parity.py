@@ -1,6 +1,6 @@
 """The parity gate: a graph that does not say what the fitted pipeline says is never written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -16,6 +16,10 @@ RELATIVE_TOLERANCE = 1e-4
 ABSOLUTE_FLOOR = 1e-6
 # A row whose native probability lies this close to a threshold is a near tie: float32 cannot tell its side.
 NEAR_TIE = 1e-6
+# Largest share of rows that may hang on the last bits of a member under hard voting.
+MOST_VOTE_TIES = 0.05
+# Rows scored natively at a time, so that memory stays bounded.
+NATIVE_ROWS = 16_384
 BATCH_SIZES = (1, 7, 64, 1024)
 # Rows compared bit by bit between batch sizes; a batch of one is the costly case.
 BATCH_ROWS = 2_048
@@ -27,6 +31,8 @@ class ParityReport:
 
     Attributes:
         rows: Rows compared.
+        vote_ties: Rows whose hard vote hangs on the last bits of a member's probabilities: they are counted
+            and not compared.
         largest_probability_difference: Over all probabilities and the interval.
         largest_relative_difference: Over bands and dissimilarity.
         decisions: For each threshold on P(up): rows at or above it, rows below, near ties, flips.
@@ -34,6 +40,7 @@ class ParityReport:
     """
 
     rows: int
+    vote_ties: int
     largest_probability_difference: float
     largest_relative_difference: float
     decisions: dict[str, dict[str, int]]
@@ -59,19 +66,26 @@ def check_parity(
             near tie, or a row's bits depend on its batch.
     """
     runtime = OneThreadRuntime(graph)
-    native, exported = model.score(X), runtime.run_in_batches(X, rows=max(BATCH_SIZES))
+    native, exported = _score_in_parts(model, X), runtime.run_in_batches(X, rows=max(BATCH_SIZES))
     for name in OUTPUTS:
         if not np.isfinite(exported[name]).all():
             row = int(np.flatnonzero(~np.isfinite(exported[name]).reshape(X.shape[0], -1).all(axis=1))[0])
             raise ParityError(
                 f"parity: output {name} of the graph is not finite at row {row}; nothing was written"
             )
+    vote_ties = int(native.near_ties.sum())
+    if vote_ties > MOST_VOTE_TIES * X.shape[0]:
+        raise ParityError(
+            f"parity: a member's vote hangs on its last bits in {vote_ties} of {X.shape[0]} rows; "
+            "use the rule pool; nothing was written"
+        )
     probability = _probability_difference(native, exported)
     relative = _relative_difference(native, exported)
-    decisions = _decisions(native.up, exported["probabilities"][:, -1], decision_thresholds)
+    decisions = _all_decisions(native, exported["probabilities"].astype(np.float64), decision_thresholds)
     _check_batches(runtime, X[-BATCH_ROWS:])
     return ParityReport(
         rows=X.shape[0],
+        vote_ties=vote_ties,
         largest_probability_difference=probability,
         largest_relative_difference=relative,
         decisions=decisions,
@@ -83,6 +97,8 @@ def _probability_difference(native: Scores, exported: dict[str, F32]) -> float:
     largest = 0.0
     for name in ("probabilities", "probability_low", "probability_high", "member_probabilities"):
         difference = np.abs(getattr(native, name) - exported[name])
+        if name != "member_probabilities":
+            difference[native.near_ties] = 0.0
         worst = float(difference.max())
         if worst > PROBABILITY_TOLERANCE:
             row = int(np.argmax(difference.reshape(difference.shape[0], -1).max(axis=1)))
@@ -118,12 +134,52 @@ def _relative_difference(native: Scores, exported: dict[str, F32]) -> float:
     return largest
 
 
-def _decisions(native: F64, exported: F32, thresholds: tuple[float, ...]) -> dict[str, dict[str, int]]:
+def _score_in_parts(model: ScoringModel, X: F32) -> Scores:
+    parts = [model.score(X[start : start + NATIVE_ROWS]) for start in range(0, X.shape[0], NATIVE_ROWS)]
+    return Scores(
+        **{
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(Scores)
+        }
+    )
+
+
+def _all_decisions(native: Scores, exported: F64, thresholds: tuple[float, ...]) -> dict[str, dict[str, int]]:
+    """Decisions on P(last class); with three or more classes on P(first) and the most probable class too."""
+    compared = ~native.near_ties
+    last, exported_last = native.up[compared], exported[compared, -1]
+    counts = _decisions(last, exported_last, thresholds)
+    if exported.shape[1] == 2:
+        return counts
+    first, exported_first = native.probabilities[compared, 0], exported[compared, 0]
+    others = _decisions(first, exported_first, tuple(1.0 - threshold for threshold in thresholds))
+    counts |= {f"first class {name}": count for name, count in others.items()}
+    counts["most probable class"] = _most_probable(native.probabilities[compared], exported[compared])
+    return counts
+
+
+def _most_probable(native: F64, exported: F64) -> dict[str, int]:
+    ordered = np.sort(native, axis=1)
+    near = ordered[:, -1] - ordered[:, -2] <= 2 * NEAR_TIE
+    last = native.shape[1] - 1
+    chosen, exported_chosen = native.argmax(axis=1), exported.argmax(axis=1)
+    flips = int(np.sum((chosen != exported_chosen) & ~near))
+    if flips:
+        raise ParityError(f"parity: the most probable class flips in {flips} rows; nothing was written")
+    return {
+        "above": int((chosen == last).sum()),
+        "below": int((chosen != last).sum()),
+        "near_ties": int(near.sum()),
+        "flips": flips,
+    }
+
+
+def _decisions(native: F64, exported: F64, thresholds: tuple[float, ...]) -> dict[str, dict[str, int]]:
     named = {f"{threshold:g}": threshold for threshold in thresholds}
     named |= {f"between values near {threshold:.4f}": threshold for threshold in _between_values(native)}
     counts: dict[str, dict[str, int]] = {}
     for name, threshold in named.items():
-        native_above, exported_above = native >= threshold, exported.astype(np.float64) >= threshold
+        native_above, exported_above = native >= threshold, exported >= threshold
         near = np.abs(native - threshold) <= NEAR_TIE
         flips = int(np.sum((native_above != exported_above) & ~near))
         if flips:

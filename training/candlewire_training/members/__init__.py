@@ -1,1 +1,1 @@
-"""Members: models of direction that may enter the ensemble."""
+"""Members: models of the label's classes that may enter the ensemble."""
