@@ -32,7 +32,7 @@ def render_card(
         "## Data\n",
         _data(trained, manifest),
         "## Limits of use\n",
-        _limits(trained, evaluation),
+        "".join(f"- {line}\n" for line in limits_of_use(trained, evaluation)),
     ]
     return "\n".join(parts)
 
@@ -173,22 +173,23 @@ def _data(trained: "TrainedModel", manifest: dict[str, Any]) -> str:
     )
 
 
-def _limits(trained: "TrainedModel", evaluation: "Evaluation") -> str:
+def limits_of_use(trained: "TrainedModel", evaluation: "Evaluation") -> tuple[str, ...]:
+    """What the model must not be used for, a sentence each."""
     lines = [
-        "- The coverage target holds in the long run over many bars, not per day, week, symbol or crash.",
+        "The coverage target holds in the long run over many bars, not per day, week, symbol or crash.",
         (
-            "- Rows with dissimilarity above 1 lie outside the training data "
+            "Rows with dissimilarity above 1 lie outside the training data "
             f"({evaluation.outliers:.1%} of the test rows); the index flags outliers, it does not "
             "predict error."
         ),
-        "- Costs, slippage and fills are not in any number here: this is a forecast, not a backtest.",
-        "- Symbols in use today were chosen with hindsight (survivorship).",
+        "Costs, slippage and fills are not in any number here: this is a forecast, not a backtest.",
+        "Symbols in use today were chosen with hindsight (survivorship).",
     ]
     if len(trained.bars.symbols) < 20:
-        lines.append(f"- {len(trained.bars.symbols)} symbols are few: nothing here speaks for other symbols.")
+        lines.append(f"{len(trained.bars.symbols)} symbols are few: nothing here speaks for other symbols.")
     if not evaluation.has_skill():
-        lines.append("- No skill in direction is shown: use the band and the interval, not the signal.")
-    return "\n".join(lines) + "\n"
+        lines.append("No skill in direction is shown: use the band and the interval, not the signal.")
+    return tuple(lines)
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -197,4 +198,4 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-__all__ = ["estimate", "render_card", "verdict"]
+__all__ = ["estimate", "limits_of_use", "render_card", "verdict"]

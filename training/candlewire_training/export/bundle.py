@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from candlewire_training.arrays import F32, I64, Bool
+from candlewire_training.card.filling import card_of
+from candlewire_training.card.html import render_html
 from candlewire_training.card.markdown import render_card
 from candlewire_training.errors import StoreError
 from candlewire_training.export.deployment import deploy_if_new
@@ -108,6 +110,8 @@ def _write(
         }
         (temporary / "manifest.json").write_text(to_json(manifest), encoding="utf-8")
         (temporary / "card.md").write_text(render_card(trained, manifest, parity, timing), encoding="utf-8")
+        page = render_html(card_of(trained, manifest, parity, timing))
+        (temporary / "card.html").write_text(page, encoding="utf-8")
         temporary.chmod(0o755)
         _flush(temporary)
         temporary.rename(folder)
