@@ -29,6 +29,7 @@ def manifest_of(bundle: Bundle) -> dict:  # type: ignore[type-arg]
 def test_the_files(bundle: Bundle, store: Path) -> None:
     assert bundle.folder == store / "quick" / str(VERSION)
     assert sorted(file.name for file in bundle.folder.iterdir()) == [
+        "card.html",
         "card.md",
         "golden.npz",
         "manifest.json",
