@@ -76,7 +76,8 @@ MARKETS = {
     "US stocks 1d, long": Market(
         file="us_stocks_long_1d", asset_class="stock", train=1260, step=500, first_test=0.45
     ),
-    "ETFs 1d": Market(file="etfs_1d", asset_class="etf", train=1260, step=250, first_test=0.5),
+    "ETFs 1d": Market(file="etfs_1d", asset_class="etf", train=1260, step=125, first_test=0.5),
+    "ETFs 1d, yearly refit": Market(file="etfs_1d", asset_class="etf", train=1260, step=250, first_test=0.5),
     "Indian stocks 1d": Market(
         file="india_stocks_1d", asset_class="stock", train=1260, step=125, first_test=0.5
     ),

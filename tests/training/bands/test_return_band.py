@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from candlewire_training.arrays import F32, F64, I64
-from candlewire_training.bands.admission import KINDS, BandSettings, fit_return_band
+from candlewire_training.bands.admission import KINDS, BandSettings, admitted, fit_return_band
 from candlewire_training.bands.band_inputs import VolatilityColumns
-from candlewire_training.bands.return_band import LEVELS, ReturnBand, conformalise
+from candlewire_training.bands.return_band import LEVELS, Candidate, ReturnBand, conformalise
 from candlewire_training.bands.volatility_scale import deviation_scale, fit_volatility_scale
 from candlewire_training.errors import SettingsError
 from candlewire_training.export.graph_builder import GraphBuilder
@@ -156,6 +156,26 @@ def test_every_kind_is_tried_and_the_best_one_admitted() -> None:
     assert earned.kind == "log_har_trees"
     assert earned.trees_winkler_ratio is not None
     assert earned.trees_winkler_ratio < 0.98
+
+
+@pytest.mark.parametrize(
+    ("kind", "by_fold", "chosen"),
+    [
+        ("log_har_trees", (0.98, 0.98, 0.98), "log_har_trees"),
+        ("log_har_trees", (0.90, 0.90, 1.01), "log_har"),
+        ("log_har_trees", (0.998, 0.998, 0.998), "log_har"),
+        ("deviation", (0.998, 0.998, 0.998), "deviation"),
+        ("quantile_regression", (1.1, 1.1, 1.1), "log_har"),
+    ],
+    ids=["better", "not in every fold", "too little for trees", "enough for plain", "worse"],
+)
+def test_a_challenger_must_be_better_in_every_fold(
+    kind: str, by_fold: tuple[float, ...], chosen: str
+) -> None:
+    def candidate(scores: tuple[float, ...]) -> Candidate:
+        return Candidate(winkler=float(np.mean(scores)), coverage=0.9, by_fold=scores)
+
+    assert admitted({"log_har": candidate((1.0, 1.0, 1.0)), kind: candidate(by_fold)}) == chosen
 
 
 def test_what_settles_late_is_not_used_in_admission() -> None:

@@ -31,7 +31,7 @@ from candlewire_training.validation.proper_scores import winkler
 
 KINDS = ("log_har", "log_har_skewed", "log_har_trees", "quantile_regression", "deviation")
 WITH_TREES = frozenset({"log_har_trees", "quantile_regression"})
-# Trees must better the Winkler score by this share to be worth their microseconds.
+# Trees must better the Winkler score of the plain scale by this share to be worth their microseconds.
 TREES_GAIN = 0.005
 # A shape or a simpler scale need only be better beyond rounding.
 PLAIN_GAIN = 0.001
@@ -118,23 +118,29 @@ def fit_return_band(
     """
     everything = np.arange(rows.forward_return.size)
     candidates = _walk_forward(rows, settings, volatility, advance) if settings.kind is None else {}
-    kind = settings.kind or _admitted(candidates)
+    kind = settings.kind or admitted(candidates)
     band = _fit(kind, rows, everything, settings, volatility, advance)
     if band is None:
         raise SettingsError(f"band {kind!r} needs the features of band_scale; leave the choice open")
     return replace(band, candidates=tuple(candidates.items()))
 
 
-def _admitted(candidates: dict[str, Candidate]) -> str:
-    """The kind with the best Winkler score, the plain scale unless another is better by enough."""
+def admitted(candidates: dict[str, Candidate]) -> str:
+    """The kind with the best Winkler score, the plain scale unless another is better by enough.
+
+    A challenger must also be better in every fold: a mean over few folds is mostly one wild stretch.
+    """
     if not candidates:
         return "log_har"
+    plain = candidates["log_har"]
 
-    def handicapped(kind: str) -> float:
-        gain = TREES_GAIN if kind in WITH_TREES else PLAIN_GAIN if kind != "log_har" else 0.0
-        return candidates[kind].winkler / (1.0 - gain)
+    def earned(kind: str) -> bool:
+        gain = TREES_GAIN if kind in WITH_TREES else PLAIN_GAIN
+        always = all(mine < its for mine, its in zip(candidates[kind].by_fold, plain.by_fold, strict=True))
+        return always and candidates[kind].winkler < (1.0 - gain) * plain.winkler
 
-    return min(candidates, key=handicapped)
+    contenders = [kind for kind in candidates if kind == "log_har" or earned(kind)]
+    return min(contenders, key=lambda kind: candidates[kind].winkler)
 
 
 def _walk_forward(
@@ -158,6 +164,7 @@ def _walk_forward(
         kind: Candidate(
             winkler=float(np.concatenate(scores[kind]).mean()),
             coverage=float(np.concatenate(covered[kind]).mean()),
+            by_fold=tuple(float(fold.mean()) for fold in scores[kind]),
         )
         for kind in KINDS
         if scores[kind]
@@ -255,4 +262,4 @@ def _fit_trees(
     return QuantileTrees(booster=booster, threads=settings.threads)
 
 
-__all__ = ["KINDS", "BandRows", "BandSettings", "fit_return_band"]
+__all__ = ["KINDS", "BandRows", "BandSettings", "admitted", "fit_return_band"]

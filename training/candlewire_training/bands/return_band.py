@@ -43,10 +43,12 @@ class Candidate:
     Attributes:
         winkler: Mean Winkler score, conformalised before those rows.
         coverage: Share of them that it covered.
+        by_fold: Mean Winkler score in each fold, oldest first.
     """
 
     winkler: float
     coverage: float
+    by_fold: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,10 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
         },
         "calibration": calibration_record(model.direction),
         "band": {
+            "kind": model.band.kind,
             "multiplier": model.band.multiplier,
+            "level_multipliers": {f"{level:g}": value for level, value in model.band.level_multipliers},
+            "candidates": {kind: asdict(candidate) for kind, candidate in model.band.candidates},
             "quantile_trees": model.band.trees is not None,
             "quantile_trees_winkler_ratio": model.band.trees_winkler_ratio,
             "scale_features": [samples.feature_names[column] for column in model.band.scale.columns],
