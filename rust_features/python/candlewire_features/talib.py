@@ -33,8 +33,10 @@ __all__ = [
     "CDL3INSIDE",
     "CDL3LINESTRIKE",
     "CDL3OUTSIDE",
+    "CDL3STARSINSOUTH",
     "CDL3WHITESOLDIERS",
     "CDLABANDONEDBABY",
+    "CDLADVANCEBLOCK",
     "CDLBELTHOLD",
     "CDLBREAKAWAY",
     "CDLCLOSINGMARUBOZU",
@@ -54,6 +56,8 @@ __all__ = [
     "CDLHARAMI",
     "CDLHARAMICROSS",
     "CDLHIGHWAVE",
+    "CDLHIKKAKE",
+    "CDLHIKKAKEMOD",
     "CDLHOMINGPIGEON",
     "CDLIDENTICAL3CROWS",
     "CDLINNECK",
@@ -65,15 +69,18 @@ __all__ = [
     "CDLLONGLINE",
     "CDLMARUBOZU",
     "CDLMATCHINGLOW",
+    "CDLMATHOLD",
     "CDLMORNINGDOJISTAR",
     "CDLMORNINGSTAR",
     "CDLONNECK",
     "CDLPIERCING",
     "CDLRICKSHAWMAN",
+    "CDLRISEFALL3METHODS",
     "CDLSEPARATINGLINES",
     "CDLSHOOTINGSTAR",
     "CDLSHORTLINE",
     "CDLSPINNINGTOP",
+    "CDLSTALLEDPATTERN",
     "CDLSTICKSANDWICH",
     "CDLTAKURI",
     "CDLTASUKIGAP",
@@ -148,8 +155,10 @@ __all__ = [
     "cdl3inside",
     "cdl3linestrike",
     "cdl3outside",
+    "cdl3starsinsouth",
     "cdl3whitesoldiers",
     "cdlabandonedbaby",
+    "cdladvanceblock",
     "cdlbelthold",
     "cdlbreakaway",
     "cdlclosingmarubozu",
@@ -169,6 +178,8 @@ __all__ = [
     "cdlharami",
     "cdlharamicross",
     "cdlhighwave",
+    "cdlhikkake",
+    "cdlhikkakemod",
     "cdlhomingpigeon",
     "cdlidentical3crows",
     "cdlinneck",
@@ -180,15 +191,18 @@ __all__ = [
     "cdllongline",
     "cdlmarubozu",
     "cdlmatchinglow",
+    "cdlmathold",
     "cdlmorningdojistar",
     "cdlmorningstar",
     "cdlonneck",
     "cdlpiercing",
     "cdlrickshawman",
+    "cdlrisefall3methods",
     "cdlseparatinglines",
     "cdlshootingstar",
     "cdlshortline",
     "cdlspinningtop",
+    "cdlstalledpattern",
     "cdlsticksandwich",
     "cdltakuri",
     "cdltasukigap",
@@ -449,6 +463,18 @@ def cdl3outside(open: Floats, high: Floats, low: Floats, close: Floats) -> Integ
     return result
 
 
+def cdl3starsinsouth(open: Floats, high: Floats, low: Floats, close: Floats) -> Integers:
+    """Three stars in the south: three black candles, each inside the one before.
+
+    Returns:
+        signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
+    """
+    result: Integers = pattern(
+        "cdl3starsinsouth", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+    )
+    return result
+
+
 def cdl3whitesoldiers(open: Floats, high: Floats, low: Floats, close: Floats) -> Integers:
     """Three white soldiers: three rising white candles without upper shadows.
 
@@ -473,6 +499,18 @@ def cdlabandonedbaby(
         "cdlabandonedbaby",
         {"penetration": penetration},
         [("open", open), ("high", high), ("low", low), ("close", close)],
+    )
+    return result
+
+
+def cdladvanceblock(open: Floats, high: Floats, low: Floats, close: Floats) -> Integers:
+    """Advance block: three rising white candles that lose their strength.
+
+    Returns:
+        signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
+    """
+    result: Integers = pattern(
+        "cdladvanceblock", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
     )
     return result
 
@@ -717,6 +755,30 @@ def cdlhighwave(open: Floats, high: Floats, low: Floats, close: Floats) -> Integ
     return result
 
 
+def cdlhikkake(open: Floats, high: Floats, low: Floats, close: Floats) -> Integers:
+    """Hikkake: an inside bar and a break that is taken back; 200 or -200 where a close confirms it within three bars.
+
+    Returns:
+        signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
+    """
+    result: Integers = pattern(
+        "cdlhikkake", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+    )
+    return result
+
+
+def cdlhikkakemod(open: Floats, high: Floats, low: Floats, close: Floats) -> Integers:
+    """Modified hikkake: two inside bars, the first closing at its end, and a break that is taken back; 200 or -200 where a close confirms it within three bars.
+
+    Returns:
+        signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
+    """
+    result: Integers = pattern(
+        "cdlhikkakemod", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+    )
+    return result
+
+
 def cdlhomingpigeon(open: Floats, high: Floats, low: Floats, close: Floats) -> Integers:
     """Homing pigeon: a short black body inside the long black one before it.
 
@@ -849,6 +911,20 @@ def cdlmatchinglow(open: Floats, high: Floats, low: Floats, close: Floats) -> In
     return result
 
 
+def cdlmathold(open: Floats, high: Floats, low: Floats, close: Floats, penetration: float = 0.5) -> Integers:
+    """Mat hold: a long white candle, three short ones that stay in its upper part, a new high.
+
+    Returns:
+        signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
+    """
+    result: Integers = pattern(
+        "cdlmathold",
+        {"penetration": penetration},
+        [("open", open), ("high", high), ("low", low), ("close", close)],
+    )
+    return result
+
+
 def cdlmorningdojistar(
     open: Floats, high: Floats, low: Floats, close: Floats, penetration: float = 0.3
 ) -> Integers:
@@ -917,6 +993,18 @@ def cdlrickshawman(open: Floats, high: Floats, low: Floats, close: Floats) -> In
     return result
 
 
+def cdlrisefall3methods(open: Floats, high: Floats, low: Floats, close: Floats) -> Integers:
+    """Rising or falling three methods: three short candles against a long one, and one that goes on.
+
+    Returns:
+        signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
+    """
+    result: Integers = pattern(
+        "cdlrisefall3methods", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+    )
+    return result
+
+
 def cdlseparatinglines(open: Floats, high: Floats, low: Floats, close: Floats) -> Integers:
     """Separating lines: a belt hold opens where the opposite candle before it did.
 
@@ -961,6 +1049,18 @@ def cdlspinningtop(open: Floats, high: Floats, low: Floats, close: Floats) -> In
     """
     result: Integers = pattern(
         "cdlspinningtop", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+    )
+    return result
+
+
+def cdlstalledpattern(open: Floats, high: Floats, low: Floats, close: Floats) -> Integers:
+    """Stalled pattern: two long white candles and a short one at their end.
+
+    Returns:
+        signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
+    """
+    result: Integers = pattern(
+        "cdlstalledpattern", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
     )
     return result
 
@@ -1691,8 +1791,10 @@ CDL3BLACKCROWS = cdl3blackcrows
 CDL3INSIDE = cdl3inside
 CDL3LINESTRIKE = cdl3linestrike
 CDL3OUTSIDE = cdl3outside
+CDL3STARSINSOUTH = cdl3starsinsouth
 CDL3WHITESOLDIERS = cdl3whitesoldiers
 CDLABANDONEDBABY = cdlabandonedbaby
+CDLADVANCEBLOCK = cdladvanceblock
 CDLBELTHOLD = cdlbelthold
 CDLBREAKAWAY = cdlbreakaway
 CDLCLOSINGMARUBOZU = cdlclosingmarubozu
@@ -1712,6 +1814,8 @@ CDLHANGINGMAN = cdlhangingman
 CDLHARAMI = cdlharami
 CDLHARAMICROSS = cdlharamicross
 CDLHIGHWAVE = cdlhighwave
+CDLHIKKAKE = cdlhikkake
+CDLHIKKAKEMOD = cdlhikkakemod
 CDLHOMINGPIGEON = cdlhomingpigeon
 CDLIDENTICAL3CROWS = cdlidentical3crows
 CDLINNECK = cdlinneck
@@ -1723,15 +1827,18 @@ CDLLONGLEGGEDDOJI = cdllongleggeddoji
 CDLLONGLINE = cdllongline
 CDLMARUBOZU = cdlmarubozu
 CDLMATCHINGLOW = cdlmatchinglow
+CDLMATHOLD = cdlmathold
 CDLMORNINGDOJISTAR = cdlmorningdojistar
 CDLMORNINGSTAR = cdlmorningstar
 CDLONNECK = cdlonneck
 CDLPIERCING = cdlpiercing
 CDLRICKSHAWMAN = cdlrickshawman
+CDLRISEFALL3METHODS = cdlrisefall3methods
 CDLSEPARATINGLINES = cdlseparatinglines
 CDLSHOOTINGSTAR = cdlshootingstar
 CDLSHORTLINE = cdlshortline
 CDLSPINNINGTOP = cdlspinningtop
+CDLSTALLEDPATTERN = cdlstalledpattern
 CDLSTICKSANDWICH = cdlsticksandwich
 CDLTAKURI = cdltakuri
 CDLTASUKIGAP = cdltasukigap

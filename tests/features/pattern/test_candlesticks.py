@@ -20,8 +20,10 @@ PATTERNS = [
     "cdl3inside",
     "cdl3linestrike",
     "cdl3outside",
+    "cdl3starsinsouth",
     "cdl3whitesoldiers",
     "cdlabandonedbaby",
+    "cdladvanceblock",
     "cdlbelthold",
     "cdlbreakaway",
     "cdlclosingmarubozu",
@@ -41,6 +43,8 @@ PATTERNS = [
     "cdlharami",
     "cdlharamicross",
     "cdlhighwave",
+    "cdlhikkake",
+    "cdlhikkakemod",
     "cdlhomingpigeon",
     "cdlidentical3crows",
     "cdlinneck",
@@ -52,15 +56,18 @@ PATTERNS = [
     "cdllongline",
     "cdlmarubozu",
     "cdlmatchinglow",
+    "cdlmathold",
     "cdlmorningdojistar",
     "cdlmorningstar",
     "cdlonneck",
     "cdlpiercing",
     "cdlrickshawman",
+    "cdlrisefall3methods",
     "cdlseparatinglines",
     "cdlshootingstar",
     "cdlshortline",
     "cdlspinningtop",
+    "cdlstalledpattern",
     "cdlsticksandwich",
     "cdltakuri",
     "cdltasukigap",
@@ -75,6 +82,7 @@ PENETRATIONS = {
     "cdldarkcloudcover": 0.2,
     "cdleveningdojistar": 0.1,
     "cdleveningstar": 0.7,
+    "cdlmathold": 0.3,
     "cdlmorningdojistar": 0.1,
     "cdlmorningstar": 0.7,
 }
@@ -157,11 +165,22 @@ def walk(seed: int, count: int, tick: float) -> pl.DataFrame:
     )
 
 
+def three_stars_in_the_south() -> pl.DataFrame:
+    """Alternating candles, then three black ones, each inside the one before: chance hardly makes these."""
+    before = [(101.0, 101.5, 99.5, 100.0), (100.0, 101.5, 99.5, 101.0)] * 10
+    stars = [(101.0, 101.5, 94.0, 98.0), (99.0, 99.25, 95.0, 97.5), (97.5, 97.5, 97.0, 97.0)]
+    opening, high, low, close = np.array(before + stars).T
+    columns = {"open": opening, "high": high, "low": low, "close": close, "volume": np.ones(opening.size)}
+    return pl.DataFrame({"open_time_ns": np.arange(opening.size, dtype=np.int64) * 60_000_000_000, **columns})
+
+
 def test_every_pattern_occurs_and_equals_talib_on_made_up_candles() -> None:
     found = dict.fromkeys(PATTERNS, 0)
     for seed, tick in enumerate([0.0009765625, 0.25, 1.0]):
         for name, count in assert_parity(walk(seed, 60_000, tick)).items():
             found[name] += count
+    for name, count in assert_parity(three_stars_in_the_south()).items():
+        found[name] += count
     never = [name for name, count in found.items() if count == 0]
     assert never == [], "patterns that no made-up candle shows"
 

@@ -49,6 +49,40 @@ patterns! {
             && c.close(0) > c.high(1),
         100.0,
     );
+    MatHold, "cdlmathold", 15, penetration 0.5, "mat hold: a long white candle, three short ones that stay in its upper part, a new high", |c, penetration| {
+        let floor = c.close(4) - c.body(4) * penetration;
+        signal(
+            c.is_long(4)
+                && (1..4).all(|back| c.is_short(back))
+                && c.white(4)
+                && c.black(3)
+                && c.white(0)
+                && c.body_gaps_up(3)
+                && (1..3).all(|back| c.bottom(back) < c.close(4) && c.bottom(back) > floor)
+                && c.top(2) < c.open(3)
+                && c.top(1) < c.top(2)
+                && c.open(0) > c.close(1)
+                && c.close(0) > c.high(3).max(c.high(2)).max(c.high(1)),
+            100.0,
+        )
+    };
+    RiseFallThreeMethods, "cdlrisefall3methods", 15, "rising or falling three methods: three short candles against a long one, and one that goes on", |c| {
+        let sign = c.sign(4);
+        let beyond = |value: f64, level: f64| value * sign > level * sign;
+        signal(
+            c.is_long(4)
+                && (1..4).all(|back| c.is_short(back))
+                && c.is_long(0)
+                && (1..4).all(|back| c.sign(back) == -sign)
+                && c.sign(0) == sign
+                && (1..4).all(|back| c.bottom(back) < c.high(4) && c.top(back) > c.low(4))
+                && beyond(c.close(3), c.close(2))
+                && beyond(c.close(2), c.close(1))
+                && beyond(c.open(0), c.close(1))
+                && beyond(c.close(0), c.close(4)),
+            sign * 100.0,
+        )
+    };
     ThreeBlackCrows, "cdl3blackcrows", 14, "three black crows: three falling black candles without lower shadows after a white one", |c| signal(
         c.white(3)
             && (0..3).all(|back| c.black(back) && c.no_lower_shadow(back))

@@ -4,14 +4,15 @@ mod candles;
 
 super::kernel_files! {
     candle_shape: [CandleShape],
-    four_candles: [Breakaway, ConcealingBabySwallow, LadderBottom, ThreeBlackCrows, ThreeLineStrike],
+    four_candles: [Breakaway, ConcealingBabySwallow, LadderBottom, MatHold, RiseFallThreeMethods, ThreeBlackCrows, ThreeLineStrike],
+    hikkake: [Hikkake, HikkakeModified],
     single_candle: [
         BeltHold, ClosingMarubozu, Doji, DragonflyDoji, GravestoneDoji, HighWave, LongLeggedDoji, LongLine, Marubozu,
         RickshawMan, ShortLine, SpinningTop, Takuri,
     ],
     three_candles: [
-        AbandonedBaby, EveningDojiStar, EveningStar, GapSideBySideWhite, IdenticalThreeCrows, MorningDojiStar,
-        MorningStar, StickSandwich, TasukiGap, ThreeInside, ThreeOutside, ThreeWhiteSoldiers, TriStar, TwoCrows,
+        AbandonedBaby, AdvanceBlock, EveningDojiStar, EveningStar, GapSideBySideWhite, IdenticalThreeCrows, MorningDojiStar,
+        MorningStar, StalledPattern, StickSandwich, TasukiGap, ThreeInside, ThreeOutside, ThreeStarsInTheSouth, ThreeWhiteSoldiers, TriStar, TwoCrows,
         UniqueThreeRiver, UpsideGapTwoCrows, XSideGapThreeMethods,
     ],
     two_candles: [

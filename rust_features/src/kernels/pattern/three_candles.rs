@@ -1,6 +1,8 @@
 //! Patterns of three candles.
 
-use super::candles::{BODY_SHORT, EQUAL, FAR, NEAR, patterns, signal};
+use super::candles::{
+    BODY_SHORT, EQUAL, FAR, NEAR, SHADOW_LONG, SHADOW_SHORT, SHADOW_VERY_SHORT, patterns, signal,
+};
 
 /// Whether the last close reaches into the body of the first candle, against its colour.
 macro_rules! reaches_back {
@@ -29,6 +31,21 @@ macro_rules! star {
     };
 }
 
+/// Whether three white candles close higher and higher.
+macro_rules! rises {
+    ($c:ident) => {
+        (0..3).all(|back| $c.white(back)) && $c.close(0) > $c.close(1) && $c.close(1) > $c.close(2)
+    };
+}
+
+/// Whether a candle opens within or just above the white body before it.
+macro_rules! opens_inside {
+    ($c:ident, $back:literal) => {
+        $c.open($back) > $c.open($back + 1)
+            && $c.open($back) <= $c.close($back + 1) + $c.average(NEAR, $back + 1)
+    };
+}
+
 patterns! {
     AbandonedBaby, "cdlabandonedbaby", 13, penetration 0.3, "abandoned baby: a doji with gaps on both sides between opposite candles", |c, penetration| signal(
         c.is_long(2)
@@ -42,6 +59,24 @@ patterns! {
             },
         c.sign(0) * 100.0,
     );
+    AdvanceBlock, "cdladvanceblock", 13, "advance block: three rising white candles that lose their strength", |c| {
+        let shrinks = |back: usize| c.body(back) < c.body(back + 1);
+        let shrinks_far = |back: usize| c.body(back) < c.body(back + 1) - c.average(FAR, back + 1);
+        let shadowed = |back: usize| c.upper_shadow(back) > c.average(SHADOW_SHORT, back);
+        let weakens = (shrinks_far(1) && c.body(0) < c.body(1) + c.average(NEAR, 1))
+            || shrinks_far(0)
+            || (shrinks(0) && shrinks(1) && (shadowed(0) || shadowed(1)))
+            || (shrinks(0) && c.upper_shadow(0) > c.average(SHADOW_LONG, 0));
+        signal(
+            rises!(c)
+                && opens_inside!(c, 1)
+                && opens_inside!(c, 0)
+                && c.is_long(2)
+                && c.upper_shadow(2) < c.average(SHADOW_SHORT, 2)
+                && weakens,
+            -100.0,
+        )
+    };
     EveningDojiStar, "cdleveningdojistar", 13, penetration 0.3, "evening doji star: an evening star with a doji in the middle", |c, penetration|
         signal(star!(c, penetration, c.is_doji(1), false), -100.0);
     EveningStar, "cdleveningstar", 13, penetration 0.3, "evening star: a long white candle, a short body above it, a black candle into it", |c, penetration|
@@ -69,6 +104,16 @@ patterns! {
         signal(star!(c, penetration, c.is_doji(1), true), 100.0);
     MorningStar, "cdlmorningstar", 13, penetration 0.3, "morning star: a long black candle, a short body below it, a white candle into it", |c, penetration|
         signal(star!(c, penetration, c.body(1) <= c.average(BODY_SHORT, 1), true), 100.0);
+    StalledPattern, "cdlstalledpattern", 13, "stalled pattern: two long white candles and a short one at their end", |c| signal(
+        rises!(c)
+            && c.is_long(2)
+            && c.is_long(1)
+            && c.no_upper_shadow(1)
+            && opens_inside!(c, 1)
+            && c.is_short(0)
+            && c.open(0) >= c.close(1) - c.body(0) - c.average(NEAR, 1),
+        -100.0,
+    );
     StickSandwich, "cdlsticksandwich", 8, "stick sandwich: a white candle between black ones that close alike", |c| signal(
         c.black(2)
             && c.white(1)
@@ -121,14 +166,28 @@ patterns! {
         },
         c.sign(1) * 100.0,
     );
+    ThreeStarsInTheSouth, "cdl3starsinsouth", 13, "three stars in the south: three black candles, each inside the one before", |c| signal(
+        (0..3).all(|back| c.black(back))
+            && c.is_long(2)
+            && c.lower_shadow(2) > c.average(SHADOW_LONG, 2)
+            && c.body(1) < c.body(2)
+            && c.open(1) > c.close(2)
+            && c.open(1) <= c.high(2)
+            && c.low(1) < c.close(2)
+            && c.low(1) >= c.low(2)
+            && c.lower_shadow(1) > c.average(SHADOW_VERY_SHORT, 1)
+            && c.is_short(0)
+            && c.no_lower_shadow(0)
+            && c.no_upper_shadow(0)
+            && c.low(0) > c.low(1)
+            && c.high(0) < c.high(1),
+        100.0,
+    );
     ThreeWhiteSoldiers, "cdl3whitesoldiers", 13, "three white soldiers: three rising white candles without upper shadows", |c| signal(
-        (0..3).all(|back| c.white(back) && c.no_upper_shadow(back))
-            && c.close(0) > c.close(1)
-            && c.close(1) > c.close(2)
-            && c.open(1) > c.open(2)
-            && c.open(1) <= c.close(2) + c.average(NEAR, 2)
-            && c.open(0) > c.open(1)
-            && c.open(0) <= c.close(1) + c.average(NEAR, 1)
+        rises!(c)
+            && (0..3).all(|back| c.no_upper_shadow(back))
+            && opens_inside!(c, 1)
+            && opens_inside!(c, 0)
             && c.body(1) > c.body(2) - c.average(FAR, 2)
             && c.body(0) > c.body(1) - c.average(FAR, 1)
             && c.body(0) > c.average(BODY_SHORT, 0),
