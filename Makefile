@@ -53,8 +53,9 @@ format: setup ## Format all code
 stubs: setup ## Generate the Python stubs from proto/ again
 	@$(VENV)/python proto/generate_stubs.py
 
-soak: setup ## Kill a journaling server under load 50 times; it must continue bit for bit
+soak: setup ## The long forms: 50 kills of a journaling server under load, 10,000 connections
 	@CANDLEWIRE_SOAK_RESTARTS=50 $(VENV)/pytest --timeout=3600 tests/server/test_journal.py
+	@CANDLEWIRE_SOAK_CONNECTIONS=10000 $(VENV)/pytest --timeout=3600 tests/server/test_hostile_bytes.py
 
 bench-serving: setup ## Measure serving latency and throughput beside the server's own echo
 	@$(VENV)/python benchmarks/serving/run.py
@@ -68,7 +69,7 @@ bench-trees: setup ## Measure the tree kernel beside ONNX Runtime and others
 
 MINUTES ?= 10
 fuzz: check-tools ## Fuzz every reader of foreign bytes for MINUTES=10 each; needs cargo-fuzz and a nightly compiler
-	@for crate in rust_features server/tree_kernel; do \
+	@for crate in rust_features server/tree_kernel server; do \
 		for target in $$(cd $$crate && cargo +nightly fuzz list); do \
 			echo "$$crate $$target"; \
 			(cd $$crate && mkdir -p fuzz/corpus/$$target && \

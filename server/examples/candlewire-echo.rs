@@ -9,13 +9,22 @@ use candlewire_server::{
     settings::Settings,
     telemetry::metrics::Metrics,
     transport::{
-        connections::Connections, dispatch::Dispatch, echo::Echo,
+        connections::{Connections, Door},
+        dispatch::{Compressible, Dispatch},
+        echo::Echo,
         proto::scoring_service_server::ScoringServiceServer,
     },
 };
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
+
+fn twice<S: Clone>(service: S) -> Compressible<S> {
+    Compressible {
+        plain: service.clone(),
+        compressed: service,
+    }
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address: SocketAddr = env::args()
@@ -33,11 +42,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", listener.local_addr()?);
         let arrivals = Arc::new(Arrivals::default());
         let echo = ScoringServiceServer::new(Echo::default());
-        let dispatch = Dispatch::new(echo.clone(), echo.clone(), Routes::new(echo));
+        let dispatch = Dispatch::new(
+            twice(echo.clone()),
+            twice(echo.clone()),
+            twice(Routes::new(echo)),
+        );
         let connections = Connections::new(
             &settings,
+            Door::open(),
             arrivals,
-            Metrics::new().server(),
+            &Arc::new(Metrics::new()),
             CancellationToken::new(),
             TaskTracker::new(),
         );

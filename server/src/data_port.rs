@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tonic::{codec::CompressionEncoding, service::Routes};
 use tonic_health::{
     pb::health_server::{Health, HealthServer},
     server::HealthReporter,
@@ -20,7 +20,7 @@ use crate::{
     transport::{
         DESCRIPTORS,
         bar_service::Bars,
-        dispatch::Dispatch,
+        dispatch::{Compressible, Dispatch},
         inference::{Inference, oip::grpc_inference_service_server::GrpcInferenceServiceServer},
         proto::{
             bar_service_server::BarServiceServer, scoring_service_server::ScoringServiceServer,
@@ -30,6 +30,9 @@ use crate::{
         signal_service::Signals,
     },
 };
+
+/// What callers may compress with.
+const ENCODINGS: [CompressionEncoding; 2] = [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
 
 /// The services of the data port, each at its path.
 pub(crate) type Services =
@@ -50,7 +53,7 @@ impl Foundations<'_> {
     /// Puts the services together.
     pub(crate) fn services(
         &self,
-        health_service: HealthServer<impl Health>,
+        health_service: &HealthServer<impl Health>,
     ) -> Result<Services, tonic_reflection::server::Error> {
         let limit = self.settings.max_message_bytes;
         let desk = Arc::new(ScoringDesk::new(
@@ -72,16 +75,51 @@ impl Foundations<'_> {
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        let routes = Routes::new(BarServiceServer::new(bars).max_decoding_message_size(limit))
-            .add_service(SignalServiceServer::new(signals))
-            .add_service(health_service)
-            .add_service(descriptors().build_v1()?)
-            .add_service(descriptors().build_v1alpha()?)
-            .prepare();
+        let reflection = (descriptors().build_v1()?, descriptors().build_v1alpha()?);
+        let routes = |compress: bool| {
+            let (mut bars, mut signals, health) = (
+                BarServiceServer::new(bars.clone()).max_decoding_message_size(limit),
+                SignalServiceServer::new(signals.clone()).max_decoding_message_size(limit),
+                health_service.clone(),
+            );
+            for encoding in ENCODINGS.into_iter().filter(|_| compress) {
+                bars = bars.accept_compressed(encoding).send_compressed(encoding);
+                signals = signals
+                    .accept_compressed(encoding)
+                    .send_compressed(encoding);
+            }
+            Routes::new(bars)
+                .add_service(signals)
+                .add_service(health)
+                .add_service(reflection.0.clone())
+                .add_service(reflection.1.clone())
+                .prepare()
+        };
+        let plain_scoring = ScoringServiceServer::new(scoring).max_decoding_message_size(limit);
+        let plain_inference =
+            GrpcInferenceServiceServer::new(inference).max_decoding_message_size(limit);
+        let (mut scoring, mut inference) = (plain_scoring.clone(), plain_inference.clone());
+        for encoding in ENCODINGS {
+            scoring = scoring
+                .accept_compressed(encoding)
+                .send_compressed(encoding);
+            inference = inference
+                .accept_compressed(encoding)
+                .send_compressed(encoding);
+        }
         Ok(Dispatch::new(
-            ScoringServiceServer::new(scoring).max_decoding_message_size(limit),
-            GrpcInferenceServiceServer::new(inference).max_decoding_message_size(limit),
-            routes,
+            Compressible {
+                plain: plain_scoring,
+                compressed: scoring,
+            },
+            Compressible {
+                plain: plain_inference,
+                compressed: inference,
+            },
+            Compressible {
+                plain: routes(false),
+                compressed: routes(true),
+            },
         ))
     }
 

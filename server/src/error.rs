@@ -224,6 +224,42 @@ pub enum ServeError {
         /// Signals it may fall behind.
         buffer: u64,
     },
+    /// The caller showed no token that is known.
+    #[error(
+        "authorization: {problem}; send `authorization: Bearer <token>` with a token of this server"
+    )]
+    Unauthenticated {
+        /// What is wrong with the header.
+        problem: &'static str,
+    },
+    /// The caller's token does not allow the call.
+    #[error(
+        "authorization: the token of {client:?} lacks the role {role:?}; ask for one that has it"
+    )]
+    RoleMissing {
+        /// Whom the token belongs to.
+        client: String,
+        /// Role that the call needs.
+        role: &'static str,
+    },
+    /// The client sends more than it may.
+    #[error("{client} may send {limit} requests a second; retry after {} ms", retry_after.as_millis().max(1))]
+    RateLimited {
+        /// Who.
+        client: String,
+        /// Requests a second.
+        limit: u32,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The client has more in flight than it may.
+    #[error("{client} may have {limit} requests in flight; wait for answers before sending more")]
+    TooManyStreams {
+        /// Who.
+        client: String,
+        /// Most requests in flight.
+        limit: u32,
+    },
     /// A model without an earlier production version.
     #[error("model: {model:?} has no earlier production version to roll back to; promote one")]
     NothingToRollBack {

@@ -23,8 +23,17 @@ use crate::{
     models::{loaded::Workshop, registry::Registry},
     scoring::{arrivals::Arrivals, engine::EngineLoader},
     settings::Settings,
-    telemetry::{exporter, metrics::Metrics},
-    transport::connections::Connections,
+    telemetry::{
+        exporter,
+        metrics::Metrics,
+        traces::{Traces, TracesError},
+    },
+    transport::{
+        access::{Access, tokens::TokensError},
+        connections::{Connections, Door},
+        credential_watch,
+        tls::{Tls, TlsError, TlsFiles},
+    },
 };
 
 /// Services that health speaks of, besides "" (all) and one a model.
@@ -62,6 +71,15 @@ pub enum StartError {
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The certificates or keys cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The file of tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The descriptors of the contract are broken.
     #[error("reflection: {0}")]
     Reflection(String),
@@ -72,6 +90,8 @@ pub struct DataPlane {
     registry: Arc<Registry>,
     pipeline: Arc<Pipeline>,
     health: HealthReporter,
+    access: Arc<Access>,
+    traces: Option<Arc<Traces>>,
     data_address: SocketAddr,
     metrics_address: SocketAddr,
     draining: CancellationToken,
@@ -91,6 +111,11 @@ impl DataPlane {
         let metrics_listener = bind("metrics", settings.metrics_listen)?;
         let address = |listener: &StdListener| listener.local_addr().map_err(StartError::Runtime);
         let (data_address, metrics_address) = (address(&data)?, address(&metrics_listener)?);
+        let access = Arc::new(Access::new(settings)?);
+        let tls = TlsFiles::of(settings)
+            .map(Tls::new)
+            .transpose()?
+            .map(Arc::new);
         let metrics = Arc::new(Metrics::new());
         let arrivals = Arc::new(Arrivals::default());
         let workshop = Workshop {
@@ -130,12 +155,23 @@ impl DataPlane {
             runtime: runtime.handle(),
         };
         let services = foundations
-            .services(health_service)
+            .services(&health_service)
             .map_err(|error| StartError::Reflection(error.to_string()))?;
+        let traces = {
+            let _runtime = runtime.enter();
+            Traces::new(settings)?.map(Arc::new)
+        };
+        let watched = (Arc::clone(&access), tls.clone());
+        let door = Door {
+            access: Arc::clone(&access),
+            tls,
+            traces: traces.clone(),
+        };
         let connections = Connections::new(
             settings,
+            door,
             arrivals,
-            metrics.server(),
+            &metrics,
             draining.clone(),
             tracker.clone(),
         );
@@ -143,6 +179,11 @@ impl DataPlane {
             let _runtime = runtime.enter();
             let data = TcpListener::from_std(data).map_err(StartError::Runtime)?;
             let scrapes = TcpListener::from_std(metrics_listener).map_err(StartError::Runtime)?;
+            tokio::spawn(credential_watch::watch(
+                watched.0,
+                watched.1,
+                stopped.clone(),
+            ));
             tokio::spawn(connections.accept(data, services));
             tokio::spawn(exporter::serve(scrapes, metrics, stopped.clone()));
         }
@@ -150,6 +191,8 @@ impl DataPlane {
             registry,
             pipeline,
             health,
+            access,
+            traces,
             data_address,
             metrics_address,
             draining,
@@ -172,6 +215,12 @@ impl DataPlane {
     #[must_use]
     pub const fn pipeline(&self) -> &Arc<Pipeline> {
         &self.pipeline
+    }
+
+    /// Who may call what, on this port and on the admin port.
+    #[must_use]
+    pub const fn access(&self) -> &Arc<Access> {
+        &self.access
     }
 
     /// Address of the data port.
@@ -219,6 +268,9 @@ impl DataPlane {
             journal.close();
         }
         self.stopped.cancel();
+        if let Some(traces) = &self.traces {
+            traces.close(Duration::from_secs(1));
+        }
         runtime.shutdown_timeout(Duration::from_secs(1));
         drained
     }

@@ -1,6 +1,10 @@
 //! The `_data_plane` extension module: a thin wrapper, no decisions.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use prost::Message;
 use pyo3::{create_exception, exceptions::PyException, prelude::*, types::PyBytes};
@@ -12,7 +16,7 @@ use crate::{
     plane::{DataPlane, StartError},
     scoring::{engine::EngineLoader, onnx::OnnxRuntime},
     settings::Settings,
-    transport::proto,
+    transport::{access::Role, proto},
 };
 
 create_exception!(
@@ -40,6 +44,9 @@ fn start_failed(error: &StartError) -> PyErr {
         StartError::Serve(_)
         | StartError::Runtime(_)
         | StartError::Journal(_)
+        | StartError::Tls(_)
+        | StartError::Tokens(_)
+        | StartError::Traces(_)
         | StartError::Reflection(_) => StartFailedError::new_err(error.to_string()),
     }
 }
@@ -115,6 +122,26 @@ impl PyDataPlane {
     /// Drains and stops; true when all that was accepted was answered in time.
     fn stop(&self, py: Python<'_>) -> bool {
         py.detach(|| self.plane.stop())
+    }
+
+    /// Refuses a caller of the admin port whose authorization header does not allow it.
+    #[pyo3(signature = (authorization, peer))]
+    fn admit_admin(&self, authorization: Option<&[u8]>, peer: &str) -> PyResult<()> {
+        let header = authorization
+            .map(http::HeaderValue::from_bytes)
+            .transpose()
+            .map_err(|_| {
+                refused(ServeError::Unauthenticated {
+                    problem: "it is no text",
+                })
+            })?;
+        let peer = peer.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let entrance = self.plane.access().enter(peer, None);
+        // The admin port answers in one message: what is in flight there is not counted.
+        entrance
+            .admit_role(header.as_ref(), Role::Admin)
+            .map(drop)
+            .map_err(refused)
     }
 
     fn list_models<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {

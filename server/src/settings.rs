@@ -9,6 +9,10 @@ use crate::journal::writer::{Fsync, JournalSettings};
 /// Everything the data plane can be told. Unknown keys are refused.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own, named in the file"
+)]
 pub struct Settings {
     /// Folder of model bundles.
     pub store: PathBuf,

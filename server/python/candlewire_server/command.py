@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from candlewire_server.errors import AddressInUseError, ServerError, SettingsError
+from candlewire_server.tokens import command as tokens_command
 
 if TYPE_CHECKING:
     from candlewire_server.settings import ServerSettings
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     """Adds the server's commands to the ``candlewire`` command."""
     app.command()(serve)
     app.command()(replay_decisions)
+    tokens_command.register(app)
 
 
 def serve(

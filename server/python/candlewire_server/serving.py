@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import threading
 from importlib import import_module
@@ -24,8 +25,7 @@ def serve(settings: ServerSettings) -> bool:
         LibraryNotFoundError: onnxruntime ships no library.
     """
     _data_plane.start_logging(settings.telemetry.log_level, settings.telemetry.log_format)
-    if settings.tls.certificate is not None or settings.auth.tokens is not None:
-        raise StartError("tls, auth: this build does not encrypt or check tokens; unset them")
+    _allow_many_connections()
     ready_file = settings.server.ready_file
     if ready_file is not None:
         # A server that was killed left its own behind: it must not speak for this one.
@@ -46,13 +46,13 @@ def serve(settings: ServerSettings) -> bool:
 
 
 async def _control(settings: ServerSettings, plane: _data_plane.DataPlane) -> bool:
-    from candlewire_server.admin import AdminServer  # noqa: PLC0415
+    from candlewire_server.admin import AdminServer, server_credentials  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    admin = AdminServer(plane)
+    admin = AdminServer(plane, server_credentials(settings.tls))
     server = settings.server
     admin_address = await admin.start(server.admin_host, server.admin_port)
     addresses = {"data": plane.data_address, "admin": admin_address, "metrics": plane.metrics_address}
@@ -66,6 +66,13 @@ async def _control(settings: ServerSettings, plane: _data_plane.DataPlane) -> bo
         if server.ready_file is not None:
             server.ready_file.unlink(missing_ok=True)
     return drained
+
+
+def _allow_many_connections() -> None:
+    """Takes all the file handles that the system would give: every connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _write_ready_file(path: Path, addresses: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ use crate::{
         registry::{Registry, Role},
     },
     settings::Settings,
+    telemetry::traces::record_score,
 };
 
 /// Which model is asked for, and for what.
@@ -47,6 +48,26 @@ pub struct BatchDecision {
     pub scored: Scored,
     /// From admission to the end.
     pub total: std::time::Duration,
+}
+
+impl BatchDecision {
+    /// Where the time went.
+    #[must_use]
+    pub const fn timings(&self) -> Timings {
+        Timings {
+            queued: self.scored.queued,
+            inference: self.scored.inference,
+            features: std::time::Duration::ZERO,
+            total: self.total,
+            batch_rows: self.scored.batch_rows,
+        }
+    }
+
+    /// Adds the batch to the trace that runs, if one does.
+    pub(crate) fn record(&self) {
+        let manifest = &self.model.manifest;
+        record_score(&manifest.model, manifest.version, self.timings());
+    }
 }
 
 /// Answers score requests.

@@ -3,3 +3,4 @@
 pub mod exporter;
 pub mod metrics;
 pub mod totals;
+pub mod traces;

@@ -21,7 +21,9 @@ use crate::{
     },
 };
 
-pub(crate) fn raw_bar(bar: &proto::Bar) -> RawBar<'_> {
+/// A bar of the wire, not yet admitted.
+#[must_use]
+pub fn raw_bar(bar: &proto::Bar) -> RawBar<'_> {
     RawBar {
         symbol: &bar.symbol,
         timeframe: &bar.timeframe,
@@ -217,13 +219,7 @@ pub fn batch_response(batch: &BatchDecision) -> proto::ScoreBatchResponse {
         model_version: manifest.version,
         feature_spec_hash: manifest.feature_spec_hash.clone(),
         target_coverage: manifest.band.target_coverage as f32,
-        timings: Some(timings(Timings {
-            queued: scored.queued,
-            inference: scored.inference,
-            features: Duration::ZERO,
-            total: batch.total,
-            batch_rows: scored.batch_rows,
-        })),
+        timings: Some(timings(batch.timings())),
     }
 }
 

@@ -1,15 +1,21 @@
 //! gRPC: translates, and decides nothing.
 
+pub mod access;
 pub mod bar_service;
 pub mod connections;
 pub mod convert;
+pub mod credential_watch;
 mod deadline;
 pub mod dispatch;
 pub mod echo;
+pub mod frame_watch;
+pub mod guard;
 pub mod inference;
+pub mod request_body;
 pub mod scoring_service;
 pub mod signal_service;
 pub mod status;
+pub mod tls;
 
 /// The messages and services of `candlewire.v1`.
 #[allow(

@@ -18,7 +18,10 @@ use crate::{
     bars::admission::RawBar,
     error::ServeError,
     scoring::desk::{ScoringDesk, Target},
-    telemetry::metrics::{Metrics, ServerMetrics},
+    telemetry::{
+        metrics::{Metrics, ServerMetrics},
+        traces::record_score,
+    },
 };
 
 /// Requests of one stream that are scored at the same time.
@@ -79,6 +82,8 @@ impl Scoring {
         self.metrics
             .request_seconds
             .record(started.elapsed().as_secs_f64());
+        let manifest = &decision.model.manifest;
+        record_score(&manifest.model, manifest.version, decision.timings);
         Ok(convert::score_response(&decision, request.include_members))
     }
 
@@ -140,6 +145,7 @@ impl ScoringService for Scoring {
             .score_rows(target, &request.features, request.rows as usize)
             .await
             .inspect_err(|error| self.registry_metrics.count_refusal(wire(error).reason))?;
+        batch.record();
         Ok(Response::new(convert::batch_response(&batch)))
     }
 

@@ -64,6 +64,10 @@ pub const fn wire(error: &ServeError) -> WireError {
         ServeError::SubscriberTooSlow { .. } => {
             (Code::ResourceExhausted, "SUBSCRIBER_TOO_SLOW", "")
         }
+        ServeError::Unauthenticated { .. } => (Code::Unauthenticated, "UNAUTHENTICATED", ""),
+        ServeError::RoleMissing { .. } => (Code::PermissionDenied, "ROLE_MISSING", ""),
+        ServeError::RateLimited { .. } => (Code::ResourceExhausted, "RATE_LIMITED", ""),
+        ServeError::TooManyStreams { .. } => (Code::ResourceExhausted, "TOO_MANY_STREAMS", ""),
         ServeError::NothingToRollBack { .. } => {
             (Code::FailedPrecondition, "NOTHING_TO_ROLL_BACK", "model")
         }
@@ -89,7 +93,9 @@ impl From<ServeError> for Status {
         if !field.is_empty() {
             details.add_bad_request_violation(field, message.as_str());
         }
-        if let ServeError::QueueFull { retry_after, .. } = error {
+        if let ServeError::QueueFull { retry_after, .. }
+        | ServeError::RateLimited { retry_after, .. } = error
+        {
             details.set_retry_info(Some(retry_after));
         }
         Self::with_error_details(code, message, details)

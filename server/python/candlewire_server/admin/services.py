@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
+from urllib.parse import unquote
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
@@ -11,6 +12,7 @@ from candlewire_server import _data_plane
 from candlewire_server.errors import AddressInUseError
 from candlewire_server.settings import socket_address
 
+Admission: TypeAlias = Callable[[bytes | None, str], None]
 Question: TypeAlias = Callable[[bytes], bytes]
 Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -41,13 +43,16 @@ def questions(plane: _data_plane.DataPlane) -> dict[str, dict[str, Question]]:
 class AdminServer:
     """Serves the admin port."""
 
-    def __init__(self, plane: _data_plane.DataPlane) -> None:
+    def __init__(
+        self, plane: _data_plane.DataPlane, credentials: grpc.ServerCredentials | None = None
+    ) -> None:
+        self._credentials = credentials
         self._server = grpc.aio.server(options=_OPTIONS)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._services = questions(plane)
         self._server.add_generic_rpc_handlers(
-            [_handler(service, methods) for service, methods in self._services.items()]
+            [_handler(service, methods, plane.admit_admin) for service, methods in self._services.items()]
         )
 
     async def start(self, host: str, port: int) -> str:
@@ -58,7 +63,7 @@ class AdminServer:
         """
         address = socket_address(host, port)
         try:
-            chosen = self._server.add_insecure_port(address)
+            chosen = self._bind(address)
         except RuntimeError as error:
             raise AddressInUseError(
                 f"admin address {address}: the port is taken; choose another port or stop what uses it"
@@ -68,26 +73,41 @@ class AdminServer:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         return socket_address(host, chosen)
 
+    def _bind(self, address: str) -> int:
+        if self._credentials is None:
+            return int(self._server.add_insecure_port(address))
+        return int(self._server.add_secure_port(address, self._credentials))
+
     async def stop(self, grace_seconds: float) -> None:
         """Answers what was accepted, for at most `grace_seconds`, then stops."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_seconds)
 
 
-def _handler(service: str, methods: Mapping[str, Question]) -> grpc.GenericRpcHandler:
+def _handler(service: str, methods: Mapping[str, Question], admit: Admission) -> grpc.GenericRpcHandler:
     # Without serializers grpcio hands over the encoded messages, which is what the data plane takes.
     return grpc.method_handlers_generic_handler(
         service,
         {
-            name: grpc.unary_unary_rpc_method_handler(_behaviour(question))
+            name: grpc.unary_unary_rpc_method_handler(_behaviour(question, admit))
             for name, question in methods.items()
         },
     )
 
 
-def _behaviour(question: Question) -> Callable[[bytes, Context], object]:
+def _peer_address(peer: str) -> str:
+    """The IP address in gRPC's name of a peer, ``ipv4:127.0.0.1:5000`` or ``ipv6:[::1]:5000``."""
+    host = peer.partition(":")[2].rpartition(":")[0]
+    return unquote(host).strip("[]")
+
+
+def _behaviour(question: Question, admit: Admission) -> Callable[[bytes, Context], object]:
     async def answer(request: bytes, context: Context) -> bytes:
+        authorization = dict(context.invocation_metadata() or ()).get("authorization")
+        if isinstance(authorization, str):
+            authorization = authorization.encode()
         try:
+            admit(authorization, _peer_address(context.peer()))
             # In a thread: loading a model takes a while.
             return await asyncio.to_thread(question, request)
         except _data_plane.RefusedError as refused:

@@ -62,7 +62,7 @@ impl Inference {
             metrics,
             draining,
             executors: settings.executors(),
-            repository_control: settings.repository_control,
+            repository_control: settings.repository_control || settings.tokens.is_some(),
             changed,
         }
     }
@@ -114,6 +114,7 @@ impl Inference {
             .desk
             .score_values(target, rows.values, rows.rows)
             .await?;
+        batch.record();
         let raw = !request.raw_input_contents.is_empty();
         Ok(outputs::response(&batch, target.symbol, &wanted, raw))
     }

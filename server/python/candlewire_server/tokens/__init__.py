@@ -1,0 +1,1 @@
+"""Bearer tokens: `book` is the file, `command` is ``candlewire tokens``."""
