@@ -54,12 +54,17 @@ class TreeEnsemble:
         return len(self.base)
 
     def split_points(self) -> list[tuple[int, F32]]:
-        """Thresholds of each feature tested, sorted, without repeats."""
+        """Thresholds of each feature tested, sorted, without repeats.
+
+        A threshold beyond every finite value tells only missing values from others: no row stands at it.
+        """
         if not self.trees:
             return []
+        thresholds = np.concatenate([tree.threshold for tree in self.trees])
         inner = np.concatenate([tree.left >= 0 for tree in self.trees])
+        inner &= np.abs(thresholds) < np.finfo(np.float32).max
         features = np.concatenate([tree.feature for tree in self.trees])[inner]
-        thresholds = np.concatenate([tree.threshold for tree in self.trees])[inner]
+        thresholds = thresholds[inner]
         return [
             (int(feature), np.unique(thresholds[features == feature]).astype(np.float32))
             for feature in np.unique(features)
