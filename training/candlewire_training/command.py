@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from candlewire_training.backtest.command import backtest
 from candlewire_training.data.commands import register as register_data
 from candlewire_training.one_line_errors import one_line_errors
 
@@ -23,6 +24,7 @@ register_data(data_app)
 def register(app: typer.Typer) -> None:
     """Adds the commands of this room to the `candlewire` command."""
     app.command("train")(train)
+    app.command("backtest")(backtest)
     app.add_typer(data_app, name="data")
 
 

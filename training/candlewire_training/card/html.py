@@ -76,11 +76,15 @@ def render_html(card: CardData) -> str:
         f'<section id="{_anchor(title)}"><h2>{title}</h2>{body}</section>' for title, body in made
     )
     verdicts = "".join(f'<p class="verdict">{escape(line)}</p>' for line in card.verdicts)
+    return page(card.title, f"{verdicts}<nav>{links}</nav>{bodies}")
+
+
+def page(title: str, body: str) -> str:
+    """A whole page around a body."""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(card.title)}</title><style>{STYLE}</style>"
-        f"<h1>{escape(card.title)}</h1>{verdicts}<nav>{links}</nav>{bodies}</html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}</style><h1>{escape(title)}</h1>{body}</html>\n"
     )
 
 
@@ -94,9 +98,11 @@ def _estimate(value: Estimate | None, digits: int = 3) -> str:
     return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
 
 
-def _table(
+def html_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int = 1, ours: str | None = None
 ) -> str:
+    """A table; columns from `numbers_from` on are numbers, the row named `ours` stands out."""
+
     def cell(tag: str, column: int, text: str) -> str:
         kind = ' class="number"' if column >= numbers_from else ""
         return f"<{tag}{kind}>{escape(text)}</{tag}>"
@@ -111,14 +117,16 @@ def _table(
     return f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
 
 
-def _facts(rows: Sequence[tuple[str, str]]) -> str:
+def html_facts(rows: Sequence[tuple[str, str]]) -> str:
+    """A table of names and values; nothing for no rows."""
     lines = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows
     )
     return f"<table>{lines}</table>" if rows else ""
 
 
-def _figure(chart: str, caption: str, title: str = "") -> str:
+def html_figure(chart: str, caption: str, title: str = "") -> str:
+    """A chart with what it shows."""
     heading = f"<h3>{escape(title)}</h3>" if title else ""
     return f"<figure>{heading}{chart}<figcaption>{escape(caption)}</figcaption></figure>"
 
@@ -129,17 +137,17 @@ def _pair(*parts: str) -> str:
 
 
 def _identity(card: CardData) -> str:
-    return _facts(card.facts)
+    return html_facts(card.facts)
 
 
 def _data(card: CardData) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in card.notes)
-    return _facts(card.data) + (f"<ul>{notes}</ul>" if notes else "")
+    return html_facts(card.data) + (f"<ul>{notes}</ul>" if notes else "")
 
 
 def _labels(card: CardData) -> str:
     shares = [(name, f"{train:.3f}", f"{test:.3f}") for name, train, test in card.class_shares]
-    return _pair(_facts(card.labels), _table(("class", "train", "test"), shares) if shares else "")
+    return _pair(html_facts(card.labels), html_table(("class", "train", "test"), shares) if shares else "")
 
 
 def _folds(card: CardData) -> str:
@@ -152,8 +160,8 @@ def _folds(card: CardData) -> str:
     rows = [(fold.name, part, f"{count:,}") for fold in card.folds for part, _, _, count in fold.spans]
     return (
         _pair(
-            _figure(fold_chart(card.folds), "Parts on the calendar."),
-            _table(("fold", "part", "rows"), rows, numbers_from=2),
+            html_figure(fold_chart(card.folds), "Parts on the calendar."),
+            html_table(("fold", "part", "rows"), rows, numbers_from=2),
         )
         + f'<p class="quiet">{key}</p>'
     )
@@ -174,7 +182,7 @@ def _forecasts(card: CardData) -> str:
         )
 
     header = ("forecast", "log loss", "gain over majority", "Brier", "called right", "rank correlation (IC)")
-    table = _table(header, [row(one) for one in card.forecasts], ours=card.forecasts[0].name)
+    table = html_table(header, [row(one) for one in card.forecasts], ours=card.forecasts[0].name)
     return f'<p class="quiet">{escape(card.sample_note)}</p>{table}'
 
 
@@ -183,8 +191,10 @@ def _calibration(card: CardData) -> str:
         return ""
     rows = [(f"{one.forecast:.3f}", f"{one.rows:,}", _estimate(one.happened)) for one in card.reliability]
     return _pair(
-        _figure(reliability_chart(card.reliability), "A calibrated forecast lies on the dashed diagonal."),
-        _table(("forecast", "rows", "happened"), rows, numbers_from=0),
+        html_figure(
+            reliability_chart(card.reliability), "A calibrated forecast lies on the dashed diagonal."
+        ),
+        html_table(("forecast", "rows", "happened"), rows, numbers_from=0),
     )
 
 
@@ -199,10 +209,10 @@ def _accuracy(card: CardData) -> str:
         chart = share_chart(
             card.accuracy_by_confidence, name="called right", group_name="confidence", reference=None
         )
-        parts.append(_figure(chart, monotone, "By confidence"))
+        parts.append(html_figure(chart, monotone, "By confidence"))
     if card.accuracy_by_time:
         chart = share_chart(card.accuracy_by_time, name="called right", group_name="time", reference=None)
-        parts.append(_figure(chart, "95 % block-bootstrap intervals.", "By time"))
+        parts.append(html_figure(chart, "95 % block-bootstrap intervals.", "By time"))
     confusion = _confusion(card)
     return _pair(*parts) + confusion
 
@@ -242,12 +252,12 @@ def _bands(card: CardData) -> str:
     candidates = [(kind, f"{ratio:.3f}", f"{coverage:.3f}") for kind, ratio, coverage in card.band_candidates]
     tried = (
         "<h3>Kinds tried in walk-forward on train rows</h3>"
-        + _table(("kind", "Winkler by the admitted one's", "covered"), candidates)
+        + html_table(("kind", "Winkler by the admitted one's", "covered"), candidates)
         if candidates
         else ""
     )
     return (
-        _table(header, [row(one) for one in card.bands], ours=card.bands[0].name)
+        html_table(header, [row(one) for one in card.bands], ours=card.bands[0].name)
         + _pair(_coverage(card.coverage_by_regime, "regime", target), tried)
         + _pair(_coverage(card.coverage_by_symbol, "symbol", target))
         + '<p class="quiet">Widths and Winkler scores are in log return. The target is a long-run one: '
@@ -266,17 +276,17 @@ def _coverage(groups: Sequence[Share], name: str, target: float | None) -> str:
             f"95 % {high:.3f}.</p>"
         )
     chart = share_chart(groups, name="covered", group_name=name, reference=target)
-    return _figure(chart, "The dashed line is the target.", f"Coverage by {name}")
+    return html_figure(chart, "The dashed line is the target.", f"Coverage by {name}")
 
 
 def _explanations(card: CardData) -> str:
     gains = card.importances[:IMPORTANCE_ROWS]
     shap = card.shap[:SHAP_ROWS]
     return _pair(
-        _figure(bar_chart(gains, name="Share of gain"), "Share of the splits' total gain.", "Importance")
+        html_figure(bar_chart(gains, name="Share of gain"), "Share of the splits' total gain.", "Importance")
         if gains
         else "",
-        _figure(
+        html_figure(
             bar_chart(shap, name="Mean absolute SHAP value", digits=4),
             "Mean absolute SHAP value on the margin, unseen rows. It tells what the model uses, not what "
             "moves the price.",
@@ -291,11 +301,11 @@ def _curves(card: CardData) -> str:
     if not card.learning_curves:
         return ""
     chart = curve_chart(card.learning_curves, x_name="rounds", y_name="log loss")
-    return _pair(_figure(chart, "Before calibration. Lines that part are overfitting."))
+    return _pair(html_figure(chart, "Before calibration. Lines that part are overfitting."))
 
 
 def _trials(card: CardData) -> str:
-    return _facts(card.trials)
+    return html_facts(card.trials)
 
 
 def _graph(card: CardData) -> str:
@@ -310,8 +320,8 @@ def _graph(card: CardData) -> str:
         )
 
     header = ("member", "weight", "µs at batch 1", "µs/row at 64", "MB", "adds to log loss")
-    prices = _table(header, [row(one) for one in card.members]) if card.members else ""
-    return prices + _facts(card.graph)
+    prices = html_table(header, [row(one) for one in card.members]) if card.members else ""
+    return prices + html_facts(card.graph)
 
 
 def _limits(card: CardData) -> str:
@@ -319,4 +329,4 @@ def _limits(card: CardData) -> str:
     return f"<ul>{lines}</ul>" if lines else ""
 
 
-__all__ = ["render_html"]
+__all__ = ["html_facts", "html_figure", "html_table", "page", "render_html"]

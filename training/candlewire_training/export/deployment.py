@@ -20,7 +20,7 @@ def deploy_if_new(store: Path, *, model: str, version: int, timeframe: str) -> b
         StoreError: The present file cannot be read.
     """
     path = store / FILE
-    deployment = _read(path)
+    deployment = read_deployment(store)
     models = deployment["models"]
     if model in models:
         return False
@@ -39,7 +39,13 @@ def deploy_if_new(store: Path, *, model: str, version: int, timeframe: str) -> b
     return True
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_deployment(store: Path) -> dict[str, Any]:
+    """What a store deploys; nothing when it has no deployment.json yet.
+
+    Raises:
+        StoreError: The file cannot be read.
+    """
+    path = store / FILE
     if not path.exists():
         return {"format_version": 1, "models": {}, "routes": []}
     try:
@@ -53,4 +59,4 @@ def _read(path: Path) -> dict[str, Any]:
     return deployment
 
 
-__all__ = ["FILE", "deploy_if_new"]
+__all__ = ["FILE", "deploy_if_new", "read_deployment"]
