@@ -62,6 +62,13 @@ def walk_bars() -> BarTable:
 
 
 @pytest.fixture(scope="session")
+def long_walk_bars() -> BarTable:
+    """Three random walks, each long enough for a model of its own."""
+    frames = [random_walk(symbol, bars=1_700, seed=seed) for seed, symbol in enumerate(("AAA", "BBB", "CCC"))]
+    return canonical_bars(pl.concat(frames), source="random walks")
+
+
+@pytest.fixture(scope="session")
 def settings() -> TrainingSettings:
     """A quick model."""
     return TrainingSettings(model="quick", trees=60, version=VERSION)

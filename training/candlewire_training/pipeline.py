@@ -13,6 +13,7 @@ from candlewire_training.data.bars import BarTable
 from candlewire_training.data.samples import Samples, build_samples, preset_spec
 from candlewire_training.ensemble.contract import Ensemble, equal_weights
 from candlewire_training.errors import TooFewBarsError
+from candlewire_training.groups.regimes import REGIMES, regime_of_rows
 from candlewire_training.members.contract import FitRows, MemberSettings
 from candlewire_training.members.registry import make_member
 from candlewire_training.progress import StepProgress
@@ -50,6 +51,8 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
     )
     with progress.step("Features and labels", len(bars.symbols)) as advance:
         samples = build_samples(bars, spec, horizon=settings.horizon, advance=advance)
+    if settings.regime is not None:
+        samples = samples.take(regime_of_rows(bars, samples) == REGIMES.index(settings.regime))
     split = chronological_split(
         samples.decision_time_ns,
         samples.known_from_ns,

@@ -42,6 +42,7 @@ class TrainingSettings:
         until: Bars that open at or after this time are not used; None uses all.
         version: Version to write; None takes the clock.
         parity_rows: Least rows of the parity gate.
+        regime: Only rows of this regime train, calibrate and judge; None takes all.
         policy: The signal policy.
     """
 
@@ -62,6 +63,7 @@ class TrainingSettings:
     until: datetime | None = None
     version: int | None = None
     parity_rows: int = 10_000
+    regime: str | None = None
     policy: Policy = Policy()
 
     def __post_init__(self) -> None:

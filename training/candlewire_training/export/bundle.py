@@ -45,8 +45,16 @@ class Bundle:
     deployed: bool
 
 
-def write_bundle(trained: TrainedModel, store: Path, progress: StepProgress) -> Bundle:
+def write_bundle(
+    trained: TrainedModel, store: Path, progress: StepProgress, *, deploy: bool = True
+) -> Bundle:
     """Builds the graph, lets it through the parity gate, and writes the bundle in one rename.
+
+    Args:
+        trained: What to write.
+        store: Where to.
+        progress: Shows the steps.
+        deploy: Whether a model that is new to the store becomes production at once.
 
     Raises:
         ParityError: The graph disagrees with the native pipeline; nothing was written.
@@ -71,7 +79,9 @@ def write_bundle(trained: TrainedModel, store: Path, progress: StepProgress) -> 
     timing = time_graph(graph, trained.samples.X[trained.split.test])
     golden = _golden(trained, OneThreadRuntime(graph))
     _write(model_folder, folder, manifest, graph, golden, parity, timing, trained)
-    deployed = deploy_if_new(store, model=settings.model, version=version, timeframe=trained.bars.timeframe)
+    deployed = deploy and deploy_if_new(
+        store, model=settings.model, version=version, timeframe=trained.bars.timeframe
+    )
     return Bundle(
         folder=folder, version=version, manifest=manifest, parity=parity, timing=timing, deployed=deployed
     )

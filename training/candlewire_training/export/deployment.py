@@ -19,24 +19,54 @@ def deploy_if_new(store: Path, *, model: str, version: int, timeframe: str) -> b
     Raises:
         StoreError: The present file cannot be read.
     """
-    path = store / FILE
     deployment = read_deployment(store)
-    models = deployment["models"]
-    if model in models:
+    if model in deployment["models"]:
         return False
-    models[model] = {"production": version, "shadow": []}
+    _add(deployment, model, version, {"timeframe": timeframe})
+    _write(store, deployment)
+    return True
+
+
+def deploy_models(store: Path, models: list[tuple[str, int, dict[str, str]]]) -> int:
+    """Makes new models production, in one rename; models that the store deploys already stay as they are.
+
+    Args:
+        store: The store.
+        models: (model, version, keys of its route); a model without keys gets no route.
+
+    Returns:
+        How many were new.
+
+    Raises:
+        StoreError: The present file cannot be read, or the new one not be written.
+    """
+    deployment = read_deployment(store)
+    new = [entry for entry in models if entry[0] not in deployment["models"]]
+    for model, version, route in new:
+        _add(deployment, model, version, route)
+    if new:
+        _write(store, deployment)
+    return len(new)
+
+
+def _add(deployment: dict[str, Any], model: str, version: int, keys: dict[str, str]) -> None:
+    deployment["models"][model] = {"production": version, "shadow": []}
     deployment.setdefault("default_model", model)
     routes = deployment["routes"]
-    # A timeframe that another model serves stays with it: rerouting is an operator's decision.
-    if not any(set(route) == {"model", "timeframe"} and route["timeframe"] == timeframe for route in routes):
-        routes.append({"model": model, "timeframe": timeframe})
+    # What another model serves stays with it: rerouting is an operator's decision.
+    taken = any({name: value for name, value in route.items() if name != "model"} == keys for route in routes)
+    if keys and not taken:
+        routes.append({"model": model, **keys})
+
+
+def _write(store: Path, deployment: dict[str, Any]) -> None:
+    path = store / FILE
     temporary = path.with_name(f".{FILE}.{os.getpid()}")
     try:
         temporary.write_text(json.dumps(deployment, sort_keys=True, indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
         raise StoreError(f"store {store}: {FILE} cannot be written ({error.strerror})") from error
-    return True
 
 
 def read_deployment(store: Path) -> dict[str, Any]:
@@ -59,4 +89,8 @@ def read_deployment(store: Path) -> dict[str, Any]:
     return deployment
 
 
+<<<<<<< HEAD
 __all__ = ["FILE", "deploy_if_new", "read_deployment"]
+=======
+__all__ = ["FILE", "deploy_if_new", "deploy_models"]
+>>>>>>> c6e3d99 (Train a model for each symbol, class, regime or horizon, in processes or on Ray, and go on after a stop)

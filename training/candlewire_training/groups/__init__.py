@@ -1,0 +1,1 @@
+"""Groups: one configuration, many bundles, by symbol, asset class or regime, in many processes."""

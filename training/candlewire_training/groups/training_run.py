@@ -1,0 +1,172 @@
+"""A run of many models: planned, fanned out, resumed, deployed."""
+
+import json
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from candlewire_training.data.bars import BarTable
+from candlewire_training.data.parquet import read_bars, write_bars
+from candlewire_training.errors import TrainingError
+from candlewire_training.export.bundle import write_bundle
+from candlewire_training.export.deployment import deploy_models
+from candlewire_training.groups.fan_out import Outcome, Task, in_processes, on_ray
+from candlewire_training.groups.plan import Group
+from candlewire_training.groups.run_folder import RunFolder
+from candlewire_training.pipeline import train_model
+from candlewire_training.progress import StepProgress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupWork:
+    """What a worker needs: paths travel, not bars."""
+
+    group: Group
+    bars: tuple[Path, ...]
+    timeframe: str
+    store: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What became of a run.
+
+    Attributes:
+        done: Key -> marker (bundle, version, seconds, log loss and its gain) of every bundle of the run.
+        resumed: How many of them an earlier run had written.
+        failed: Key -> reason.
+        seconds: Of this run.
+    """
+
+    done: dict[str, dict[str, Any]]
+    resumed: int
+    failed: dict[str, str]
+    seconds: float
+
+
+def run_groups(
+    bars: BarTable,
+    groups: tuple[Group, ...],
+    *,
+    store: Path,
+    run: RunFolder,
+    progress: StepProgress,
+    jobs: int = 1,
+    ray: str | None = None,
+) -> RunReport:
+    """Trains every group that is not done, writes its bundle, and routes to it.
+
+    Bars are laid down once, a Parquet file a symbol, and workers read those of their group alone. A failed
+    group is noted and the rest goes on; after an interruption the same call goes on where it stopped.
+
+    Args:
+        bars: Bars of all groups.
+        groups: What to train.
+        store: Where bundles go; every worker must reach it.
+        run: Folder of the run; every worker must reach it.
+        progress: Shows how many are done.
+        jobs: Processes at once.
+        ray: Address of a Ray cluster in place of local processes.
+
+    Raises:
+        SettingsError: The run folder was begun with other settings or other bars.
+        TrainingError: Not one group could be trained.
+    """
+    started = time.monotonic()
+    run.open(_asked(bars, groups, store))
+    paths = _lay_down(bars, run)
+    done = run.done()
+    resumed = len(done)
+    tasks = [
+        Task(
+            key=group.key,
+            payload=GroupWork(
+                group=group,
+                bars=tuple(paths[symbol] for symbol in group.symbols),
+                timeframe=bars.timeframe,
+                store=store,
+            ),
+        )
+        for group in groups
+        if group.key not in done
+    ]
+    failed: dict[str, str] = {}
+    name = f"Models ({resumed} were done)" if resumed else "Models"
+    with progress.step(name, max(len(tasks), 1)) as advance, closing(_outcomes(tasks, jobs, ray)) as outcomes:
+        for outcome in outcomes:
+            if outcome.result is None:
+                failed[outcome.key] = outcome.reason
+                run.mark_failed(outcome.key, outcome.reason)
+            else:
+                done[outcome.key] = outcome.result
+                run.mark_done(outcome.key, outcome.result)
+            advance()
+    if not done:
+        key, reason = next(iter(failed.items()))
+        raise TrainingError(f"none of {len(failed)} models could be trained; {key}: {reason}")
+    deploy_models(store, [(g.key, int(done[g.key]["version"]), g.route) for g in groups if g.key in done])
+    return RunReport(done=done, resumed=resumed, failed=failed, seconds=time.monotonic() - started)
+
+
+def train_group(work: GroupWork) -> dict[str, Any]:
+    """Trains and writes one group's bundle; what its marker tells. Runs in a worker."""
+    started = time.monotonic()
+    tables = [read_bars(path, timeframe=work.timeframe) for path in work.bars]
+    bars = replace(tables[0], frame=pl.concat([table.frame for table in tables]))
+    quiet = StepProgress(quiet=True)
+    trained = train_model(bars, work.group.settings, quiet)
+    bundle = write_bundle(trained, work.store, quiet, deploy=False)
+    direction = trained.evaluation.direction["model"]
+    return {
+        "bundle": str(bundle.folder),
+        "version": bundle.version,
+        "symbols": len(bars.symbols),
+        "rows": len(trained.samples),
+        "log_loss": direction.log_loss.value,
+        "gain": direction.gain.value,
+        "seconds": round(time.monotonic() - started, 2),
+        "finished_at": datetime.now(tz=UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _outcomes(tasks: list[Task], jobs: int, ray: str | None) -> Generator[Outcome]:
+    if ray is None:
+        yield from in_processes(train_group, tasks, jobs=jobs)
+    else:
+        yield from on_ray(train_group, tasks, address=ray)
+
+
+def _asked(bars: BarTable, groups: tuple[Group, ...], store: Path) -> dict[str, Any]:
+    return {
+        "bars": bars.fingerprint,
+        "timeframe": bars.timeframe,
+        "store": str(store),
+        "models": {
+            group.key: {
+                "symbols": list(group.symbols),
+                "route": group.route,
+                "settings": json.loads(json.dumps(asdict(group.settings), default=str)),
+            }
+            for group in groups
+        },
+    }
+
+
+def _lay_down(bars: BarTable, run: RunFolder) -> dict[str, Path]:
+    """A Parquet file for each symbol, numbered: a symbol may hold characters that no file name takes."""
+    paths = {symbol: run.bars / f"{number:05d}.parquet" for number, symbol in enumerate(bars.symbols)}
+    for symbol, path in paths.items():
+        if not path.exists():
+            temporary = path.with_suffix(".writing")
+            write_bars(replace(bars, frame=bars.frame.filter(pl.col("symbol") == symbol)), temporary)
+            temporary.replace(path)
+    return paths
+
+
+__all__ = ["GroupWork", "RunReport", "run_groups", "train_group"]
