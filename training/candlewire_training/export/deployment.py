@@ -89,8 +89,4 @@ def read_deployment(store: Path) -> dict[str, Any]:
     return deployment
 
 
-<<<<<<< HEAD
-__all__ = ["FILE", "deploy_if_new", "read_deployment"]
-=======
-__all__ = ["FILE", "deploy_if_new", "deploy_models"]
->>>>>>> c6e3d99 (Train a model for each symbol, class, regime or horizon, in processes or on Ray, and go on after a stop)
+__all__ = ["FILE", "deploy_if_new", "deploy_models", "read_deployment"]
