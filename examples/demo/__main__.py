@@ -28,7 +28,8 @@ REPLAY_SECONDS = 10.0
 WARM_UP_BARS = 300
 SCORE_CALLS = 1_000
 STREAMED_SCORES = 3_000
-SCORE_WINDOW_BARS = 60
+# More than any feature of the model needs to warm up.
+SCORE_WINDOW_BARS = 80
 
 
 def read_bars(folder: Path) -> pl.DataFrame:
