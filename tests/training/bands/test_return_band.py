@@ -114,6 +114,19 @@ def test_the_clock_s_second_harmonic_is_learnt() -> None:
     assert errors[0] < 0.95 * errors[1]
 
 
+def test_a_crash_beyond_the_training_range_widens_the_band() -> None:
+    rows = breathing(80)
+    scale = fit_volatility_scale(rows.X, rows.forward_variance, columns=COLUMNS, horizon=1)
+    wildest = rows.X[np.argmax(scale.apply(rows.X))][None, :]
+    crash = wildest.copy()
+    crash[:, 0] *= 25.0  # five times the volatility of the wildest row
+    ratio = scale.apply(crash)[0] / scale.apply(wildest)[0]
+    assert ratio > 3.0
+    # A number that is no price move at all does not make the band useless for ever.
+    crash[:, 0] = 1e30
+    assert scale.apply(crash)[0] < 20.0 * scale.apply(wildest)[0]
+
+
 def test_the_deviation_scale_is_the_20_bar_standard_deviation() -> None:
     rows = breathing(79)
     scale = deviation_scale(rows.X, columns=COLUMNS, horizon=4)

@@ -16,8 +16,9 @@ from candlewire_training.bands.band_inputs import VolatilityColumns
 from candlewire_training.export.graph_builder import GraphBuilder
 
 RIDGE = 1e-4
-# Beyond this many times the training range the scale no longer grows.
-RANGE_SLACK = float(np.log(1.5))
+# Beyond this many times the training range the scale no longer grows. A crash worse than any in training must
+# widen the band; only what is no price move at all may not.
+RANGE_SLACK = float(np.log(10.0))
 # Variances below this are taken as this, so that a logarithm stays within float32.
 LEAST_VARIANCE = 1e-30
 
