@@ -134,7 +134,10 @@ def test_costs_only_hurt(bundle: Bundle, store: Path, trained: TrainedModel) -> 
     for name in report.wealth:
         once, twice = report.strategies[name, 1], report.strategies[name, 2]
         assert twice.total_return <= once.total_return
-    hold = report.strategies["buy and hold", 1]
+    hold, ours = report.strategies["buy and hold", 1], report.strategies["model", 1]
+    assert hold.sharpe is not None
+    beaten = ours.sharpe is not None and ours.sharpe < hold.sharpe
+    assert any("did better for its risk" in warning for warning in report.warnings) == beaten
     assert hold.trades == len(trained.bars.symbols)
 
 

@@ -97,7 +97,7 @@ def _signals(signal: I32, log_close: F64, horizon: int) -> dict[str, I32]:
     return {
         "model": signal,
         BUY_AND_HOLD: np.ones(signal.size, dtype=np.int32),
-        f"momentum, {MOMENTUM_BARS} bars": past(MOMENTUM_BARS),
+        "momentum": past(MOMENTUM_BARS),
         "persistence": past(horizon),
     }
 
@@ -138,6 +138,11 @@ def _report(
         warnings.append(
             f"No edge is shown: at twice the costs the deflated Sharpe ratio is {doubled:.2f}, below 0.95."
         )
+    ours, theirs = (results[name, 1].sharpe for name in ("model", BUY_AND_HOLD))
+    if ours is not None and theirs is not None and ours < theirs:
+        warnings.append(
+            f"Buying and holding did better for its risk: a Sharpe ratio of {theirs:.2f} beside {ours:.2f}."
+        )
     policy = manifest["policy"]
     return BacktestReport(
         title=f"Backtest of {manifest['model']} {manifest['version']}",
@@ -159,6 +164,7 @@ def _report(
                 "at the open of the bar after the decision; no partial fills, no market impact, no interest",
             ),
             ("Costs", f"{settings.cost_bps:g} bps of each fill at 1x"),
+            ("Momentum", f"the sign of the past {MOMENTUM_BARS} bars; persistence: of the past {horizon}"),
             ("Trials", f"{settings.trials}, this one included; they deflate the Sharpe ratio"),
             ("Bars", f"{bars.source}, fingerprint {bars.fingerprint[:16]}"),
             ("Made", datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")),

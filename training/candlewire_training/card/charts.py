@@ -153,7 +153,7 @@ def curve_chart(curves: Sequence[Curve], *, x_name: str, y_name: str) -> str:
     x_values = [x for curve in curves for x, _ in curve.points]
     y_values = [y for curve in curves for _, y in curve.points]
     low, high = _padded(y_values)
-    x = Axis(low=min(x_values), high=max(x_values) or 1.0, start=LEFT, end=WIDTH - RIGHT - 90)
+    x = Axis(low=min(x_values), high=max(x_values) or 1.0, start=LEFT, end=WIDTH - RIGHT - 96)
     y = Axis(low=low, high=high, start=height - BOTTOM, end=TOP)
     parts = [_frame(x, y, x_name, y_name, height)]
     ends: list[float] = []
