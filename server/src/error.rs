@@ -242,6 +242,12 @@ pub enum ServeError {
         /// Role that the call needs.
         role: &'static str,
     },
+    /// Models are not loaded and unloaded over the data port.
+    #[error(
+        "server.repository_control: models are not loaded or unloaded over this port; use `ModelService` on the admin \
+         port, or start the server with it"
+    )]
+    RepositoryClosed,
     /// The client sends more than it may.
     #[error("{client} may send {limit} requests a second; retry after {} ms", retry_after.as_millis().max(1))]
     RateLimited {

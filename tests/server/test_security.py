@@ -21,6 +21,7 @@ from certificates import Certificates
 from conftest import RunningServer, running_server
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from raw_http2 import SETTINGS, Connection
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from wire_errors import wire_error
 
@@ -354,3 +355,54 @@ def test_tokens_over_tls_from_many_threads(
         with ThreadPoolExecutor(8) as pool:
             names = list(pool.map(lambda _: score(running, **options).model, range(32)))
         assert names == ["daily"] * 32
+
+
+def test_a_handshake_that_does_not_come_is_cut_off(
+    tiny_store: Path, tls_flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    flags = (*tls_flags, "--set", "tls.handshake_timeout_ms=300")
+    with running_server(tiny_store, tmp_path, *flags) as running:
+        host, _, port = running.addresses["data"].rpartition(":")
+        with socket.create_connection((host, int(port)), 10) as silent:
+            began = time.monotonic()
+            assert silent.recv(1) == b""
+            assert 0.2 < time.monotonic() - began < 5
+
+
+def test_connections_above_the_limit_are_closed_and_make_room_again(tiny_store: Path, tmp_path: Path) -> None:
+    with running_server(tiny_store, tmp_path, "--set", "limits.max_connections=2") as running:
+        held = [Connection.to(running.addresses["data"]) for _ in range(2)]
+        for connection in held:
+            assert connection.read_until(SETTINGS) is not None
+        with Connection.to(running.addresses["data"]) as refused:
+            assert refused.is_closed()
+        held.pop().sock.close()
+
+        def room() -> bool:
+            with Connection.to(running.addresses["data"]) as connection:
+                return connection.read_until(SETTINGS) is not None
+
+        eventually(room)
+        for connection in held:
+            connection.sock.close()
+
+
+def test_the_commands_speak_mutual_tls_with_a_token(
+    tiny_store: Path, tls_flags: tuple[str, ...], pki: Certificates, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    flags = (*tls_flags, "--tls-client-ca", str(pki.ca), "--tokens", tokens["file"])
+    with running_server(tiny_store, tmp_path, *flags) as running:
+        certificate, key = pki.client
+        command = [
+            str(Path(sys.executable).with_name("candlewire")),
+            "latest",
+            "--token",
+            tokens["subscribe"],
+        ]
+        tls = ["--tls-ca", str(pki.ca), "--tls-cert", str(certificate), "--tls-key", str(key)]
+        target = ["--target", running.addresses["data"], "--timeout-ms", "10000"]
+        done = subprocess.run([*command, *tls, *target], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        done = subprocess.run([*command, *tls[:2], *target], capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert tokens["subscribe"] not in done.stderr

@@ -66,6 +66,7 @@ pub const fn wire(error: &ServeError) -> WireError {
         }
         ServeError::Unauthenticated { .. } => (Code::Unauthenticated, "UNAUTHENTICATED", ""),
         ServeError::RoleMissing { .. } => (Code::PermissionDenied, "ROLE_MISSING", ""),
+        ServeError::RepositoryClosed => (Code::PermissionDenied, "REPOSITORY_CLOSED", ""),
         ServeError::RateLimited { .. } => (Code::ResourceExhausted, "RATE_LIMITED", ""),
         ServeError::TooManyStreams { .. } => (Code::ResourceExhausted, "TOO_MANY_STREAMS", ""),
         ServeError::NothingToRollBack { .. } => {

@@ -147,10 +147,7 @@ impl Inference {
 
     fn check_control(&self, repository: &str) -> Result<(), Status> {
         if !self.repository_control {
-            return Err(Status::permission_denied(
-                "the repository is not controlled over this port; use `ModelService` on the admin port or start the \
-                 server with server.repository_control = true",
-            ));
+            return Err(ServeError::RepositoryClosed.into());
         }
         check_repository(repository)
     }
