@@ -52,7 +52,7 @@ pub struct Settings {
     pub keepalive_ms: u64,
     /// Longest wait for the answer to a ping.
     pub keepalive_timeout_ms: u64,
-    /// PING, SETTINGS, PRIORITY and `RST_STREAM` frames a second after which a connection is told to go away.
+    /// PING, SETTINGS and PRIORITY frames a second after which a connection is told to go away.
     pub max_control_frames_per_second: u32,
     /// PEM file of the server's certificate chain; without one nothing is encrypted.
     pub tls_certificate: Option<PathBuf>,

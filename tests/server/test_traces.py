@@ -1,5 +1,6 @@
 """Traces: a collector of our own hears of every request within its caller's trace, or of none."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from candlewire_proto.v1 import scoring_pb2
-from conftest import running_server
+from conftest import running_server, serve_command
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
 
@@ -130,3 +131,12 @@ def test_a_collector_that_is_away_costs_no_request(tiny_store: Path, tmp_path: P
         for _ in range(20):
             running.scoring.Score(scoring_pb2.ScoreRequest(features=ROW), timeout=5)
         assert running.stop() == 0
+
+
+def test_an_endpoint_that_cannot_be_is_one_line(tiny_store: Path) -> None:
+    for endpoint in ("https://collector:4317", "collector"):
+        command = serve_command(tiny_store, "--otlp-endpoint", endpoint)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert f'telemetry.otlp_endpoint: "{endpoint}" does not begin with http://' in done.stderr

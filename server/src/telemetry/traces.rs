@@ -48,6 +48,14 @@ impl Traces {
         let Some(endpoint) = &settings.otlp_endpoint else {
             return Ok(None);
         };
+        if !endpoint.starts_with("http://") {
+            return Err(TracesError {
+                field: "otlp_endpoint",
+                problem: format!(
+                    "{endpoint:?} does not begin with http://; send traces to a collector beside the server"
+                ),
+            });
+        }
         let headers = settings.otlp_headers.as_ref();
         let metadata = metadata(headers.map_or("", |headers| headers.reveal()))?;
         let exporter = SpanExporter::builder()

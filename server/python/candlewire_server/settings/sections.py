@@ -113,7 +113,7 @@ class Limits(_Section):
     keepalive_timeout_ms: Count = 20_000
     """Longest wait for the answer to a ping; ends half-sent headers and lost clients."""
     max_control_frames_per_second: Count = 1_000
-    """PING, SETTINGS, PRIORITY and RST_STREAM frames a second after which a connection is told to go away."""
+    """PING, SETTINGS and PRIORITY frames a second after which a connection is told to go away."""
 
 
 class Bars(_Section):
