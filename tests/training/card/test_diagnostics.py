@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xgboost as xgb
 from candlewire_training.card.diagnostics import (
     by_confidence,
     by_time,
@@ -12,6 +13,9 @@ from candlewire_training.card.diagnostics import (
     learning_curve,
     reliability_bins,
 )
+from candlewire_training.data.bars import BarTable
+from candlewire_training.data.samples import build_samples, preset_spec
+from candlewire_training.labels.contract import CLASSES_OF_KIND, LabelSettings
 from candlewire_training.pipeline import TrainedModel
 from candlewire_training.validation.proper_scores import log_loss
 
@@ -101,3 +105,50 @@ def test_the_learning_curve_ends_at_the_model_s_own_loss(trained: TrainedModel) 
     wanted = log_loss(1.0 / (1.0 + np.exp(-member.margin(X))), up).mean()
     assert curve.points[-1][1] == pytest.approx(wanted, abs=1e-5)
     assert curve.points[-1][1] < curve.points[0][1]
+
+
+def test_a_booster_of_three_classes_is_explained_too() -> None:
+    generator = np.random.default_rng(8)
+    X = generator.standard_normal((1_200, 3)).astype(np.float32)
+    target = np.digitize(X[:, 1] + 0.5 * generator.standard_normal(1_200), (-0.5, 0.5)).astype(np.int32)
+    parameters = {"objective": "multi:softprob", "num_class": 3, "max_depth": 2, "nthread": 1}
+    booster = xgb.train(parameters, xgb.DMatrix(X, label=target, nthread=1), num_boost_round=20)
+    shap = contributions(booster, X, ("a", "b", "c"))
+    assert shap[0][0] == "b"
+    assert shap[0][1] > 3 * shap[1][1]
+    curve = learning_curve(booster, X, target, name="train")
+    assert curve.points[0][1] < np.log(3)
+    assert curve.points[-1][1] < curve.points[0][1]
+    assert gain_shares(booster, ("a", "b", "c"))[0][0] == "b"
+
+
+def test_trees_with_vector_leaves_do_not_stop_the_card() -> None:
+    generator = np.random.default_rng(9)
+    X = generator.standard_normal((600, 3)).astype(np.float32)
+    target = np.digitize(X[:, 1], (-0.5, 0.5)).astype(np.int32)
+    parameters = {
+        "objective": "multi:softprob",
+        "num_class": 3,
+        "max_depth": 2,
+        "nthread": 1,
+        "tree_method": "hist",
+        "multi_strategy": "multi_output_tree",
+    }
+    booster = xgb.train(parameters, xgb.DMatrix(X, label=target, nthread=1), num_boost_round=5)
+    names = ("a", "b", "c")
+    for items in (contributions(booster, X, names), gain_shares(booster, names)):
+        assert items == () or {name for name, _ in items} <= set(names)
+    assert learning_curve(booster, X, target, name="train").points[-1][1] < np.log(3)
+
+
+@pytest.mark.parametrize("kind", sorted(CLASSES_OF_KIND))
+def test_samples_of_every_kind_reach_the_figures(kind: str, walk_bars: BarTable) -> None:
+    samples = build_samples(walk_bars, preset_spec("core"), horizon=5, labels=LabelSettings(kind=kind))
+    classes = len(samples.classes)
+    assert set(np.unique(samples.target)) == set(range(classes))
+    np.testing.assert_array_equal(samples.up, samples.target == classes - 1)
+    even = np.full((len(samples), classes), 1.0 / classes)
+    assert np.array(confusion_matrix(even, samples.target)).shape == (classes, classes)
+    half = samples.take(np.arange(len(samples)) % 2 == 0)
+    assert half.classes == samples.classes
+    assert np.isfinite(half.weight).all()

@@ -1,7 +1,7 @@
 """Figures of the card that need rows: accuracy by group, confusion, rank correlation, contributions."""
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import xgboost as xgb
 from candlewire_training.arrays import F32, F64, I32, I64
 from candlewire_training.card.card_data import Curve, ReliabilityBin, Share
 from candlewire_training.validation.block_bootstrap import Estimate, block_estimate
-from candlewire_training.validation.proper_scores import log_loss
+from candlewire_training.validation.proper_scores import SMALLEST_PROBABILITY
 
 # A group with fewer rows says nothing that its interval would not swallow.
 LEAST_GROUP_ROWS = 30
@@ -113,29 +113,42 @@ def contributions(booster: xgb.Booster, X: F32, names: tuple[str, ...]) -> tuple
     trees (exact for trees, computed by XGBoost).
     """
     rows = X[:: max(1, X.shape[0] // MOST_ROWS)]
-    values = booster.predict(xgb.DMatrix(rows, nthread=1), pred_contribs=True)
-    means = np.abs(np.asarray(values)[:, :-1]).mean(axis=0)
+    try:
+        values = np.abs(np.asarray(booster.predict(xgb.DMatrix(rows, nthread=1), pred_contribs=True)))
+    except xgb.core.XGBoostError:
+        # XGBoost explains no trees whose leaves are vectors: the section is left out.
+        return ()
+    # One margin, or one for each class; the last column is the bias.
+    means = values.reshape(-1, len(names) + 1)[:, :-1].mean(axis=0)
     order = np.argsort(-means)
     return tuple((names[column], float(means[column])) for column in order.tolist())
 
 
 def gain_shares(booster: xgb.Booster, names: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
     """Share of each feature in the total gain of the splits, greatest first."""
-    scores = booster.get_score(importance_type="total_gain")
+    try:
+        scores = booster.get_score(importance_type="total_gain")
+    except xgb.core.XGBoostError:
+        return ()
     gains = {names[int(key[1:])]: float(np.sum(value)) for key, value in scores.items()}
     total = sum(gains.values()) or 1.0
     return tuple(sorted(((name, gain / total) for name, gain in gains.items()), key=lambda item: -item[1]))
 
 
-def learning_curve(booster: xgb.Booster, X: F32, up: I32, *, name: str, points: int = 15) -> Curve:
-    """Log loss of a binary booster's own probabilities after more and more of its rounds."""
+def learning_curve(booster: xgb.Booster, X: F32, target: I32, *, name: str, points: int = 15) -> Curve:
+    """Log loss of a booster's own probabilities, of any classes, after more and more of its rounds."""
     step = max(1, X.shape[0] // MOST_ROWS)
-    data, truth = xgb.DMatrix(X[::step], nthread=1), up[::step]
-    rounds = np.unique(np.linspace(1, booster.num_boosted_rounds(), points).astype(int))
-    losses: Callable[[int], float] = lambda end: float(  # noqa: E731
-        log_loss(np.asarray(booster.predict(data, iteration_range=(0, end)), np.float64), truth).mean()
-    )
-    return Curve(name=name, points=tuple((float(end), losses(int(end))) for end in rounds))
+    data, truth = xgb.DMatrix(X[::step], nthread=1), target[::step]
+    rounds = np.unique(np.linspace(1, booster.num_boosted_rounds(), points).astype(int)).tolist()
+
+    def loss(end: int) -> float:
+        predicted = np.asarray(booster.predict(data, iteration_range=(0, end)), dtype=np.float64)
+        if predicted.ndim == 1:
+            predicted = np.column_stack((1.0 - predicted, predicted))
+        happened = predicted[np.arange(truth.size), truth]
+        return float(-np.log(np.maximum(happened, SMALLEST_PROBABILITY)).mean())
+
+    return Curve(name=name, points=tuple((float(end), loss(end)) for end in rounds))
 
 
 __all__ = [

@@ -112,7 +112,7 @@ def card_of(
         importances=gain_shares(boosters[0], names) if boosters else (),
         shap=contributions(boosters[0], test.X, names) if boosters else (),
         learning_curves=tuple(
-            learning_curve(boosters[0], part.X, part.up, name=name)
+            learning_curve(boosters[0], part.X, part.target, name=name)
             for name, part in (("train", train), ("test", test))
         )
         if boosters
