@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import candlewire_features as cf
-import numpy as np
 
 from candlewire_training.bands.admission import BandSettings, fit_return_band
 from candlewire_training.bands.band_inputs import VolatilityColumns, volatility_columns, with_band_inputs
 from candlewire_training.bands.return_band import conformalise
-from candlewire_training.calibration.venn_abers import STEEPEST, fit_venn_abers
+from candlewire_training.calibration.fitting import CalibrationRows, fit_direction
 from candlewire_training.data.bars import BarTable
 from candlewire_training.data.samples import Samples, build_samples, preset_spec
 from candlewire_training.ensemble.contract import Ensemble, equal_weights
@@ -17,7 +16,7 @@ from candlewire_training.groups.regimes import REGIMES, regime_of_rows
 from candlewire_training.members.contract import FitRows, MemberSettings
 from candlewire_training.members.registry import make_member
 from candlewire_training.progress import StepProgress
-from candlewire_training.scoring_model import Direction, ScoringModel, calibrated_pool, has_margin
+from candlewire_training.scoring_model import ScoringModel
 from candlewire_training.settings import TrainingSettings
 from candlewire_training.trust.dissimilarity import fit_dissimilarity
 from candlewire_training.validation.block_bootstrap import time_blocks
@@ -129,10 +128,17 @@ def fit_model(
     ensemble = Ensemble(weights=equal_weights(len(members)))
     blocks = time_blocks(calibration.decision_time_ns, horizon=settings.horizon)
     with progress.step("Calibration", 1):
-        said = np.stack([member.probabilities(calibration.X) for member in members], axis=1)
-        _, score = calibrated_pool(calibration.X, said, members, ensemble, None)
-        steepest = np.inf if has_margin(members, ensemble, len(train.classes)) else STEEPEST
-        interval = fit_venn_abers(score, calibration.up, blocks, steepest=steepest)
+        direction = fit_direction(
+            members,
+            ensemble,
+            CalibrationRows(
+                X=calibration.X,
+                target=calibration.target,
+                weight=calibration.weight,
+                blocks=blocks,
+                classes=train.classes,
+            ),
+        )
     band_settings = BandSettings(
         target_coverage=settings.target_coverage,
         horizon=settings.horizon,
@@ -145,7 +151,7 @@ def fit_model(
     with progress.step("Dissimilarity", 1):
         dissimilarity = fit_dissimilarity(train.X, seed=settings.seed)
     return ScoringModel(
-        direction=Direction(members=members, ensemble=ensemble, classes=train.classes, interval=interval),
+        direction=direction,
         band=band,
         dissimilarity=dissimilarity,
     )

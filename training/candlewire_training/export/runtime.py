@@ -7,16 +7,21 @@ from candlewire_training.arrays import F32
 from candlewire_training.export.fused_graph import OUTPUTS
 
 
+def one_thread_session(model: bytes) -> ort.InferenceSession:
+    """A session of any graph on one thread."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 class OneThreadRuntime:
     """Runs a fused graph; the same bits for a row in any batch."""
 
     def __init__(self, model: bytes) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._session = one_thread_session(model)
 
     def run(self, X: F32) -> dict[str, F32]:
         """Every output of the graph for rows of shape (rows, features)."""
@@ -29,4 +34,4 @@ class OneThreadRuntime:
         return {name: np.concatenate([part[name] for part in parts]) for name in OUTPUTS}
 
 
-__all__ = ["OneThreadRuntime"]
+__all__ = ["OneThreadRuntime", "one_thread_session"]
