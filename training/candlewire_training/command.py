@@ -4,6 +4,7 @@ The libraries that training needs take seconds to import: each command imports t
 other commands of `candlewire` start at once.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,11 @@ import typer
 from candlewire_training.backtest.command import backtest
 from candlewire_training.data.commands import register as register_data
 from candlewire_training.one_line_errors import one_line_errors
+from candlewire_training.training_file import use_training_file
 
 if TYPE_CHECKING:
     from candlewire_training.export.bundle import Bundle
+    from candlewire_training.groups.training_run import RunReport
     from candlewire_training.pipeline import TrainedModel
 
 data_app = typer.Typer(no_args_is_help=True, help="Bring bars in, look for defects, resample them.")
@@ -62,6 +65,33 @@ def train(
         typer.Option(help="Name of the model; direction-TIMEFRAME when absent.", rich_help_panel="Model"),
     ] = None,
     horizon: Annotated[int, typer.Option(help="Bars ahead to foretell.", rich_help_panel="Model")] = 5,
+    horizons: Annotated[
+        str | None,
+        typer.Option(metavar="1,5,20", help="Several horizons, a bundle each.", rich_help_panel="Model"),
+    ] = None,
+    label: Annotated[
+        str,
+        typer.Option(
+            help="up_down, up_down_sideways, bull_neutral_bear, triple_barrier, pattern_success or "
+            "entry_quality.",
+            rich_help_panel="Model",
+        ),
+    ] = "up_down",
+    members: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND,KIND",
+            help="xgboost, lightgbm, random_forest, gradient_boosting, extra_trees, logistic.",
+            rich_help_panel="Model",
+        ),
+    ] = "xgboost",
+    ensemble: Annotated[
+        str, typer.Option(help="stack, vote, hard_vote or fixed.", rich_help_panel="Model")
+    ] = "stack",
+    ensemble_weights: Annotated[
+        str | None,
+        typer.Option(metavar="W,W", help="Weights of --ensemble fixed.", rich_help_panel="Model"),
+    ] = None,
     preset: Annotated[str, typer.Option(help="Feature preset.", rich_help_panel="Model")] = "core",
     trees: Annotated[int, typer.Option(help="Boosting rounds.", rich_help_panel="Model")] = 300,
     depth: Annotated[
@@ -85,6 +115,53 @@ def train(
         typer.Option(
             help="Bars left out after each boundary, beyond the purge; the horizon when absent.",
             rich_help_panel="Validation",
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Folds of a walk forward before the final fit; 5 when members are stacked, else none.",
+            rich_help_panel="Validation",
+        ),
+    ] = None,
+    walk_forward: Annotated[
+        str,
+        typer.Option(
+            help="anchored, rolling, bars (500/100/50) or calendar (to 2022 / 2023 / 2024-25).",
+            rich_help_panel="Validation",
+        ),
+    ] = "anchored",
+    maximum_overfit_gap: Annotated[
+        float | None,
+        typer.Option(
+            help="Refuse a model whose accuracy on train rows of the folds is more above that of later ones.",
+            rich_help_panel="Validation",
+        ),
+    ] = None,
+    per: Annotated[
+        str,
+        typer.Option(help="A model each: pooled, symbol, regime or asset-class.", rich_help_panel="Many"),
+    ] = "pooled",
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a run of many models; the same command goes on where it stopped. "
+            "STORE/.runs/MODEL when absent.",
+            rich_help_panel="Many",
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes at once.", rich_help_panel="Many")] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Ray cluster to train on.", rich_help_panel="Many"),
+    ] = None,
+    config: Annotated[  # noqa: ARG001 - its callback has read it
+        Path | None,
+        typer.Option(
+            help="TOML file of these flags; what the command line says goes first.",
+            is_eager=True,
+            callback=use_training_file,
+            rich_help_panel="Data",
         ),
     ] = None,
     version_stamp: Annotated[
@@ -119,6 +196,10 @@ def train(
         from candlewire_training.data.sample import sample_bars
         from candlewire_training.errors import SettingsError
         from candlewire_training.export.bundle import write_bundle
+        from candlewire_training.groups.plan import plan_groups
+        from candlewire_training.groups.run_folder import RunFolder, resumable
+        from candlewire_training.groups.training_run import run_groups
+        from candlewire_training.labels.contract import LabelSettings
         from candlewire_training.pipeline import train_model
         from candlewire_training.progress import StepProgress
         from candlewire_training.settings import TrainingSettings
@@ -127,6 +208,8 @@ def train(
             raise SettingsError("give either --bars FILE_OR_FOLDER or --sample")
         end = parse_date(until, option="--until") if until else None
         table = sample_bars() if bars is None else read_bars(bars, timeframe=timeframe, bad_bars=bad_bars)
+        kinds = tuple(kind.strip() for kind in members.split(",") if kind.strip())
+        steps = _numbers(horizons, int, "horizons")
         settings = TrainingSettings(
             model=model or f"direction-{table.timeframe}",
             horizon=horizon,
@@ -139,11 +222,30 @@ def train(
             target_coverage=target_coverage,
             calibration_share=calibration_share,
             test_share=test_share,
-            embargo_bars=horizon if embargo is None else embargo,
+            embargo_bars=max([horizon, *steps]) if embargo is None else embargo,
+            label=LabelSettings(kind=label),
+            members=kinds,
+            ensemble=ensemble,
+            ensemble_weights=_numbers(ensemble_weights, float, "ensemble-weights") or None,
+            folds=(5 if len(kinds) > 1 and ensemble == "stack" else 0) if folds is None else folds,
+            walk_forward=walk_forward,
+            maximum_overfit_gap=maximum_overfit_gap,
             asset_class=asset_class,
             until=end,
             version=version_stamp,
         )
+        if per != "pooled" or len(steps) > 1 or ray is not None:
+            groups = plan_groups(
+                table.until(end).symbols, settings, timeframe=table.timeframe, per=per, horizons=steps
+            )
+            folder = RunFolder(path=run or out / ".runs" / settings.model)
+            with StepProgress(quiet=quiet) as progress, resumable(folder):
+                report = run_groups(
+                    table, groups, store=out, run=folder, progress=progress, jobs=jobs, ray=ray
+                )
+            _print_run(report, quiet=quiet)
+            return
+        settings = replace(settings, horizon=steps[0]) if steps else settings
         with StepProgress(quiet=quiet) as progress:
             trained = train_model(table, settings, progress)
             bundle = write_bundle(trained, out, progress)
@@ -151,6 +253,32 @@ def train(
             typer.echo(bundle.folder)
         else:
             _print_summary(trained, bundle)
+
+
+def _numbers(text: str | None, kind: type, option: str) -> tuple[Any, ...]:
+    from candlewire_training.errors import SettingsError
+
+    try:
+        return tuple(kind(part) for part in text.split(",")) if text else ()
+    except ValueError as error:
+        raise SettingsError(f"{option} {text!r}: give numbers with commas between them") from error
+
+
+def _print_run(report: "RunReport", *, quiet: bool) -> None:
+    for key, marker in sorted(report.done.items()):
+        typer.echo(
+            marker["bundle"]
+            if quiet
+            else f"{key}: {marker['rows']} rows, log loss {marker['log_loss']:.4f}, "
+            f"gain {marker['gain']:+.4f}, {marker['bundle']}"
+        )
+    for key, reason in sorted(report.failed.items()):
+        typer.echo(f"candlewire: {key} failed: {reason}", err=True)
+    if not quiet:
+        typer.echo(
+            f"{len(report.done)} models written ({report.resumed} by an earlier run), {len(report.failed)} "
+            f"failed, in {report.seconds:.0f} s"
+        )
 
 
 def _print_summary(trained: "TrainedModel", bundle: "Bundle") -> None:
@@ -177,6 +305,25 @@ def _print_summary(trained: "TrainedModel", bundle: "Bundle") -> None:
     )
     table.add_row("direction", verdict(evaluation))
     control = band["20-bar deviation"].winkler
+    if (walk := trained.walk_forward) is not None:
+        table.add_row(
+            "walk forward",
+            f"{len(walk.folds)} folds, gain over majority {estimate(walk.gain, 4)}, overfit gap "
+            f"{walk.overfit_gap:+.3f}",
+        )
+        table.add_row(
+            "weights",
+            ", ".join(
+                f"{kind} {weight:.2f}"
+                for kind, weight in zip(trained.settings.members, walk.weights, strict=True)
+            ),
+        )
+        table.add_row(
+            "deflated Sharpe",
+            f"probability {walk.sharpe.probability:.2f} of skill over {walk.trials} trials, before costs",
+        )
+        if not walk.monotone:
+            table.add_row("confidence", "accuracy does NOT rise with confidence out of fold")
     table.add_row(
         "band coverage",
         f"{estimate(band['model'].coverage)}, long-run target {model.band.target_coverage:.2f}",

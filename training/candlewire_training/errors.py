@@ -8,7 +8,9 @@
     │   └── TooFewBarsError    too little history for what was asked
     ├── SettingsError          an option's value makes no sense
     ├── StoreError             the model store cannot be read or written
-    └── ParityError            the ONNX graph disagrees with the native pipeline
+    ├── ParityError            the ONNX graph disagrees with the native pipeline
+    ├── GateError              the model does not pass a gate that the settings ask for
+    └── InterruptedRunError    Ctrl-C; what is done stays, and the same command goes on
 
 Every message names the field, the value and the remedy, in one line: the command prints it as it is.
 """
@@ -50,9 +52,19 @@ class ParityError(TrainingError):
     """The ONNX graph disagrees with the native pipeline; nothing was written."""
 
 
+class GateError(TrainingError):
+    """The model does not pass a gate that the settings ask for; nothing was written."""
+
+
+class InterruptedRunError(TrainingError):
+    """Ctrl-C ended a run of many models; what is done stays."""
+
+
 __all__ = [
     "AmbiguousBarsError",
     "BarsError",
+    "GateError",
+    "InterruptedRunError",
     "ParityError",
     "SettingsError",
     "StoreError",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import typer
 
-from candlewire_training.errors import ParityError, TrainingError
+from candlewire_training.errors import GateError, InterruptedRunError, ParityError, TrainingError
 
 BAD_INPUT_EXIT = 2
 PARITY_EXIT = 3
@@ -21,9 +21,14 @@ def one_line_errors() -> Iterator[None]:
     """
     try:
         yield
+    except InterruptedRunError as error:
+        typer.echo(f"candlewire: {error}", err=True)
+        raise typer.Exit(INTERRUPTED_EXIT) from error
     except TrainingError as error:
         typer.echo(f"candlewire: {error}", err=True)
-        raise typer.Exit(PARITY_EXIT if isinstance(error, ParityError) else BAD_INPUT_EXIT) from error
+        raise typer.Exit(
+            PARITY_EXIT if isinstance(error, ParityError | GateError) else BAD_INPUT_EXIT
+        ) from error
     except KeyboardInterrupt as error:
         typer.echo("candlewire: interrupted; nothing was written", err=True)
         raise typer.Exit(INTERRUPTED_EXIT) from error

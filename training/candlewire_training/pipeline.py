@@ -11,9 +11,10 @@ from candlewire_training.calibration.fitting import CalibrationRows, fit_directi
 from candlewire_training.data.bars import BarTable
 from candlewire_training.data.samples import Samples, build_samples, preset_spec
 from candlewire_training.ensemble.contract import Ensemble, equal_weights
-from candlewire_training.errors import TooFewBarsError
+from candlewire_training.ensemble.stacking import make_ensemble
+from candlewire_training.errors import GateError, TooFewBarsError
 from candlewire_training.groups.regimes import REGIMES, regime_of_rows
-from candlewire_training.members.contract import FitRows, MemberSettings
+from candlewire_training.members.contract import FitRows
 from candlewire_training.members.registry import make_member
 from candlewire_training.progress import StepProgress
 from candlewire_training.scoring_model import ScoringModel
@@ -22,6 +23,8 @@ from candlewire_training.trust.dissimilarity import fit_dissimilarity
 from candlewire_training.validation.block_bootstrap import time_blocks
 from candlewire_training.validation.chronological import ChronologicalSplit, chronological_split
 from candlewire_training.validation.evaluation import Evaluation, evaluate
+from candlewire_training.validation.folds import RowTimes, walk_forward_folds
+from candlewire_training.validation.walk_forward import WalkForward, judge, out_of_fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class TrainedModel:
     split: ChronologicalSplit
     model: ScoringModel
     evaluation: Evaluation
+    walk_forward: WalkForward | None = None
 
 
 def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgress) -> TrainedModel:
@@ -49,7 +53,7 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
         preset_spec(settings.preset), timeframe=bars.timeframe, asset_class=settings.asset_class
     )
     with progress.step("Features and labels", len(bars.symbols)) as advance:
-        samples = build_samples(bars, spec, horizon=settings.horizon, advance=advance)
+        samples = build_samples(bars, spec, horizon=settings.horizon, labels=settings.label, advance=advance)
     if settings.regime is not None:
         samples = samples.take(regime_of_rows(bars, samples) == REGIMES.index(settings.regime))
     split = chronological_split(
@@ -62,12 +66,15 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
     train = samples.take(split.train)
     if train.up.min() == train.up.max():
         raise TooFewBarsError("the train part holds only one direction; give longer history")
+    walk = _walk_forward(samples, split, settings, progress)
+    ensemble = _ensemble(settings, walk)
     model = fit_model(
         train,
         samples.take(split.calibration),
         settings,
         progress,
         volatility=volatility_columns(spec.canonical_json),
+        ensemble=ensemble,
     )
     test = samples.take(split.test)
     with progress.step("Evaluation on unseen bars", 1):
@@ -89,7 +96,47 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
         split=split,
         model=model,
         evaluation=evaluation,
+        walk_forward=walk,
     )
+
+
+def _ensemble(settings: TrainingSettings, walk: WalkForward | None) -> Ensemble:
+    if settings.ensemble != "stack":
+        return make_ensemble(settings.ensemble, len(settings.members), weights=settings.ensemble_weights)
+    # One member needs no weights; several have walked, see TrainingSettings.
+    return Ensemble(weights=equal_weights(1) if walk is None else walk.weights)
+
+
+def _walk_forward(
+    samples: Samples, split: ChronologicalSplit, settings: TrainingSettings, progress: StepProgress
+) -> WalkForward | None:
+    """Out-of-fold scores and weights, on rows before the test part alone: that one judges what they chose."""
+    if settings.folds == 0:
+        return None
+    before = samples.take(np.concatenate((split.train, split.calibration)))
+    folds = walk_forward_folds(
+        RowTimes(decision_time_ns=before.decision_time_ns, known_from_ns=before.known_from_ns),
+        way=settings.walk_forward,
+        folds=settings.folds,
+        embargo_bars=settings.embargo_bars,
+    )
+    with progress.step("Walk forward", len(folds) * len(settings.members)) as advance:
+        oof = out_of_fold(
+            before,
+            folds,
+            settings.member_settings,
+            ensemble=settings.ensemble,
+            weights=settings.ensemble_weights,
+            advance=advance,
+            seed=settings.seed,
+        )
+    walk = judge(before, folds, oof, horizon=settings.horizon, trials=settings.trials, seed=settings.seed)
+    if settings.maximum_overfit_gap is not None and walk.overfit_gap > settings.maximum_overfit_gap:
+        raise GateError(
+            f"overfit gap {walk.overfit_gap:.3f} is above maximum-overfit-gap "
+            f"{settings.maximum_overfit_gap:g}: accuracy on train rows is that much above that of later ones; use fewer or shallower trees"
+        )
+    return walk
 
 
 def fit_model(
@@ -99,6 +146,7 @@ def fit_model(
     progress: StepProgress,
     *,
     volatility: VolatilityColumns,
+    ensemble: Ensemble | None = None,
 ) -> ScoringModel:
     """Fits members, band and dissimilarity on `train`; probabilities and band width on `calibration`.
 
@@ -108,29 +156,18 @@ def fit_model(
         settings: What to train.
         progress: Shows the steps.
         volatility: Columns that foretell volatility; the band's width follows them.
+        ensemble: How members are pooled; all alike when absent.
     """
-    members = (
-        make_member(
-            MemberSettings(
-                kind="xgboost",
-                trees=settings.trees,
-                depth=settings.depth,
-                learning_rate=settings.learning_rate,
-                seed=settings.seed,
-                threads=settings.threads,
-            )
-        ),
-    )
+    members = tuple(make_member(each) for each in settings.member_settings)
     rows = FitRows(X=train.X, target=train.target, weight=train.weight, classes=train.classes)
     for member in members:
         with progress.step(f"Training {member.name}", member.steps) as advance:
             member.fit(rows, advance=advance)
-    ensemble = Ensemble(weights=equal_weights(len(members)))
     blocks = time_blocks(calibration.decision_time_ns, horizon=settings.horizon)
     with progress.step("Calibration", 1):
         direction = fit_direction(
             members,
-            ensemble,
+            ensemble or Ensemble(weights=equal_weights(len(members))),
             CalibrationRows(
                 X=calibration.X,
                 target=calibration.target,

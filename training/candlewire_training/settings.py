@@ -1,10 +1,12 @@
 """Settings of a training run, checked once."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from candlewire_training.errors import SettingsError
+from candlewire_training.labels.contract import LabelSettings
+from candlewire_training.members.contract import MemberSettings
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -28,6 +30,15 @@ class TrainingSettings:
         model: Name in the store.
         horizon: Bars ahead.
         preset: Feature preset.
+        label: What is foretold.
+        members: Kinds of the models of direction, one each.
+        ensemble: How they are pooled: stack, vote, hard_vote or fixed.
+        ensemble_weights: Weights of `fixed`.
+        folds: Folds of the walk forward before the final fit; 0 walks none.
+        walk_forward: Way of the walk, see `validation.folds.WAYS`.
+        maximum_overfit_gap: Greatest mean accuracy on train rows minus that on test rows of the folds; a
+            model beyond it is not written. None only reports it.
+        trials: Settings tried to find these, these included: what deflates the Sharpe ratio.
         trees: Boosting rounds of the direction model.
         depth: Levels of its trees.
         learning_rate: Its shrinkage.
@@ -49,6 +60,14 @@ class TrainingSettings:
     model: str
     horizon: int = 5
     preset: str = "core"
+    label: LabelSettings = field(default_factory=LabelSettings)
+    members: tuple[str, ...] = ("xgboost",)
+    ensemble: str = "stack"
+    ensemble_weights: tuple[float, ...] | None = None
+    folds: int = 0
+    walk_forward: str = "anchored"
+    maximum_overfit_gap: float | None = None
+    trials: int = 1
     trees: int = 300
     depth: int = 3
     learning_rate: float = 0.02
@@ -82,8 +101,32 @@ class TrainingSettings:
         _within("seed", self.seed, 0, 2**31 - 1)
         _within("threads", self.threads, 1, 256)
         _within("parity-rows", self.parity_rows, 10_000, 10_000_000)
+        _within("folds", self.folds, 0, 100)
+        _within("trials", self.trials, 1, 1_000_000)
+        if self.maximum_overfit_gap is not None:
+            _within("maximum-overfit-gap", self.maximum_overfit_gap, 0.0, 1.0)
+        if not self.members or len(set(self.members)) != len(self.members):
+            raise SettingsError(f"members {', '.join(self.members) or '(none)'}: name each kind once")
+        if len(self.members) > 1 and self.ensemble == "stack" and self.folds == 0:
+            raise SettingsError("ensemble stack needs out-of-fold predictions; use folds 2 or more")
+        _ = self.member_settings
         if self.version is not None:
             parse_version(self.version)
+
+    @property
+    def member_settings(self) -> tuple[MemberSettings, ...]:
+        """How each member is fitted."""
+        return tuple(
+            MemberSettings(
+                kind=kind,
+                trees=self.trees,
+                depth=self.depth,
+                learning_rate=self.learning_rate,
+                seed=self.seed,
+                threads=self.threads,
+            )
+            for kind in self.members
+        )
 
     @property
     def decision_thresholds(self) -> tuple[float, float]:

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import click
+import typer
 
 from candlewire_training.errors import SettingsError
 
@@ -42,11 +42,11 @@ def read_training_file(path: Path, names: set[str]) -> dict[str, Any]:
     return values
 
 
-def use_training_file(context: click.Context, path: Path | None) -> Path | None:
+def use_training_file(context: typer.Context, path: Path | None) -> Path | None:
     """Makes the file's values the defaults of the command's flags; for an eager `--config`.
 
     Raises:
-        click.BadParameter: As `read_training_file`.
+        typer.BadParameter: As `read_training_file`.
     """
     if path is not None:
         names = {parameter.name for parameter in context.command.params if parameter.name} - {
@@ -56,7 +56,7 @@ def use_training_file(context: click.Context, path: Path | None) -> Path | None:
         try:
             values = read_training_file(path, names)
         except SettingsError as error:
-            raise click.BadParameter(str(error)) from error
+            raise typer.BadParameter(str(error)) from error
         context.default_map = {**(context.default_map or {}), **values}
     return path
 

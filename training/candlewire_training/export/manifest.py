@@ -87,6 +87,13 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
         "dropped_rows": samples.dropped_rows,
         "settings": {
             "preset": settings.preset,
+            "members": list(settings.members),
+            "ensemble": settings.ensemble,
+            "label": asdict(settings.label),
+            "folds": settings.folds,
+            "walk_forward": settings.walk_forward,
+            "regime": settings.regime,
+            "trials": settings.trials,
             "trees": settings.trees,
             "depth": settings.depth,
             "learning_rate": settings.learning_rate,
@@ -95,6 +102,7 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
             "embargo_bars": settings.embargo_bars,
             "until": settings.until.isoformat() if settings.until else None,
         },
+        "walk_forward": asdict(trained.walk_forward) if trained.walk_forward else None,
         "calibration": calibration_record(model.direction),
         "band": {
             "kind": model.band.kind,

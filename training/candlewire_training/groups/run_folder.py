@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from candlewire_training.errors import SettingsError, StoreError
+from candlewire_training.errors import InterruptedRunError, SettingsError, StoreError
 
 ASKED, DONE, FAILED, BARS = "run.json", "done", "failed", "bars"
 
@@ -74,6 +76,22 @@ class RunFolder:
         _write(self.path / FAILED / f"{key}.json", {"reason": reason})
 
 
+@contextmanager
+def resumable(run: RunFolder) -> Iterator[None]:
+    """Tells how to go on when the body is interrupted.
+
+    Raises:
+        InterruptedRunError: Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        done = len(list((run.path / DONE).glob("*.json")))
+        raise InterruptedRunError(
+            f"interrupted; {done} models are done: give the same command again to go on"
+        ) from error
+
+
 def _write(file: Path, content: dict[str, Any]) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     temporary.write_text(json.dumps(content, sort_keys=True, indent=2) + "\n", encoding="utf-8")
@@ -85,4 +103,4 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "resumable"]

@@ -1,0 +1,270 @@
+"""Members fitted fold by fold, and what they say of rows that none of them has seen."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from candlewire_training.arrays import F64, I32, I64
+from candlewire_training.data.samples import Samples
+from candlewire_training.ensemble.stacking import fit_weights, make_ensemble
+from candlewire_training.errors import TooFewBarsError
+from candlewire_training.members.contract import FitRows, MemberSettings
+from candlewire_training.members.registry import make_member
+from candlewire_training.validation.baselines import baseline_probabilities
+from candlewire_training.validation.block_bootstrap import Estimate, block_estimate, time_blocks
+from candlewire_training.validation.folds import Fold
+from candlewire_training.validation.proper_scores import log_loss
+from candlewire_training.validation.selection_bias import (
+    DeflatedSharpe,
+    deflated_sharpe,
+    probability_of_overfitting,
+)
+
+# Train rows that the overfit gap is measured on, evenly spaced.
+GAP_ROWS = 20_000
+# Groups of equal size over which accuracy should rise with confidence.
+CONFIDENCE_GROUPS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfFold:
+    """Predictions for test rows by models that were fitted on earlier rows alone.
+
+    Attributes:
+        rows: Row indices, fold after fold, shape (rows,).
+        fold: Number of each row's fold.
+        members: Probabilities, shape (rows, members, classes).
+        pooled: Probabilities of the ensemble, its weights fitted on earlier folds, shape (rows, classes).
+        baselines: P(last class) of each baseline, fitted on the fold's train rows.
+        train_accuracy: Accuracy on train rows by fold, of the ensemble with the weights of that fold.
+    """
+
+    rows: I64
+    fold: I32
+    members: F64
+    pooled: F64
+    baselines: dict[str, F64]
+    train_accuracy: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldResult:
+    """Scores of one fold; log losses are of P(last class), nats a row."""
+
+    name: str
+    train_rows: int
+    test_rows: int
+    purged_rows: int
+    first_test_ns: int
+    last_test_ns: int
+    log_loss: float
+    baseline_log_loss: dict[str, float]
+    train_accuracy: float
+    test_accuracy: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkForward:
+    """What a walk forward showed.
+
+    Attributes:
+        folds: Each fold.
+        weights: Of the members, fitted on all out-of-fold rows.
+        gain: Log loss of the majority baseline minus the ensemble's, over all out-of-fold rows.
+        overfit_gap: Mean accuracy on train rows minus that on test rows.
+        sharpe: Of going with the sign of P(last class) minus its share in train, all symbols alike, before
+            costs, one return every horizon; deflated by the trials.
+        member_overfitting: Probability that the member that looks best in one half of time is below the
+            median in the other; None with one member.
+        confidence_accuracy: Accuracy by confidence, the least confident fifth first.
+        monotone: Whether accuracy never falls as confidence rises.
+        trials: Settings tried, this one included.
+    """
+
+    folds: tuple[FoldResult, ...]
+    weights: tuple[float, ...]
+    gain: Estimate
+    overfit_gap: float
+    sharpe: DeflatedSharpe
+    member_overfitting: float | None
+    confidence_accuracy: tuple[float, ...]
+    monotone: bool
+    trials: int
+
+
+def out_of_fold(
+    samples: Samples,
+    folds: tuple[Fold, ...],
+    members: tuple[MemberSettings, ...],
+    *,
+    ensemble: str = "stack",
+    weights: tuple[float, ...] | None = None,
+    choose: Callable[[Samples], I64] | None = None,
+    advance: Callable[[], None] = lambda: None,
+    seed: int = 7,
+) -> OutOfFold:
+    """Fits every member on every fold.
+
+    Args:
+        samples: All rows.
+        folds: In order of time.
+        members: What to fit.
+        ensemble: How they are pooled, see `make_ensemble`.
+        weights: Of `fixed`.
+        choose: Chooses feature columns from train rows alone, for each fold anew; None takes all.
+        advance: Called after each fit.
+        seed: Of the baselines.
+
+    Raises:
+        TooFewBarsError: A fold's train rows lack a class.
+    """
+    parts: list[F64] = []
+    pooled: list[F64] = []
+    accuracy: list[float] = []
+    baselines: dict[str, list[F64]] = {}
+    for fold in folds:
+        train, test = samples.take(fold.train), samples.take(fold.test)
+        columns = None if choose is None else choose(train)
+        X, unseen = (part.X if columns is None else part.X[:, columns] for part in (train, test))
+        seen = slice(None, None, max(1, len(train) // GAP_ROWS))
+        try:
+            rows = FitRows(X=X, target=train.target, weight=train.weight, classes=train.classes)
+        except TooFewBarsError as error:
+            raise TooFewBarsError(f"fold {fold.name}: {error}") from error
+        said, known = [], []
+        for settings in members:
+            member = make_member(settings).fit(rows)
+            said.append(member.probabilities(unseen))
+            known.append(member.probabilities(X[seen]))
+            advance()
+        earlier = _earlier(samples, folds, parts) if parts else None
+        pool = (
+            make_ensemble("vote", len(members))
+            if ensemble == "stack" and earlier is None
+            else make_ensemble(
+                ensemble,
+                len(members),
+                oof=earlier[0] if earlier else None,
+                target=earlier[1] if earlier else None,
+                weight=earlier[2] if earlier else None,
+                weights=weights,
+            )
+        )
+        parts.append(np.stack(said, axis=1))
+        pooled.append(pool.pool(parts[-1]))
+        right = pool.pool(np.stack(known, axis=1)).argmax(axis=1) == train.target[seen]
+        accuracy.append(float(right.mean()))
+        for name, up in baseline_probabilities(train, test, seed=seed).items():
+            baselines.setdefault(name, []).append(up)
+    return OutOfFold(
+        rows=np.concatenate([fold.test for fold in folds]),
+        fold=np.repeat(np.arange(len(folds), dtype=np.int32), [fold.test.size for fold in folds]),
+        members=np.concatenate(parts),
+        pooled=np.concatenate(pooled),
+        baselines={name: np.concatenate(values) for name, values in baselines.items()},
+        train_accuracy=tuple(accuracy),
+    )
+
+
+def judge(
+    samples: Samples, folds: tuple[Fold, ...], oof: OutOfFold, *, horizon: int, trials: int = 1, seed: int = 7
+) -> WalkForward:
+    """Scores of out-of-fold predictions.
+
+    Args:
+        samples: All rows.
+        folds: The folds of `oof`.
+        oof: The predictions.
+        horizon: Bars ahead that the label looks.
+        trials: Settings tried, this one included.
+        seed: Of the bootstrap.
+    """
+    rows = samples.take(oof.rows)
+    blocks = time_blocks(rows.decision_time_ns, horizon=horizon)
+    losses = log_loss(oof.pooled[:, -1], rows.up)
+    baseline_losses = {name: log_loss(up, rows.up) for name, up in oof.baselines.items()}
+    right = (oof.pooled.argmax(axis=1) == rows.target).astype(np.float64)
+    results = []
+    for number, fold in enumerate(folds):
+        mask = oof.fold == number
+        times = rows.decision_time_ns[mask]
+        results.append(
+            FoldResult(
+                name=fold.name,
+                train_rows=int(fold.train.size),
+                test_rows=int(fold.test.size),
+                purged_rows=fold.purged_rows,
+                first_test_ns=int(times.min()),
+                last_test_ns=int(times.max()),
+                log_loss=float(losses[mask].mean()),
+                baseline_log_loss={name: float(each[mask].mean()) for name, each in baseline_losses.items()},
+                train_accuracy=oof.train_accuracy[number],
+                test_accuracy=float(right[mask].mean()),
+            )
+        )
+    shares = accuracy_by_confidence(oof.pooled, right)
+    return WalkForward(
+        folds=tuple(results),
+        weights=tuple(fit_weights(oof.members, rows.target, rows.weight).tolist()),
+        gain=block_estimate(baseline_losses["majority"] - losses, blocks, seed=seed),
+        overfit_gap=float(np.mean([each.train_accuracy - each.test_accuracy for each in results])),
+        sharpe=deflated_sharpe(
+            directional_returns(rows, oof.pooled[:, -1] - oof.baselines["majority"], horizon=horizon),
+            trials=trials,
+        ),
+        member_overfitting=_member_overfitting(oof, rows, blocks),
+        confidence_accuracy=shares,
+        monotone=all(low <= high for low, high in itertools.pairwise(shares)),
+        trials=trials,
+    )
+
+
+def accuracy_by_confidence(probabilities: F64, right: F64) -> tuple[float, ...]:
+    """Share of right rows by confidence, in groups of equal size, the least confident first."""
+    order = np.argsort(probabilities.max(axis=1), kind="stable")
+    return tuple(float(part.mean()) for part in np.array_split(right[order], CONFIDENCE_GROUPS))
+
+
+def directional_returns(rows: Samples, lean: F64, *, horizon: int) -> F64:
+    """Mean over symbols of sign(lean) x forward return, at every `horizon`-th decision time: none overlap."""
+    times, position = np.unique(rows.decision_time_ns, return_inverse=True)
+    sums = np.bincount(position, weights=np.sign(lean) * rows.forward_return, minlength=times.size)
+    returns: F64 = (sums / np.bincount(position, minlength=times.size))[::horizon]
+    return returns
+
+
+def _earlier(samples: Samples, folds: tuple[Fold, ...], parts: list[F64]) -> tuple[F64, I32, F64]:
+    rows = np.concatenate([fold.test for fold in folds[: len(parts)]])
+    # Weights of the next fold come from labels that were known before it begins.
+    opens = samples.decision_time_ns[folds[len(parts)].test].min()
+    known = samples.known_from_ns[rows] <= opens
+    return np.concatenate(parts)[known], samples.target[rows[known]], samples.weight[rows[known]]
+
+
+def _member_overfitting(oof: OutOfFold, rows: Samples, blocks: I64) -> float | None:
+    if oof.members.shape[1] < 2:
+        return None
+    _, block = np.unique(blocks, return_inverse=True)
+    counts = np.bincount(block)
+    scores = np.stack(
+        [
+            -np.bincount(block, weights=log_loss(oof.members[:, member, -1], rows.up)) / counts
+            for member in range(oof.members.shape[1])
+        ],
+        axis=1,
+    )
+    parts = min(10, scores.shape[0] // 2 * 2)
+    return probability_of_overfitting(scores, parts=parts) if parts >= 2 else None
+
+
+__all__ = [
+    "FoldResult",
+    "OutOfFold",
+    "WalkForward",
+    "accuracy_by_confidence",
+    "directional_returns",
+    "judge",
+    "out_of_fold",
+]
