@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import candlewire_features as cf
+import numpy as np
 
 from candlewire_training.bands.admission import BandSettings, fit_return_band
 from candlewire_training.bands.band_inputs import VolatilityColumns, volatility_columns, with_band_inputs
@@ -134,7 +135,8 @@ def _walk_forward(
     if settings.maximum_overfit_gap is not None and walk.overfit_gap > settings.maximum_overfit_gap:
         raise GateError(
             f"overfit gap {walk.overfit_gap:.3f} is above maximum-overfit-gap "
-            f"{settings.maximum_overfit_gap:g}: accuracy on train rows is that much above that of later ones; use fewer or shallower trees"
+            f"{settings.maximum_overfit_gap:g}: accuracy on train rows is that much above that of later "
+            "ones; use fewer or shallower trees"
         )
     return walk
 
