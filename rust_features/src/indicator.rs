@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::arguments::{Argument, Arguments};
+use crate::arguments::{Argument, ArgumentError, Arguments};
 use crate::frame::{Column, Columns};
 use crate::instructions::{Work, with_widest_vectors};
 use crate::kernel::Description;
@@ -51,7 +51,7 @@ impl Indicator {
     /// Builds an indicator; unset parameters take their defaults.
     ///
     /// # Errors
-    /// An unknown kernel or parameter, or a value out of range.
+    /// An unknown kernel or parameter, a value out of range, or a kernel that compares symbols.
     pub fn new(kernel: &str, parameters: BTreeMap<String, Argument>) -> Result<Self, SpecError> {
         let request = FeatureRequest {
             name: kernel.to_owned(),
@@ -66,6 +66,11 @@ impl Indicator {
             kernel: entry.description.name,
             reason,
         };
+        if entry.build_across.is_some() {
+            return Err(refuse(ArgumentError::Contradiction(
+                "it compares symbols: name it in a spec and use a panel".to_owned(),
+            )));
+        }
         let arguments = Arguments::complete(entry.description.parameters, &request.parameters)
             .map_err(refuse)?;
         Ok(Self {

@@ -96,8 +96,8 @@ fn nonsense_is_refused_with_a_reason() {
             "one of open, high",
         ),
         (
-            r#"{"name": "a", "kernel": "macd", "parameters": {"fastperiod": 30}}"#,
-            "must be shorter",
+            r#"{"name": "a", "kernel": "ma", "parameters": {"matype": 7}}"#,
+            "matype is 7: give the kind of average",
         ),
         (
             r#"{"name": "a", "kernel": "rsi", "timeperiod": 3}"#,

@@ -12,6 +12,14 @@ import pytest
 
 Columns = dict[str, npt.NDArray[np.float64]]
 PRICES = ("open", "high", "low", "close", "volume")
+# Rows that an admission would not refuse.
+SOUND = (
+    pl.all_horizontal(pl.col(name).is_finite() for name in PRICES)
+    & (pl.col("low") > 0)
+    & (pl.col("low") <= pl.min_horizontal("open", "close"))
+    & (pl.col("high") >= pl.max_horizontal("open", "close"))
+    & (pl.col("volume") >= 0)
+)
 
 
 def real_data() -> Path:
@@ -28,14 +36,7 @@ def real_data() -> Path:
 def load(file: str, symbol: str) -> pl.DataFrame:
     """Bars of one symbol, oldest first, without the rows that an admission would refuse."""
     frame = pl.scan_parquet(real_data() / file).filter(pl.col("symbol") == symbol).sort("ts").collect()
-    sound = (
-        pl.all_horizontal(pl.col(name).is_finite() for name in PRICES)
-        & (pl.col("low") > 0)
-        & (pl.col("low") <= pl.min_horizontal("open", "close"))
-        & (pl.col("high") >= pl.max_horizontal("open", "close"))
-        & (pl.col("volume") >= 0)
-    )
-    return frame.unique("ts", keep="first", maintain_order=True).filter(sound)
+    return frame.unique("ts", keep="first", maintain_order=True).filter(SOUND)
 
 
 @pytest.fixture

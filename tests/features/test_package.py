@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,12 @@ def test_the_stub_matches_the_compiled_module() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_extension_needs_no_version_of_python_of_its_own() -> None:
+    assert cf._features.__file__.endswith((".abi3.so", ".pyd"))  # type: ignore[attr-defined]
+    manifest = (ROOT / "rust_features" / "Cargo.toml").read_text()
+    assert '"abi3-py311"' in manifest
+
+
 def test_kernel_files_are_formatted() -> None:
     """cargo fmt does not find files that a macro declares, and `kernel_files!` declares every kernel."""
     files = sorted((ROOT / "rust_features" / "src" / "kernels").glob("*/*.rs"))
@@ -45,3 +52,14 @@ def test_kernel_files_are_formatted() -> None:
         [rustfmt, "--check", "--edition", "2024", *files], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_table_of_warm_up_is_that_of_todays_kernels() -> None:
+    path = ROOT / "rust_features" / "measure_warm_up.py"
+    spec = importlib.util.spec_from_file_location("measure_warm_up", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = module.TARGET.read_text(encoding="utf-8")
+    assert module.document(text) == text, "run python rust_features/measure_warm_up.py"

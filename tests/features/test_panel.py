@@ -156,6 +156,23 @@ def test_a_restored_panel_continues_with_the_same_bits(walk: dict[str, Any]) -> 
         cf.Panel.restore(cf.FeatureSpec([("a", "rsi")]), snapshot)
 
 
+def test_every_single_bit_of_a_snapshot_counts(walk: dict[str, Any]) -> None:
+    spec = cf.FeatureSpec([("r", "roc", {"timeperiod": 2}), ("e", "ema", {"timeperiod": 3})])
+    panel = cf.Panel(spec, ["A"])
+    out = np.zeros((1, len(spec)))
+    for bar in range(9):
+        step(panel.update, np.array([0], dtype=np.int64), bars_at(walk, np.array([bar])), out)
+    snapshot = panel.snapshot()
+    for length in range(len(snapshot)):
+        with pytest.raises(cf.SnapshotError):
+            cf.Panel.restore(spec, snapshot[:length])
+    for place in range(8 * len(snapshot)):
+        flipped = bytearray(snapshot)
+        flipped[place // 8] ^= 1 << place % 8
+        with pytest.raises(cf.SnapshotError):
+            cf.Panel.restore(spec, bytes(flipped))
+
+
 def test_gaps_have_their_status(walk: dict[str, Any]) -> None:
     text = """
         timeframe: 1d

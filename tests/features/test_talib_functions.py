@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import talib as theirs
+from candlewire_features._features import compute_indicator
 from talib import abstract
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def test_series_give_series(walk: dict[str, Any]) -> None:
     ("call", "error", "message"),
     [
         (lambda close: ours.rsi(close, timeperiod=1), cf.SpecError, "timeperiod is 1"),
-        (lambda close: ours.bbands(close, matype=1), cf.SpecError, "matype is 1"),
+        (lambda close: ours.bbands(close, matype=7), cf.SpecError, "matype is 7"),
         (lambda close: ours.rsi(close[None]), cf.InputError, "2 dimensions"),
         (lambda _: ours.rsi(np.array(["a"])), cf.InputError, "no numbers"),  # type: ignore[arg-type]
         (lambda close: ours.atr(close, close[1:], close), cf.InputError, "low has length 399, expected 400"),
@@ -94,6 +95,56 @@ def test_refusals_name_the_remedy(
 ) -> None:
     with pytest.raises(error, match=message):
         call(walk["close"])
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4, 5, 6, 8, 9, 12, 13])
+def test_bands_and_stochastics_take_averages_of_any_kind(kind: int, walk: dict[str, Any]) -> None:
+    high, low, close = walk["high"], walk["low"], walk["close"]
+    pairs = [
+        (ours.bbands(close, matype=kind), theirs.BBANDS(close, matype=kind)),
+        (
+            ours.stoch(high, low, close, slowk_matype=kind, slowd_period=5),
+            theirs.STOCH(high, low, close, slowk_matype=kind, slowd_period=5),
+        ),
+        (
+            ours.stoch(high, low, close, slowk_period=4, slowd_matype=kind),
+            theirs.STOCH(high, low, close, slowk_period=4, slowd_matype=kind),
+        ),
+    ]
+    for given, expected in pairs:
+        for our, their in zip(given, expected, strict=True):
+            assert np.array_equal(np.isnan(our), np.isnan(their)), "first valid bar"
+            np.testing.assert_allclose(our, their, rtol=1e-9, atol=1e-7)
+
+
+@pytest.mark.parametrize(("fast", "slow"), [(26, 12), (10, 10), (30, 9)])
+def test_the_longer_period_is_the_slow_one(fast: int, slow: int, walk: dict[str, Any]) -> None:
+    close = walk["close"]
+    periods = {"fastperiod": fast, "slowperiod": slow}
+    pairs = [
+        (ours.apo(close, **periods), theirs.APO(close, **periods)),
+        (ours.ppo(close, **periods, matype=2), theirs.PPO(close, **periods, matype=2)),
+        (ours.macd(close, **periods)[2], theirs.MACD(close, **periods)[2]),
+        (
+            ours.macdext(close, **periods, fastmatype=1, slowmatype=2)[0],
+            theirs.MACDEXT(close, **periods, fastmatype=1, slowmatype=2)[0],
+        ),
+    ]
+    for our, their in pairs:
+        assert np.array_equal(np.isnan(our), np.isnan(their)), "first valid bar"
+        np.testing.assert_allclose(our, their, rtol=1e-9, atol=1e-7)
+
+
+@pytest.mark.parametrize(("fast", "slow"), [(0.5, 0.05), (0.9, 0.01), (0.2, 0.2)])
+def test_mama_obeys_its_limits(fast: float, slow: float, walk: dict[str, Any]) -> None:
+    given, expected = ours.mama(walk["close"], fast, slow), theirs.MAMA(walk["close"], fast, slow)
+    for our, their in zip(given, expected, strict=True):
+        np.testing.assert_allclose(our, their, rtol=1e-9)
+
+
+def test_a_kernel_that_compares_symbols_is_no_function() -> None:
+    with pytest.raises(cf.SpecError, match="it compares symbols"):
+        compute_indicator("reference", {"reference": "SPY"}, [("close", np.ones(9))], [0])
 
 
 def test_a_missing_value_is_as_if_it_had_not_come(walk: dict[str, Any]) -> None:

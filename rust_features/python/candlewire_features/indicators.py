@@ -27,6 +27,11 @@ def only(function: str, parameter: str, value: float, supported: float) -> None:
         raise SpecError(f"{function}: {parameter} is {value}: only {supported} is offered")
 
 
+def of_kinds(kernel: str, parameters: dict[str, Any], kinds: dict[str, int]) -> tuple[str, dict[str, Any]]:
+    """The kernel over simple averages or, for other kinds, its sibling for averages of any kind."""
+    return (f"{kernel}_ma", parameters | kinds) if any(kinds.values()) else (kernel, parameters)
+
+
 def indicator(
     kernel: str,
     parameters: dict[str, Any],

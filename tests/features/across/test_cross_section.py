@@ -82,6 +82,28 @@ def test_offline_and_online_agree_by_bits() -> None:
     assert np.array_equal(cf.compute_panel(order, SPEC), offline[order["row"].to_numpy()], equal_nan=True)
 
 
+@pytest.mark.parametrize("stop", [1, 25, 70])
+def test_a_restored_panel_compares_symbols_with_the_same_bits(stop: int) -> None:
+    frame = market()
+    symbols = sorted(frame["symbol"].unique().to_list())
+    panel = cf.Panel(SPEC, symbols)
+    for number, time in enumerate(np.unique(frame["open_time_ns"].to_numpy())):
+        if number == stop:
+            snapshot = panel.snapshot()
+            restored = cf.Panel.restore(SPEC, snapshot)
+            assert restored.snapshot() == snapshot
+        moment = frame.filter(pl.col("open_time_ns") == time)
+        index = np.array([symbols.index(name) for name in moment["symbol"]], dtype=np.int64)
+        columns = [np.ascontiguousarray(moment[name].to_numpy()) for name in ("open_time_ns", *PRICES)]
+        out = np.full((len(moment), len(SPEC)), -1.0)
+        panel.update(index, *columns, out)
+        if number >= stop:
+            again = np.full_like(out, -2.0)
+            restored.update(index, *columns, again)
+            np.testing.assert_array_equal(again, out)
+    assert restored.snapshot() == panel.snapshot()
+
+
 def test_own_features_are_those_of_each_symbol_alone() -> None:
     frame = market()
     alone = cf.FeatureSpec([("roc_5", "roc", {"timeperiod": 5})])

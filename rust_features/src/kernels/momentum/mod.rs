@@ -10,6 +10,7 @@ super::kernel_files! {
     rate_of_change: [Roc, Rocp, Rocr, Rocr100],
     relative_strength_index: [Rsi],
     stochastic: [Stoch, StochF],
+    stochastic_of_averages: [StochOfAverages],
     stochastic_rsi: [StochRsi],
     triple_smoothed_rate_of_change: [Trix],
     ultimate_oscillator: [UltOsc],

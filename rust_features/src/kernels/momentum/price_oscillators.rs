@@ -9,7 +9,7 @@ use crate::state::state;
 const PARAMETERS: [Parameter; 4] = [
     Parameter::period(
         "fastperiod",
-        "bars of the fast average, below slowperiod",
+        "bars of the fast average; the longer of both periods is the slow one",
         12,
         1,
     ),
@@ -40,14 +40,15 @@ impl FastAndSlow {
             arguments.count("fastperiod")?,
             arguments.count("slowperiod")?,
         );
-        if fast >= slow {
-            return Err(ArgumentError::Contradiction(format!(
-                "fastperiod is {fast}, slowperiod is {slow}: the fast one must be shorter"
-            )));
-        }
+        // The longer period is the slow one, as in TA-Lib.
+        let (fast_name, slow_name) = if fast > slow {
+            ("slowperiod", "fastperiod")
+        } else {
+            ("fastperiod", "slowperiod")
+        };
         Ok(Self {
-            fast: MovingAverage::of(arguments, "fastperiod", "matype")?,
-            slow: MovingAverage::of(arguments, "slowperiod", "matype")?,
+            fast: MovingAverage::of(arguments, fast_name, "matype")?,
+            slow: MovingAverage::of(arguments, slow_name, "matype")?,
             column: arguments.column()?,
         })
     }

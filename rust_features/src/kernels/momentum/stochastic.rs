@@ -83,7 +83,7 @@ impl Kernel for Stoch {
 
 /// Place of the close in the range of the newest `bars` bars in percent; 0 without range.
 #[inline(always)]
-fn place_in_range(frame: &Frame<'_>, bars: usize) -> Option<f64> {
+pub(super) fn place_in_range(frame: &Frame<'_>, bars: usize) -> Option<f64> {
     let (high, low) = (highest(frame.highs(bars)?), lowest(frame.lows(bars)?));
     let range = high - low;
     Some(if range > 0.0 {

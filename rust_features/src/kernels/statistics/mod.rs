@@ -6,5 +6,6 @@ super::kernel_files! {
     moments: [Moments, Var],
     rank: [Rank],
     simple_return: [SimpleReturn],
+    window_totals: [Max, Min, Sum],
     zscore: [Zscore],
 }

@@ -34,7 +34,7 @@ impl Kernel for Macd {
         parameters: &[
             Parameter::period(
                 "fastperiod",
-                "bars of the fast average, below slowperiod",
+                "bars of the fast average; the longer of both periods is the slow one",
                 12,
                 1,
             ),
@@ -65,11 +65,8 @@ impl Kernel for Macd {
             arguments.count("fastperiod")?,
             arguments.count("slowperiod")?,
         );
-        if fast >= slow {
-            return Err(ArgumentError::Contradiction(format!(
-                "fastperiod is {fast}, slowperiod is {slow}: the fast one must be shorter"
-            )));
-        }
+        // The longer period is the slow one, as in TA-Lib.
+        let (fast, slow) = (fast.min(slow), fast.max(slow));
         Ok(Self {
             fast: Smoothing::of(fast),
             slow: Smoothing::of(slow),

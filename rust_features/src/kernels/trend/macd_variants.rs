@@ -72,7 +72,7 @@ impl Kernel for MacdExt {
         parameters: &[
             Parameter::period(
                 "fastperiod",
-                "bars of the fast average, below slowperiod",
+                "bars of the fast average; the longer of both periods is the slow one",
                 12,
                 1,
             ),
@@ -92,14 +92,17 @@ impl Kernel for MacdExt {
             arguments.count("fastperiod")?,
             arguments.count("slowperiod")?,
         );
-        if fast >= slow {
-            return Err(ArgumentError::Contradiction(format!(
-                "fastperiod is {fast}, slowperiod is {slow}: the fast one must be shorter"
-            )));
-        }
+        let one = MovingAverage::of(arguments, "fastperiod", "fastmatype")?;
+        let other = MovingAverage::of(arguments, "slowperiod", "slowmatype")?;
+        // The longer period is the slow one, as in TA-Lib; each keeps its kind.
+        let (fast, slow) = if fast > slow {
+            (other, one)
+        } else {
+            (one, other)
+        };
         Ok(Self {
-            fast: MovingAverage::of(arguments, "fastperiod", "fastmatype")?,
-            slow: MovingAverage::of(arguments, "slowperiod", "slowmatype")?,
+            fast,
+            slow,
             signal: MovingAverage::of(arguments, "signalperiod", "signalmatype")?,
             column: arguments.column()?,
         })

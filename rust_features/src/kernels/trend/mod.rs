@@ -12,11 +12,13 @@ super::kernel_files! {
     linear_regression: [LinearReg, LinearRegAngle, LinearRegIntercept, LinearRegR2, LinearRegSlope, Tsf],
     macd: [Macd],
     macd_variants: [MacdExt, MacdFix],
+    mesa_average: [Mama],
     midpoint: [Midpoint, Midprice],
     moving_average: [Ma],
     parabolic_sar: [Sar],
     simple_moving_average: [Sma],
     supertrend: [Supertrend],
+    typical_prices: [AvgPrice, MedPrice, TypPrice, WclPrice],
     volume_weighted_average: [Vwma],
     weighted_averages: [Hma, Trima, Wma],
 }

@@ -4,6 +4,7 @@ super::kernel_files! {
     average_true_range: [Atr, Natr, TrueRange],
     band_scale: [BandScale],
     bollinger_bands: [BollingerBands],
+    bollinger_bands_of_average: [BollingerBandsOfAverage],
     donchian_channel: [DonchianChannel],
     ewma_variance: [EwmaVariance],
     high_low_range: [HighLowRange],

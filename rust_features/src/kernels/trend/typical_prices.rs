@@ -1,0 +1,58 @@
+//! One price for a bar: means of its four prices.
+
+use crate::arguments::{ArgumentError, Arguments};
+use crate::bar::Bar;
+use crate::frame::Frame;
+use crate::kernel::{Description, Kernel, output};
+
+/// Declares a price of the current bar: name, summary, formula text and a function of the bar.
+macro_rules! prices {
+    ($($kernel:ident, $name:literal, $summary:literal, $formula:literal, |$bar:ident| $price:expr;)+) => {
+        $(
+            #[doc = $summary]
+            #[derive(Debug)]
+            pub(crate) struct $kernel;
+
+            impl Kernel for $kernel {
+                type State = ();
+                type Output = [f64; 2];
+                const DESCRIPTION: Description = Description {
+                    name: $name,
+                    summary: $summary,
+                    parameters: &[],
+                    outputs: &[
+                        output($name, $formula),
+                        output("ratio", concat!("close / ", $name, " - 1; 0 when it is 0")),
+                    ],
+                    source: concat!("TA-Lib ", $name),
+                };
+                const CLASSIC_OUTPUTS: usize = 1;
+
+                fn new(_arguments: &Arguments) -> Result<Self, ArgumentError> {
+                    Ok(Self)
+                }
+
+                fn warmup_bars(&self, _output: usize) -> usize {
+                    0
+                }
+
+                #[inline(always)]
+                fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
+                    let $bar: &Bar = &frame.bar;
+                    let price = $price;
+                    [price, super::simple_moving_average::ratio($bar.close, price)]
+                }
+            }
+        )+
+    };
+}
+
+prices! {
+    AvgPrice, "avgprice", "mean of a bar's four prices", "(open + high + low + close) / 4", |bar|
+        (bar.high + bar.low + bar.close + bar.open) / 4.0;
+    MedPrice, "medprice", "middle of a bar's range", "(high + low) / 2", |bar| bar.high.midpoint(bar.low);
+    TypPrice, "typprice", "typical price of a bar", "(high + low + close) / 3", |bar|
+        (bar.high + bar.low + bar.close) / 3.0;
+    WclPrice, "wclprice", "price of a bar that weighs the close twice", "(high + low + 2 close) / 4", |bar|
+        (bar.high + bar.low + bar.close * 2.0) / 4.0;
+}

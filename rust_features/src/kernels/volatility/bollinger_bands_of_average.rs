@@ -1,0 +1,106 @@
+//! Bollinger bands around an average of any kind.
+
+use crate::arguments::{ArgumentError, Arguments, Parameter};
+use crate::frame::{Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
+
+/// An average of any kind with bands of standard deviations around it.
+#[derive(Debug)]
+pub(crate) struct BollingerBandsOfAverage {
+    period: usize,
+    deviations_up: f64,
+    deviations_down: f64,
+    average: MovingAverage,
+    column: Column,
+}
+
+impl Kernel for BollingerBandsOfAverage {
+    type State = MovingAverageState;
+    type Output = [f64; 5];
+    const DESCRIPTION: Description = Description {
+        name: "bbands_ma",
+        summary: "Bollinger bands around an average of a chosen kind",
+        parameters: &[
+            Parameter::period("timeperiod", "bars of average and deviation", 20, 2),
+            Parameter::number(
+                "nbdevup",
+                "deviations from the middle to the upper band",
+                2.0,
+                0.0,
+                1e6,
+            ),
+            Parameter::number(
+                "nbdevdn",
+                "deviations from the middle to the lower band",
+                2.0,
+                0.0,
+                1e6,
+            ),
+            kind_parameter("matype", 1),
+            Parameter::column("close"),
+        ],
+        outputs: &[
+            output(
+                "upper",
+                "middle + nbdevup * population standard deviation around the window's mean",
+            ),
+            output("middle", "the average that matype names"),
+            output(
+                "lower",
+                "middle - nbdevdn * population standard deviation around the window's mean",
+            ),
+            output(
+                "percent_b",
+                "(value - lower) / (upper - lower); 0.5 when the bands meet",
+            ),
+            output("width", "(upper - lower) / middle; 0 when middle is 0"),
+        ],
+        source: "TA-Lib BBANDS with matype; Bollinger (2001), Bollinger on Bollinger Bands",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            period: arguments.count("timeperiod")?,
+            deviations_up: arguments.number("nbdevup")?,
+            deviations_down: arguments.number("nbdevdn")?,
+            average: MovingAverage::of(arguments, "timeperiod", "matype")?,
+            column: arguments.column()?,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of(self.column, self.period.max(self.average.taps()))
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.average.lookback().max(self.period - 1)
+    }
+
+    #[inline(always)]
+    fn step(
+        &self,
+        state: &mut MovingAverageState,
+        _window: &mut [f64],
+        frame: &Frame<'_>,
+    ) -> [f64; 5] {
+        let value = frame.current(self.column);
+        let newest = frame.last(self.column, self.average.taps());
+        let middle = self.average.push(state, value, newest);
+        let moments = frame.mean_and_variance(self.column, self.period);
+        let (Some(middle), Some((_, variance))) = (middle, moments) else {
+            return [f64::NAN; 5];
+        };
+        let deviation = variance.sqrt();
+        let upper = middle + self.deviations_up * deviation;
+        let lower = middle - self.deviations_down * deviation;
+        let distance = upper - lower;
+        let percent_b = if distance > 0.0 {
+            (value - lower) / distance
+        } else {
+            0.5
+        };
+        let width = if middle > 0.0 { distance / middle } else { 0.0 };
+        [upper, middle, lower, percent_b, width]
+    }
+}

@@ -1,0 +1,68 @@
+"""Bars of a longer timeframe, made inside the engine, equal those that the vendor made."""
+
+from __future__ import annotations
+
+import candlewire_features as cf
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.features.conftest import PRICES, load
+
+
+def resampled(frame: pl.DataFrame, base: str, longer: str) -> pl.DataFrame:
+    """The longer bars that become visible while the frame's bars come in, by their open time.
+
+    A moving average of one value is the value: so a spec shows what its longer bars are.
+    """
+    features = "\n".join(
+        f"  - {{name: {name}, kernel: '{longer}:sma', parameters: {{timeperiod: 1, source: {name}}}}}"
+        for name in PRICES
+    )
+    spec = cf.FeatureSpec.from_yaml(f"timeframe: {base}\nfeatures:\n{features}\n")
+    values = pl.DataFrame(cf.compute(frame, spec), schema=list(PRICES))
+    length = pl.duration(**{{"m": "minutes", "h": "hours"}[base[-1]]: int(base[:-1])})
+    closes_one = (pl.col("ts") + length).dt.truncate(longer) == pl.col("ts") + length
+    whole = pl.concat([frame.select("ts"), values], how="horizontal").filter(closes_one)
+    opened = (pl.col("ts") + length).dt.offset_by(f"-{longer}")
+    return whole.with_columns(ts=opened).filter(pl.col("close").is_not_nan())
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT", "SOLUSDT"])
+def test_hours_made_of_five_minutes_are_the_vendors_hours(symbol: str) -> None:
+    ours = resampled(load("crypto_5m.parquet", symbol), "5m", "1h")
+    vendors = load("crypto_1h.parquet", symbol).select("ts", *PRICES)
+    both = ours.join(vendors, on="ts", suffix="_vendor")
+    assert len(both) > 6000, f"{symbol}: only {len(both)} hours in common"
+    for name in PRICES[:4]:
+        assert (both[name] == both[f"{name}_vendor"]).all(), name
+    np.testing.assert_allclose(both["volume"], both["volume_vendor"], rtol=1e-9)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("file", "symbol", "base", "longer"),
+    [
+        ("crypto_1m.parquet", "BTCUSDT", "1m", "5m"),
+        ("crypto_1m.parquet", "ETHUSDT", "1m", "1h"),
+        ("crypto_5m.parquet", "SOLUSDT", "5m", "1h"),
+        ("crypto_1h.parquet", "BTCUSD-COINBASE", "1h", "1d"),
+    ],
+)
+def test_longer_bars_are_those_that_polars_makes(file: str, symbol: str, base: str, longer: str) -> None:
+    frame = load(file, symbol)
+    ours = resampled(frame, base, longer)
+    grouped = frame.group_by_dynamic("ts", every=longer).agg(
+        pl.col("open").first(),
+        pl.col("high").max(),
+        pl.col("low").min(),
+        pl.col("close").last(),
+        pl.col("volume").sum(),
+    )
+    both = ours.join(grouped, on="ts", suffix="_polars")
+    assert len(both) >= len(grouped) - 2, f"{len(both)} of {len(grouped)} bars"
+    assert len(both) > 400
+    for name in PRICES[:4]:
+        assert (both[name] == both[f"{name}_polars"]).all(), name
+    np.testing.assert_allclose(both["volume"], both["volume_polars"], rtol=1e-9)
