@@ -1,7 +1,7 @@
 """Measures how many bars a kernel needs until its past no longer shows; the table in docs/features.md.
 
 Two series of one kernel, one of which began 1,500 bars later, are compared on random walks with 1 % steps.
-Run it after changing a kernel: `python rust_features/measure_warm_up.py`; a test fails while the table is stale.
+After changing a kernel: `python rust_features/measure_warm_up.py`; a test fails while the table is stale.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def measure() -> list[tuple[str, str, int, int | None]]:
 
     Kernels of the last bars only agree from their first value on and are left out; None stands for never.
     """
-    features = [
+    features: list[tuple[str, str, dict[str, int | float | str], str]] = [
         (f"{kernel['name']}.{output['name']}", kernel["name"], {}, output["name"])
         for kernel in json.loads(kernel_registry())
         for output in kernel["outputs"]
