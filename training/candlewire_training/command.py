@@ -138,6 +138,13 @@ def train(
             rich_help_panel="Validation",
         ),
     ] = None,
+    search: Annotated[
+        int,
+        typer.Option(
+            help="Trials of a search over trees, depth and learning rate; the study resumes.",
+            rich_help_panel="Validation",
+        ),
+    ] = 0,
     per: Annotated[
         str,
         typer.Option(help="A model each: pooled, symbol, regime or asset-class.", rich_help_panel="Many"),
@@ -227,7 +234,11 @@ def train(
             members=kinds,
             ensemble=ensemble,
             ensemble_weights=_numbers(ensemble_weights, float, "ensemble-weights") or None,
-            folds=(5 if len(kinds) > 1 and ensemble == "stack" else 0) if folds is None else folds,
+            folds=(5 if search or (len(kinds) > 1 and ensemble == "stack") else 0)
+            if folds is None
+            else folds,
+            search=search,
+            study=out / ".studies" / f"{model or table.timeframe}.journal" if search else None,
             walk_forward=walk_forward,
             maximum_overfit_gap=maximum_overfit_gap,
             asset_class=asset_class,

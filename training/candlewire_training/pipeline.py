@@ -24,7 +24,7 @@ from candlewire_training.trust.dissimilarity import fit_dissimilarity
 from candlewire_training.validation.block_bootstrap import time_blocks
 from candlewire_training.validation.chronological import ChronologicalSplit, chronological_split
 from candlewire_training.validation.evaluation import Evaluation, evaluate
-from candlewire_training.validation.folds import RowTimes, walk_forward_folds
+from candlewire_training.validation.folds import Fold, RowTimes, walk_forward_folds
 from candlewire_training.validation.walk_forward import WalkForward, judge, out_of_fold
 
 
@@ -67,7 +67,10 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
     train = samples.take(split.train)
     if train.up.min() == train.up.max():
         raise TooFewBarsError("the train part holds only one direction; give longer history")
-    walk = _walk_forward(samples, split, settings, progress)
+    before = samples.take(np.concatenate((split.train, split.calibration)))
+    folds = _folds(before, settings)
+    settings = _searched(before, folds, settings, progress)
+    walk = _walk_forward(before, folds, settings, progress)
     ensemble = _ensemble(settings, walk)
     model = fit_model(
         train,
@@ -108,19 +111,39 @@ def _ensemble(settings: TrainingSettings, walk: WalkForward | None) -> Ensemble:
     return Ensemble(weights=equal_weights(1) if walk is None else walk.weights)
 
 
-def _walk_forward(
-    samples: Samples, split: ChronologicalSplit, settings: TrainingSettings, progress: StepProgress
-) -> WalkForward | None:
-    """Out-of-fold scores and weights, on rows before the test part alone: that one judges what they chose."""
+def _folds(before: Samples, settings: TrainingSettings) -> tuple[Fold, ...]:
+    """Folds of the rows before the test part: that one judges what the folds choose."""
     if settings.folds == 0:
-        return None
-    before = samples.take(np.concatenate((split.train, split.calibration)))
-    folds = walk_forward_folds(
+        return ()
+    return walk_forward_folds(
         RowTimes(decision_time_ns=before.decision_time_ns, known_from_ns=before.known_from_ns),
         way=settings.walk_forward,
         folds=settings.folds,
         embargo_bars=settings.embargo_bars,
     )
+
+
+def _searched(
+    before: Samples, folds: tuple[Fold, ...], settings: TrainingSettings, progress: StepProgress
+) -> TrainingSettings:
+    """The settings that a search finds; the same without one."""
+    if settings.search == 0 or settings.study is None:
+        return settings
+    # Imported on use: few runs search, and the library takes a second.
+    from candlewire_training.search.study import search_settings  # noqa: PLC0415
+
+    with progress.step("Search", settings.search) as advance:
+        return search_settings(
+            before, folds, settings, trials=settings.search, journal=settings.study, advance=advance
+        ).settings
+
+
+def _walk_forward(
+    before: Samples, folds: tuple[Fold, ...], settings: TrainingSettings, progress: StepProgress
+) -> WalkForward | None:
+    """Out-of-fold scores and weights."""
+    if not folds:
+        return None
     with progress.step("Walk forward", len(folds) * len(settings.members)) as advance:
         oof = out_of_fold(
             before,

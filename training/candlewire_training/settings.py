@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from candlewire_training.errors import SettingsError
 from candlewire_training.labels.contract import LabelSettings
@@ -38,6 +39,8 @@ class TrainingSettings:
         walk_forward: Way of the walk, see `validation.folds.WAYS`.
         maximum_overfit_gap: Greatest mean accuracy on train rows minus that on test rows of the folds; a
             model beyond it is not written. None only reports it.
+        search: Trials of a search over trees, depth and learning rate before anything else; 0 searches not.
+        study: Journal file of the search, which a later run goes on with.
         trials: Settings tried to find these, these included: what deflates the Sharpe ratio.
         trees: Boosting rounds of the direction model.
         depth: Levels of its trees.
@@ -67,6 +70,8 @@ class TrainingSettings:
     folds: int = 0
     walk_forward: str = "anchored"
     maximum_overfit_gap: float | None = None
+    search: int = 0
+    study: Path | None = None
     trials: int = 1
     trees: int = 300
     depth: int = 3
@@ -102,6 +107,11 @@ class TrainingSettings:
         _within("threads", self.threads, 1, 256)
         _within("parity-rows", self.parity_rows, 10_000, 10_000_000)
         _within("folds", self.folds, 0, 100)
+        _within("search", self.search, 0, 100_000)
+        if self.search and (self.folds == 0 or self.study is None):
+            raise SettingsError(
+                "search judges by a walk forward and keeps a study; give folds and a study file"
+            )
         _within("trials", self.trials, 1, 1_000_000)
         if self.maximum_overfit_gap is not None:
             _within("maximum-overfit-gap", self.maximum_overfit_gap, 0.0, 1.0)

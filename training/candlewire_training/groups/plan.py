@@ -65,7 +65,11 @@ def plan_groups(
                 Group(
                     key=model,
                     symbols=members,
-                    settings=replace(part, model=model),
+                    settings=replace(
+                        part,
+                        model=model,
+                        study=settings.study and settings.study.with_name(f"{model}.journal"),
+                    ),
                     route=route if number == 0 else {},
                 )
             )

@@ -1,0 +1,1 @@
+"""Search over settings; every trial is counted."""

@@ -1,0 +1,126 @@
+"""Optuna over the settings of the trees, judged by the walk forward on rows before the test part.
+
+The study lives in a journal file: the same call goes on where an earlier one stopped. Trials that look worse
+than the median of the others after a fold are pruned, and still count.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from candlewire_training.data.samples import Samples
+from candlewire_training.errors import SettingsError
+from candlewire_training.settings import TrainingSettings
+from candlewire_training.validation.folds import Fold
+from candlewire_training.validation.proper_scores import log_loss
+from candlewire_training.validation.walk_forward import out_of_fold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What a search found.
+
+    Attributes:
+        settings: The best settings, with the count of trials that the deflated Sharpe ratio needs.
+        log_loss: Of the best trial, out of fold.
+        trials: Trials of the study, pruned and failed ones included, those of earlier calls too.
+        pruned: How many were pruned.
+    """
+
+    settings: TrainingSettings
+    log_loss: float
+    trials: int
+    pruned: int
+
+
+def search_settings(
+    samples: Samples,
+    folds: tuple[Fold, ...],
+    settings: TrainingSettings,
+    *,
+    trials: int,
+    journal: Path,
+    advance: Callable[[], None] = lambda: None,
+) -> Search:
+    """Runs trials until the study holds `trials` of them.
+
+    Args:
+        samples: Rows before the test part.
+        folds: Of the walk forward.
+        settings: What is not searched; its trees, depth and learning rate are the first trial.
+        trials: Trials of the study in all.
+        journal: File of the study.
+        advance: Called after each trial.
+
+    Raises:
+        SettingsError: `trials` is out of range, or the journal cannot be written.
+    """
+    if not 1 <= trials <= 100_000:
+        raise SettingsError(f"search {trials} is out of range; use 1 to 100000 trials")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        study = optuna.create_study(
+            study_name=settings.model,
+            storage=storage,
+            load_if_exists=True,
+            # The seed moves with the trials that are there, else a resumed study would draw them again.
+            sampler=optuna.samplers.TPESampler(seed=settings.seed),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
+        )
+    except OSError as error:
+        raise SettingsError(f"search: the journal {journal} cannot be written ({error.strerror})") from error
+    there = len(study.trials)
+    study.sampler = optuna.samplers.TPESampler(seed=settings.seed + there)
+    if there == 0:
+        study.enqueue_trial(
+            {"trees": settings.trees, "depth": settings.depth, "learning_rate": settings.learning_rate},
+            skip_if_exists=True,
+        )
+
+    def objective(trial: optuna.Trial) -> float:
+        tried = _tried(trial.suggest_int, trial.suggest_float, settings)
+        total, rows = 0.0, 0
+        for number, fold in enumerate(folds):
+            oof = out_of_fold(samples, (fold,), tried.member_settings, ensemble="vote", seed=settings.seed)
+            losses = log_loss(oof.pooled[:, -1], samples.up[oof.rows])
+            total, rows = total + float(losses.sum()), rows + losses.size
+            trial.report(total / rows, number)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return total / rows
+
+    def after(*_: object) -> None:
+        advance()
+
+    left = trials - len([trial for trial in study.trials if trial.state.is_finished()])
+    if left > 0:
+        study.optimize(objective, n_trials=left, callbacks=[after])
+    best = study.best_trial
+    return Search(
+        settings=replace(settings, **best.params, trials=max(len(study.trials), 1)),
+        log_loss=float(study.best_value),
+        trials=len(study.trials),
+        pruned=len([t for t in study.trials if t.state == optuna.trial.TrialState.PRUNED]),
+    )
+
+
+def _tried(
+    whole: Callable[..., int], real: Callable[..., float], settings: TrainingSettings
+) -> TrainingSettings:
+    return replace(
+        settings,
+        trees=whole("trees", min(20, settings.trees), max(600, settings.trees)),
+        depth=whole("depth", min(2, settings.depth), max(6, settings.depth)),
+        learning_rate=real(
+            "learning_rate", min(0.005, settings.learning_rate), max(0.2, settings.learning_rate), log=True
+        ),
+    )
+
+
+__all__ = ["Search", "search_settings"]
