@@ -27,13 +27,13 @@ class Load:
         name: Name in the report.
         arguments: What the generator is told, after the target.
         method: Method other than the peer's, for loads of other calls.
-        body: Request other than the peer's.
+        bodies: Requests other than the peer's, sent in turn.
     """
 
     name: str
     arguments: tuple[str, ...]
     method: str | None = None
-    body: Path | None = None
+    bodies: tuple[Path, ...] = ()
 
 
 def closed(name: str, connections: int, in_flight: int, duration_ms: int, **others: Any) -> Load:  # noqa: ANN401
@@ -65,9 +65,9 @@ def run(peer: Peer, load: Load) -> dict[str, Any]:
         peer.target,
         "--method",
         load.method or peer.method,
-        "--body",
-        str(load.body or peer.body),
     ]
+    for body in load.bodies or (peer.body,):
+        where += ["--body", str(body)]
     done = subprocess.run([GENERATOR, *where, *load.arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BenchmarkError(f"{load.name} on {peer.name}: {done.stderr.strip()}")
@@ -112,9 +112,14 @@ class Rounds:
         for result in self.results:
             figure: Any = result
             for key in path:
-                figure = figure[key]
-            figures.append(float(figure))
+                figure = figure and figure[key]
+            if figure is not None:
+                figures.append(float(figure))
         return median(figures)
+
+    def has(self, name: str) -> bool:
+        """Whether any round has figures of this name."""
+        return any(result.get(name) is not None for result in self.results)
 
     @property
     def failures(self) -> int:

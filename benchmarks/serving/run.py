@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+import bars
 import loads
 import python_client
 from candlewire.wire import batch_request, encode_score_request
@@ -16,14 +19,15 @@ from machine import describe_machine, load_average
 from peer_servers import GRPC_AIO, MLSERVER, TRITON, start_peers
 from processes import ROOT, BenchmarkError, Peer, build, candlewire_server, echo_server, resident_mb
 from report import Report, Target
-from speed_model import DEPTH, FEATURES, NAME, TREES, make_speed_model
+from speed_model import DEPTH, FEATURES, NAME, TREES, VERSION, make_speed_model
 
 SCORE = "/candlewire.v1.ScoringService/Score"
 SCORE_BATCH = "/candlewire.v1.ScoringService/ScoreBatch"
 SCORE_STREAM = "/candlewire.v1.ScoringService/ScoreStream"
 ONE, SOME, MANY = "one client", "4 x 8", "8 x 32"
 PYTHON = "Python client, one caller"
-CANDLEWIRE, ECHO = "Candlewire", "own echo (no model)"
+LARGE, LARGE_TREES = "large", 1_500
+CANDLEWIRE, ECHO, CANDLEWIRE_LARGE = "Candlewire", "own echo (no model)", f"Candlewire, {LARGE_TREES:,} trees"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -58,8 +62,19 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
     """Runs every load on every server, round by round in turn."""
     rounds, duration_ms, calls = arguments.rounds, arguments.duration_ms, arguments.calls
     model = make_speed_model(folder / "store")
+    make_speed_model(folder / "store", name=LARGE, trees=LARGE_TREES)
+    # With two models one of them answers what names none: bars.
+    deployment = {
+        "format_version": 1,
+        "default_model": NAME,
+        "models": {name: {"production": VERSION} for name in (NAME, LARGE)},
+        "routes": [{"model": NAME, "timeframe": "1d"}],
+    }
+    (model.store / "deployment.json").write_text(json.dumps(deployment), encoding="utf-8")
     row = model.rows[0]
     body, batch, streamed = folder / "score.bin", folder / "batch.bin", folder / "stream.bin"
+    large_body = folder / "large.bin"
+    large_body.write_bytes(encode_score_request(row, None, model=LARGE))
     body.write_bytes(encode_score_request(row, None, model=NAME))
     batch.write_bytes(batch_request(model.rows, model=NAME).SerializeToString())
     # ScoreStreamRequest.request is field 2: the same message, one level down.
@@ -73,8 +88,13 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
     rows = len(model.rows)
     # The echo has neither: these two stand alone.
     own_loads = [
-        loads.stream("bidirectional streams, 8 x 32", 8, 32, duration_ms, method=SCORE_STREAM, body=streamed),
-        loads.closed(f"batches of {rows} rows, 2 x 2", 2, 2, duration_ms, method=SCORE_BATCH, body=batch),
+        loads.stream(
+            "bidirectional streams, 8 x 32", 8, 32, duration_ms, method=SCORE_STREAM, bodies=(streamed,)
+        ),
+        loads.closed(
+            f"batches of {rows} rows, 2 x 2", 2, 2, duration_ms, method=SCORE_BATCH, bodies=(batch,)
+        ),
+        *bars.bar_loads(folder, duration_ms),
     ]
     report = Report(
         machine=describe_machine(),
@@ -83,12 +103,14 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
         load_average=load_average(),
     )
     with (
-        candlewire_server(model.store, folder) as (server, addresses),
+        candlewire_server(model.store, folder, "--accept-unknown-symbols") as (server, addresses),
         echo_server() as (echo, echo_address),
         contextlib.ExitStack() as stack,
     ):
         ours = Peer(name=CANDLEWIRE, target=addresses["data"], method=SCORE, body=body, process_id=server.pid)
         limit = Peer(name=ECHO, target=echo_address, method=SCORE, body=body, process_id=echo.pid)
+        large = replace(ours, name=CANDLEWIRE_LARGE, body=large_body)
+        bars.warm_panel(ours.target)
         compared = [ours, limit]
         if not arguments.without_peers:
             peers, missing = start_peers(stack, model.onnx, folder, row, body)
@@ -103,13 +125,14 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
                 first = number % len(compared)
                 for peer in compared[first:] + compared[:first]:
                     record(report, load, peer)
+            record(report, closed_loads[-1], large)
             for load in own_loads:
                 record(report, load, ours)
             for peer in (ours, limit):
                 found = python_client.measure(peer.target, row.tolist(), calls)
                 report.results.setdefault(PYTHON, {}).setdefault(peer.name, Rounds()).results.append(found)
             sys.stderr.write(f"round {number + 1} of {rounds} done\n")
-        open_loop(report, ours, rounds, duration_ms)
+        open_loop(report, (ours, limit, large), rounds, duration_ms)
         loaded_mb = resident_mb(server.pid)
     report.notes.append(
         f"Resident memory of the server: {idle_mb:.0f} MB idle, {loaded_mb:.0f} MB after the loads."
@@ -124,14 +147,25 @@ def record(report: Report, load: Load, peer: Peer) -> None:
     report.results.setdefault(load.name, {}).setdefault(peer.name, Rounds()).results.append(found)
 
 
-def open_loop(report: Report, ours: Peer, rounds: int, duration_ms: int) -> None:
-    """Poisson arrivals at shares of the rate that the closed loop saturated at."""
-    saturation = report.results[MANY][CANDLEWIRE].median("rate")
+def open_loop(report: Report, servers: tuple[Peer, ...], rounds: int, duration_ms: int) -> None:
+    """Poisson arrivals at shares of the rate that the closed loop saturated at.
+
+    The echo gets the rates of the model. The generator and the server share the cores: where a score costs
+    little more than its way over the network, as with the small model, 150 % of saturation is more than the
+    machine can even refuse. The large model shows what a server does whose model is the bottleneck.
+    """
+    ours, echo, large = servers
     for percent in (20, 50, 80, 150):
-        load = loads.opened(f"open loop, {percent} % of saturation", saturation * percent / 100, duration_ms)
+        name = f"open loop, {percent} % of saturation"
         for _ in range(rounds):
-            record(report, load, ours)
-    report.notes.append(f"Saturation: {saturation:,.0f} scores/s, the median of {MANY}.")
+            for server, measured in ((ours, ours), (echo, ours), (large, large)):
+                saturation = report.results[MANY][measured.name].median("rate")
+                if server is echo and percent > 100:
+                    continue
+                record(report, loads.opened(name, saturation * percent / 100, duration_ms), server)
+    for server in (ours, large):
+        saturation = report.results[MANY][server.name].median("rate")
+        report.notes.append(f"Saturation of {server.name}: {saturation:,.0f} scores/s, the median of {MANY}.")
 
 
 def add_targets(report: Report) -> None:
@@ -143,7 +177,8 @@ def add_targets(report: Report) -> None:
     def ratio(load: str) -> float:
         return figure(load, CANDLEWIRE, "rate") / figure(load, ECHO, "rate")
 
-    half = "open loop, 50 % of saturation"
+    half, over = "open loop, 50 % of saturation", "open loop, 150 % of saturation"
+    one_bar, many_bars = "bars, one in flight", "bars, one stream x 256"
     report.targets += [
         Target(
             name=f"{ONE}: mean", measured=figure(ONE, CANDLEWIRE, "latency_us", "mean"), limit=30, unit="µs"
@@ -165,7 +200,46 @@ def add_targets(report: Report) -> None:
             limit=1_000,
             unit="µs",
         ),
+        Target(
+            name=f"{one_bar}: p50 to the acknowledgement, which follows the signal",
+            measured=figure(one_bar, CANDLEWIRE, "latency_us", "p50"),
+            limit=150,
+            unit="µs",
+        ),
+        Target(
+            name=f"{one_bar}: p99 to the acknowledgement",
+            measured=figure(one_bar, CANDLEWIRE, "latency_us", "p99"),
+            limit=1_000,
+            unit="µs",
+        ),
+        Target(
+            name=f"{many_bars}: scored bars a second",
+            measured=figure(many_bars, CANDLEWIRE, "rate"),
+            limit=30_000,
+            unit="/s",
+            at_least=True,
+        ),
     ]
+    for peer in (CANDLEWIRE, CANDLEWIRE_LARGE):
+        goodput = figure(over, peer, "rate") / figure(MANY, peer, "rate")
+        report.targets += [
+            Target(name=f"{over}, {peer}: goodput", measured=goodput, limit=0.9, unit="x", at_least=True),
+            Target(
+                name=f"{over}, {peer}: p99 of accepted",
+                measured=figure(over, peer, "latency_us", "p99"),
+                limit=20_000,
+                unit="µs",
+            ),
+        ]
+        if report.results[over][peer].has("refused_latency_us"):
+            report.targets.append(
+                Target(
+                    name=f"{over}, {peer}: p99 of refusals",
+                    measured=figure(over, peer, "refused_latency_us", "p99"),
+                    limit=5_000,
+                    unit="µs",
+                )
+            )
     for peer, times in ((TRITON, 5), (GRPC_AIO, 18), (MLSERVER, 40)):
         if peer in report.results[MANY]:
             measured = figure(MANY, CANDLEWIRE, "rate") / figure(MANY, peer, "rate")

@@ -43,8 +43,8 @@ class SpeedModel:
     nodes: int
 
 
-def make_speed_model(store: Path, *, seed: int = 1) -> SpeedModel:
-    """Writes the bundle into `store`."""
+def make_speed_model(store: Path, *, name: str = NAME, trees: int = TREES, seed: int = 1) -> SpeedModel:
+    """Writes the bundle of a model of `trees` trees into `store`."""
     random = np.random.default_rng(seed)
     X = random.normal(size=(TRAINING_ROWS, FEATURES)).astype(np.float32)
     y = (X[:, :8].sum(axis=1) + random.normal(scale=3.0, size=TRAINING_ROWS) > 0).astype(np.float32)
@@ -56,7 +56,7 @@ def make_speed_model(store: Path, *, seed: int = 1) -> SpeedModel:
         "objective": "binary:logistic",
         "base_score": 0.5,
     }
-    booster = xgb.train(settings, xgb.DMatrix(X, y), num_boost_round=TREES)
+    booster = xgb.train(settings, xgb.DMatrix(X, y), num_boost_round=trees)
     ensemble = xgboost_trees(booster, base=0.0)
 
     graph = GraphBuilder()
@@ -79,16 +79,16 @@ def make_speed_model(store: Path, *, seed: int = 1) -> SpeedModel:
         "dissimilarity": (spread, ["N"]),
         "member_probabilities": (graph.add("Unsqueeze", probabilities, graph.integers([1])), ["N", 1, 2]),
     }
-    for name, (tensor, shape) in outputs.items():
-        graph.output(tensor, name, shape)
+    for output, (tensor, shape) in outputs.items():
+        graph.output(tensor, output, shape)
     rows = random.normal(size=(256, FEATURES)).astype(np.float32)
-    folder = _write(store, graph.model(features=FEATURES, metadata={}).SerializeToString(), rows)
+    folder = _write(store, name, graph.model(features=FEATURES, metadata={}).SerializeToString(), rows)
     nodes = sum(len(tree.left) for tree in ensemble.trees)
     return SpeedModel(store=store, onnx=folder / "model.onnx", rows=rows, nodes=nodes)
 
 
-def _write(store: Path, model: bytes, rows: npt.NDArray[np.float32]) -> Path:
-    folder = store / NAME / str(VERSION)
+def _write(store: Path, name: str, model: bytes, rows: npt.NDArray[np.float32]) -> Path:
+    folder = store / name / str(VERSION)
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(model)
     golden = rows[:GOLDEN_ROWS]
@@ -99,7 +99,7 @@ def _write(store: Path, model: bytes, rows: npt.NDArray[np.float32]) -> Path:
     manifest = {
         "format": "candlewire-bundle",
         "format_version": 1,
-        "model": NAME,
+        "model": name,
         "version": VERSION,
         "created_at": "2026-01-01T00:00:00Z",
         "timeframe": "1d",

@@ -5,7 +5,7 @@
 use std::{env, error::Error, net::SocketAddr, sync::Arc};
 
 use candlewire_server::{
-    scoring::arrivals::Arrivals,
+    scoring::{arrivals::Arrivals, gate::Gate},
     settings::Settings,
     telemetry::metrics::Metrics,
     transport::{
@@ -42,16 +42,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", listener.local_addr()?);
         let arrivals = Arc::new(Arrivals::default());
         let echo = ScoringServiceServer::new(Echo::default());
+        let metrics = Arc::new(Metrics::new());
+        let (refused, admission_limit) = metrics.gate();
+        // The echo takes part in everything that the transport does, but refuses nothing.
+        let gate = Gate::new(1, usize::MAX, refused, admission_limit);
         let dispatch = Dispatch::new(
             twice(echo.clone()),
             twice(echo.clone()),
             twice(Routes::new(echo)),
+            gate,
         );
         let connections = Connections::new(
             &settings,
             Door::open(),
             arrivals,
-            &Arc::new(Metrics::new()),
+            &metrics,
             CancellationToken::new(),
             TaskTracker::new(),
         );

@@ -12,9 +12,10 @@ use tonic_health::{
 
 use crate::{
     bars::pipeline::Pipeline,
+    journal::scores::ScoreLog,
     models::registry::Registry,
     plane::report_serving,
-    scoring::desk::ScoringDesk,
+    scoring::{desk::ScoringDesk, gate::Gate, shadow::Shadows},
     settings::Settings,
     telemetry::metrics::Metrics,
     transport::{
@@ -47,6 +48,9 @@ pub(crate) struct Foundations<'a> {
     pub(crate) draining: &'a CancellationToken,
     pub(crate) health: &'a HealthReporter,
     pub(crate) runtime: &'a Handle,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) shadows: Shadows,
+    pub(crate) score_log: Option<Arc<ScoreLog>>,
 }
 
 impl Foundations<'_> {
@@ -59,6 +63,8 @@ impl Foundations<'_> {
         let desk = Arc::new(ScoringDesk::new(
             Arc::clone(self.registry),
             self.settings.clone(),
+            self.shadows.clone(),
+            self.score_log.clone(),
         ));
         let inference = Inference::new(
             Arc::clone(&desk),
@@ -120,6 +126,7 @@ impl Foundations<'_> {
                 plain: routes(false),
                 compressed: routes(true),
             },
+            Arc::clone(&self.gate),
         ))
     }
 

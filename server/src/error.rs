@@ -193,6 +193,12 @@ pub enum ServeError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The server has as many requests as it can answer in time.
+    #[error("the server is overloaded; retry after {} ms, or send less at once", retry_after.as_millis())]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The caller's deadline passed before the model ran.
     #[error("deadline passed {stage}; allow more time or send less at once")]
     DeadlinePassed {

@@ -9,6 +9,7 @@ pub mod bars;
 mod data_port;
 pub mod error;
 pub mod journal;
+mod keeping;
 pub mod models;
 pub mod plane;
 #[cfg(feature = "python")]

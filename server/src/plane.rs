@@ -3,7 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener as StdListener},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -15,13 +15,10 @@ use crate::{
     bars::pipeline::Pipeline,
     data_port::Foundations,
     error::ServeError,
-    journal::{
-        bars::BarRecord,
-        segments::read,
-        writer::{FolderLock, Journal, JournalError, JournalSettings},
-    },
+    journal::writer::JournalError,
+    keeping::{JOURNAL, Records},
     models::{loaded::Workshop, registry::Registry},
-    scoring::{arrivals::Arrivals, engine::EngineLoader},
+    scoring::{arrivals::Arrivals, engine::EngineLoader, gate::Gate},
     settings::Settings,
     telemetry::{
         exporter,
@@ -46,8 +43,6 @@ const SERVICES: [&str; 4] = [
 
 /// How long health answers after the stop began.
 const HEALTH_LINGER: Duration = Duration::from_millis(300);
-/// What health calls the journal.
-const JOURNAL: &str = "journal";
 
 /// Why the data plane did not start.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +84,7 @@ pub enum StartError {
 pub struct DataPlane {
     registry: Arc<Registry>,
     pipeline: Arc<Pipeline>,
+    records: Records,
     health: HealthReporter,
     access: Arc<Access>,
     traces: Option<Arc<Traces>>,
@@ -142,9 +138,7 @@ impl DataPlane {
             TaskTracker::new(),
         );
         let (health, health_service) = tonic_health::server::health_reporter();
-        if let Some(journal) = settings.journal() {
-            keep_journal(&runtime, &pipeline, &health, journal, &metrics)?;
-        }
+        let records = Records::open(&runtime, &pipeline, &health, settings.journal(), &metrics)?;
         let foundations = Foundations {
             settings,
             registry: &registry,
@@ -153,6 +147,9 @@ impl DataPlane {
             draining: &draining,
             health: &health,
             runtime: runtime.handle(),
+            gate: gate(settings, &metrics),
+            shadows: records.shadows.clone(),
+            score_log: records.score_log.clone(),
         };
         let services = foundations
             .services(&health_service)
@@ -190,6 +187,7 @@ impl DataPlane {
         let plane = Self {
             registry,
             pipeline,
+            records,
             health,
             access,
             traces,
@@ -264,9 +262,7 @@ impl DataPlane {
                 .await
                 .is_ok()
         });
-        if let Some(journal) = self.pipeline.journal() {
-            journal.close();
-        }
+        self.records.close(&runtime, &self.pipeline);
         self.stopped.cancel();
         if let Some(traces) = &self.traces {
             traces.close(Duration::from_secs(1));
@@ -282,45 +278,10 @@ impl DataPlane {
     }
 }
 
-/// Takes in what the journal holds, then writes to it.
-fn keep_journal(
-    runtime: &Runtime,
-    pipeline: &Pipeline,
-    health: &HealthReporter,
-    settings: JournalSettings,
-    metrics: &Metrics,
-) -> Result<(), StartError> {
-    let started = Instant::now();
-    let lock = FolderLock::take(&settings.folder)?;
-    let found = read::<BarRecord>(&settings.folder)
-        .map_err(|error| JournalError::Io(settings.folder.clone(), error))?;
-    for torn in &found.torn {
-        tracing::warn!(segment = %torn.display(), "the segment is torn or follows on a gap; what is whole is used");
-    }
-    let unscored = runtime.block_on(pipeline.replay(&found.records));
-    tracing::info!(
-        bars = found.records.len(),
-        unscored,
-        milliseconds = started.elapsed().as_millis() as u64,
-        "journal replayed"
-    );
-    let next_sequence = found.records.last().map_or(1, |record| record.sequence + 1);
-    let (handle, health) = (runtime.handle().clone(), health.clone());
-    let report = move |healthy| {
-        let (status, health) = (
-            if healthy {
-                ServingStatus::Serving
-            } else {
-                ServingStatus::NotServing
-            },
-            health.clone(),
-        );
-        handle.spawn(async move { health.set_service_status(JOURNAL, status).await });
-    };
-    let journal = Journal::start(settings, lock, next_sequence, metrics.journal(), report)
-        .map_err(StartError::Runtime)?;
-    pipeline.keep_in(journal);
-    Ok(())
+fn gate(settings: &Settings, metrics: &Metrics) -> Arc<Gate> {
+    let (refused, limit) = metrics.gate();
+    let threads = settings.worker_threads();
+    Gate::new(threads, settings.queue_rows, refused, limit)
 }
 
 /// Ends the streams of those who watch the health, once they could read that nothing serves: they would hold their

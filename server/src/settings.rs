@@ -96,6 +96,10 @@ pub struct Settings {
     pub journal_segment_bytes: u64,
     /// Closed segments of decisions kept; zero keeps all.
     pub journal_decision_segments: usize,
+    /// Segments of bars kept beside those that a restart needs; zero keeps all.
+    pub journal_bar_segments: usize,
+    /// Time between snapshots of the state, from which a restart goes on; zero takes none.
+    pub journal_snapshot_interval_ms: u64,
     /// Signals kept for subscribers that resume or lag.
     pub hub_ring_signals: usize,
     /// Realised outcomes kept for `ListOutcomes`.
@@ -117,7 +121,7 @@ impl Default for Settings {
             max_message_bytes: 16 << 20,
             max_window_bars: 10_000,
             max_connections: 16_384,
-            max_streams_per_connection: 1_024,
+            max_streams_per_connection: 128,
             max_streams_per_client: 0,
             requests_per_second: 0,
             request_burst: 0,
@@ -146,6 +150,8 @@ impl Default for Settings {
             journal_fsync_interval_ms: 100,
             journal_segment_bytes: 64 << 20,
             journal_decision_segments: 0,
+            journal_bar_segments: 0,
+            journal_snapshot_interval_ms: 300_000,
             hub_ring_signals: 16_384,
             outcomes_kept: 10_000,
         }
@@ -180,6 +186,8 @@ impl Settings {
             fsync_interval: Duration::from_millis(self.journal_fsync_interval_ms),
             segment_bytes: self.journal_segment_bytes,
             decision_segments: self.journal_decision_segments,
+            bar_segments: self.journal_bar_segments,
+            snapshot_interval: Duration::from_millis(self.journal_snapshot_interval_ms),
         })
     }
 

@@ -18,7 +18,7 @@ use candlewire_server::{
     error::ServeError,
     scoring::{
         arrivals::Arrivals,
-        batcher::{BatchLimits, Batcher, RowShape},
+        batcher::{BatchLimits, Batcher, Priority, RowShape},
         engine::{Engine, EngineError},
     },
     telemetry::metrics::Metrics,
@@ -99,6 +99,10 @@ struct Bench {
 
 impl Bench {
     fn new(executors: usize, queue_rows: usize, open: bool) -> Self {
+        Self::with_delay(executors, queue_rows, open, Duration::from_mins(1))
+    }
+
+    fn with_delay(executors: usize, queue_rows: usize, open: bool, queue_delay: Duration) -> Self {
         let gate = Arc::new(Gate::default());
         gate.set(open);
         let arrivals = Arc::new(Arrivals::default());
@@ -113,6 +117,7 @@ impl Bench {
             BatchLimits {
                 batch_rows: 16,
                 queue_rows,
+                queue_delay,
             },
             Arc::clone(&arrivals),
             Metrics::new().model("test", 1),
@@ -136,6 +141,16 @@ impl Bench {
         self.runtime.spawn(async move {
             batcher
                 .score(row.to_vec(), 1, deadline)
+                .await
+                .map(|scored| scored.values)
+        })
+    }
+
+    fn request_as(&self, priority: Priority, row: [f32; FEATURES]) -> JoinHandle<Answer> {
+        let batcher = self.batcher.clone();
+        self.runtime.spawn(async move {
+            batcher
+                .score_as(priority, row.to_vec(), 1, None)
                 .await
                 .map(|scored| scored.values)
         })
@@ -330,4 +345,102 @@ fn a_request_larger_than_a_batch_runs_whole() {
         .unwrap();
     let expected: Vec<f32> = features.chunks_exact(FEATURES).flat_map(formula).collect();
     assert_eq!(scored.values, expected);
+}
+
+#[test]
+fn what_would_wait_too_long_is_refused_but_bars_are_not() {
+    let bench = Bench::with_delay(1, 10_000, false, Duration::from_millis(1));
+    let occupied = bench.occupy();
+    // A row is thought to cost 20 microseconds before the first run ends: 51 of them wait longer than a millisecond.
+    let waiting: Vec<_> = (0..51)
+        .map(|index| {
+            let handle = bench.request([1.0; FEATURES], None);
+            bench.wait_for_waiting(index + 1);
+            handle
+        })
+        .collect();
+    let refused = bench
+        .wait(bench.request([1.0; FEATURES], None))
+        .unwrap_err();
+    assert!(
+        matches!(refused, ServeError::QueueFull { waiting: 51, .. }),
+        "{refused}"
+    );
+    let bar = bench.request_as(Priority::High, [1.0; FEATURES]);
+    bench.wait_for_waiting(52);
+    bench.gate.set(true);
+    for handle in waiting.into_iter().chain([occupied, bar]) {
+        bench.wait(handle).unwrap();
+    }
+}
+
+#[test]
+fn urgent_rows_run_before_those_that_came_earlier() {
+    let bench = Bench::new(1, 10_000, false);
+    let occupied = bench.occupy();
+    let finished = Arc::new(Mutex::new(Vec::new()));
+    let mut handles = Vec::new();
+    // Batches hold 16 rows: 16 urgent ones fill the next.
+    for (priority, rows) in [
+        (Priority::Low, 16),
+        (Priority::Normal, 16),
+        (Priority::High, 16),
+    ] {
+        for _ in 0..rows {
+            let before = bench.batcher.waiting_rows();
+            let (batcher, finished) = (bench.batcher.clone(), Arc::clone(&finished));
+            handles.push(bench.runtime.spawn(async move {
+                let scored = batcher
+                    .score_as(priority, vec![1.0; FEATURES], 1, None)
+                    .await;
+                finished
+                    .lock()
+                    .unwrap()
+                    .push((scored.unwrap().queued, priority));
+            }));
+            bench.wait_for_waiting(before + 1);
+        }
+    }
+    bench.gate.set(true);
+    bench.wait(occupied).unwrap();
+    for handle in handles {
+        bench.runtime.block_on(handle).unwrap();
+    }
+    let finished = finished.lock().unwrap();
+    let waited = |wanted: Priority| {
+        finished
+            .iter()
+            .filter(move |(_, priority)| *priority == wanted)
+            .map(|(queued, _)| *queued)
+    };
+    // Later in the queue and sooner in the model: urgent rows waited less than any other.
+    assert!(waited(Priority::High).max() < waited(Priority::Normal).min());
+    assert!(waited(Priority::Normal).max() < waited(Priority::Low).min());
+}
+
+#[test]
+fn a_slow_model_does_not_hold_up_a_fast_one() {
+    let slow = Bench::new(2, 10_000, false);
+    let fast = Bench::new(2, 10_000, true);
+    // Both on one runtime; the slow model is known to be slow from its first run.
+    let stuck: Vec<_> = (0..50)
+        .map(|_| {
+            let batcher = slow.batcher.clone();
+            fast.runtime.spawn(async move {
+                batcher
+                    .score(vec![1.0; 1_000 * FEATURES], 1_000, None)
+                    .await
+            })
+        })
+        .collect();
+    fast.runtime.block_on(slow.gate.wait_for_runs(2));
+    for _ in 0..100 {
+        let scored = fast.wait(fast.request([1.0; FEATURES], None)).unwrap();
+        assert_eq!(scored, formula(&[1.0; FEATURES]));
+    }
+    assert!(stuck.iter().all(|handle| !handle.is_finished()));
+    slow.gate.set(true);
+    for handle in stuck {
+        fast.runtime.block_on(handle).unwrap().unwrap();
+    }
 }

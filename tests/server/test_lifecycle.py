@@ -1,5 +1,6 @@
 """Starting and stopping: one clear line when it cannot start, no lost request when it ends."""
 
+import contextlib
 import json
 import os
 import signal
@@ -133,6 +134,17 @@ def test_stopping_under_load_loses_no_accepted_request(
     )
     assert not (tmp_path / "ready.json").exists()
     assert "Traceback" not in (tmp_path / "server.log").read_text(encoding="utf-8")
+
+
+def test_more_signals_while_it_stops_change_nothing(tiny_store: Path, tmp_path: Path) -> None:
+    with running_server(tiny_store, tmp_path, "--journal", str(tmp_path / "journal")) as server:
+        published = server.bars.Publish(iter([bars_pb2.PublishRequest(bar=bar(1))]), timeout=30)
+        assert [answer.fate for answer in published] == [bars_pb2.BAR_FATE_ACCEPTED]
+        while server.process.poll() is None:
+            server.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.process.wait(0.002)
+        assert server.process.returncode == 0
 
 
 def test_an_idle_server_stops_at_once(tiny_store: Path, tmp_path: Path) -> None:

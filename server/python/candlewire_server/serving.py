@@ -15,6 +15,8 @@ from candlewire_server import _data_plane
 from candlewire_server.errors import AddressInUseError, LibraryNotFoundError, StartError
 from candlewire_server.settings import ServerSettings, data_plane_json
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 def serve(settings: ServerSettings) -> bool:
     """Serves until SIGTERM or SIGINT; returns whether everything accepted was answered in time.
@@ -50,7 +52,7 @@ async def _control(settings: ServerSettings, plane: _data_plane.DataPlane) -> bo
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     admin = AdminServer(plane, server_credentials(settings.tls))
     server = settings.server
@@ -63,6 +65,10 @@ async def _control(settings: ServerSettings, plane: _data_plane.DataPlane) -> bo
         drained = await asyncio.to_thread(plane.stop)
         await admin.stop(server.drain_timeout_ms / 1_000)
     finally:
+        for number in STOP_SIGNALS:
+            # The loop would give them back to the system: one more would kill a server that is about to end.
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
         if server.ready_file is not None:
             server.ready_file.unlink(missing_ok=True)
     return drained

@@ -136,6 +136,21 @@ impl Hub {
         signal
     }
 
+    /// The signals held, oldest first, and the sequence of the newest that ever was.
+    #[must_use]
+    pub fn held(&self) -> (Vec<Arc<Signal>>, u64) {
+        let ring = self.ring.read();
+        (ring.signals.iter().map(Arc::clone).collect(), ring.head)
+    }
+
+    /// Takes up where a snapshot stood.
+    pub fn restore(&self, signals: Vec<Arc<Signal>>, head: u64) {
+        let mut ring = self.ring.write();
+        let surplus = signals.len().saturating_sub(ring.capacity);
+        ring.signals = signals.into_iter().skip(surplus).collect();
+        ring.head = head;
+    }
+
     /// Wakes the subscribers, once for however many signals were published.
     pub fn announce(&self) {
         self.moved.notify_waiters();
@@ -204,6 +219,8 @@ pub struct Delivery {
     pub signal: Arc<Signal>,
     /// Signals dropped for this subscriber since the delivery before.
     pub dropped: u64,
+    /// Signals published since.
+    pub behind: u64,
 }
 
 impl Subscription {
@@ -274,6 +291,7 @@ impl Subscription {
             if self.interest.covers(signal) {
                 return Ok(Some(Delivery {
                     signal: Arc::clone(signal),
+                    behind: ring.head - signal.sequence,
                     dropped: std::mem::take(&mut self.dropped),
                 }));
             }

@@ -4,7 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::admission::Timeframe;
+use super::{
+    admission::Timeframe,
+    image::{OutcomeImage, PendingImage, SeriesImage, VersionImage, Versions},
+};
 use crate::{
     models::loaded::LoadedModel,
     scoring::band::{BandOutcome, IssuedBand},
@@ -58,6 +61,12 @@ impl OutcomeLog {
         outcomes.push_back(outcome);
     }
 
+    /// All of them, oldest first, for a snapshot.
+    #[must_use]
+    pub fn images(&self) -> Vec<OutcomeImage> {
+        self.outcomes.lock().iter().map(OutcomeImage::of).collect()
+    }
+
     /// The newest `limit` of `symbols` (all when empty), newest first.
     #[must_use]
     pub fn newest(&self, symbols: &[String], limit: usize) -> Vec<Outcome> {
@@ -87,6 +96,38 @@ pub struct OpenScores {
 }
 
 impl OpenScores {
+    /// Writes itself into the image of its series.
+    pub fn save(&self, image: &mut SeriesImage) {
+        (image.close_times_ns, image.closes) = self.closes.iter().copied().unzip();
+        let pending = self.pending.iter().map(|pending| PendingImage {
+            bar_open_time_ns: pending.bar_open_time_ns,
+            version: Some(VersionImage::of(&pending.model)),
+            band: Some(pending.band.into()),
+            probability_up: pending.probability_up,
+        });
+        image.pending = pending.collect();
+    }
+
+    /// Reads itself from the image of its series.
+    ///
+    /// # Errors
+    /// A score's version is not loaded, or a part is missing.
+    pub fn load(image: &SeriesImage, versions: &Versions) -> Result<Self, String> {
+        let pending = image.pending.iter().map(|pending| {
+            Ok(Pending {
+                bar_open_time_ns: pending.bar_open_time_ns,
+                model: Arc::clone(versions.find(pending.version.as_ref())?),
+                band: pending.band.ok_or("a score without its band")?.into(),
+                probability_up: pending.probability_up,
+            })
+        });
+        let closes = image.close_times_ns.iter().zip(&image.closes);
+        Ok(Self {
+            closes: closes.map(|(time, close)| (*time, *close)).collect(),
+            pending: pending.collect::<Result<_, String>>()?,
+        })
+    }
+
     /// Takes in a bar's close (new, corrected or late) and gives the outcomes that it makes known.
     pub fn record_close(
         &mut self,

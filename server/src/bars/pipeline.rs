@@ -12,6 +12,7 @@ use std::{
 };
 
 use candlewire_features::{Bar, BarFate};
+use tokio::sync::RwLock;
 
 use super::{
     admission::{AdmittedBar, RawBar, Rejection, Timeframe},
@@ -31,9 +32,10 @@ use crate::{
         registry::{Registry, Role},
     },
     scoring::{
-        batcher::Scored,
+        batcher::{Priority, Scored},
         decision::{self, Decision, Timings},
         engine::RowScore,
+        shadow::{ShadowRow, Shadows},
     },
     settings::Settings,
     telemetry::metrics::ServerMetrics,
@@ -74,13 +76,16 @@ pub struct Published {
 
 /// The bar path.
 pub struct Pipeline {
-    registry: Arc<Registry>,
+    pub(super) registry: Arc<Registry>,
     settings: Settings,
-    series: SeriesBook,
-    hub: Arc<Hub>,
-    outcomes: OutcomeLog,
+    pub(super) series: SeriesBook,
+    pub(super) hub: Arc<Hub>,
+    pub(super) outcomes: OutcomeLog,
     metrics: ServerMetrics,
-    journal: OnceLock<Journal>,
+    pub(super) journal: OnceLock<Journal>,
+    shadows: OnceLock<Shadows>,
+    /// Read while bars take effect; written while the state is copied.
+    pub(super) calm: RwLock<()>,
     draining: AtomicBool,
 }
 
@@ -116,6 +121,8 @@ impl Pipeline {
             settings,
             metrics,
             journal: OnceLock::new(),
+            shadows: OnceLock::new(),
+            calm: RwLock::new(()),
             draining: AtomicBool::new(false),
         }
     }
@@ -151,6 +158,7 @@ impl Pipeline {
     pub async fn publish(&self, bars: &[Option<RawBar<'_>>]) -> Published {
         let received = Instant::now();
         let received_time_ns = epoch_ns();
+        let calm = self.calm.read().await;
         let mut fates = Vec::with_capacity(bars.len());
         let mut steps = Vec::with_capacity(bars.len());
         for raw in bars {
@@ -168,6 +176,7 @@ impl Pipeline {
             }
             self.hub.announce();
         }
+        drop(calm);
         let journaled = match self.journal.get() {
             // A duplicate waits too: the bar that it repeats may not be kept yet.
             Some(journal) if fates.iter().any(|fate| !matches!(fate, Fate::Rejected(_))) => {
@@ -181,6 +190,11 @@ impl Pipeline {
     /// Writes bars to `journal` from now on. A second call does nothing.
     pub fn keep_in(&self, journal: Journal) {
         let _ = self.journal.set(journal);
+    }
+
+    /// Hands rows that were scored to `shadows` from now on. A second call does nothing.
+    pub fn shadow_with(&self, shadows: Shadows) {
+        let _ = self.shadows.set(shadows);
     }
 
     /// The journal, if there is one.
@@ -404,10 +418,7 @@ impl Pipeline {
                 }
             });
             let bar_to_signal = received.elapsed();
-            self.metrics.signals.increment(1);
-            self.metrics
-                .bar_to_signal_seconds
-                .record(bar_to_signal.as_secs_f64());
+            self.measure(&model, decision.as_ref(), features_time, bar_to_signal);
             let signal = self.hub.publish(Signal {
                 sequence: 0,
                 symbol: symbol.clone(),
@@ -422,11 +433,56 @@ impl Pipeline {
             series.latest = Some(Arc::clone(&signal));
             signal
         });
+        if let (Some(shadows), Some(signal)) = (self.shadows.get(), &signal) {
+            self.offer(shadows, signal, features.as_deref());
+        }
         if let (Some(order), Some(signal)) = (&mut order, signal) {
             order.push(Entry {
                 published,
                 signal,
                 features,
+            });
+        }
+    }
+
+    fn measure(
+        &self,
+        model: &LoadedModel,
+        decision: Option<&Decision>,
+        features_time: Duration,
+        bar_to_signal: Duration,
+    ) {
+        if let Some(decision) = decision {
+            let counters = &model.metrics;
+            counters.coverage.set(decision.coverage.achieved);
+            counters.recent_coverage.set(decision.coverage.recent);
+        }
+        let counters = &self.metrics;
+        counters.series.set(self.series.len() as f64);
+        counters
+            .features_seconds
+            .record(features_time.as_secs_f64());
+        counters.signals.increment(1);
+        counters
+            .bar_to_signal_seconds
+            .record(bar_to_signal.as_secs_f64());
+    }
+
+    /// Hands a scored bar to the shadow versions of its model.
+    fn offer(&self, shadows: &Shadows, signal: &Signal, features: Option<&[f32]>) {
+        let (Some(decision), Some(features)) = (&signal.decision, features) else {
+            return;
+        };
+        for shadow in self.registry.deployment().shadows(&decision.model) {
+            shadows.offer(ShadowRow {
+                model: Arc::clone(shadow),
+                symbol: signal.symbol.clone(),
+                timeframe: signal.timeframe.as_str().to_owned(),
+                features: features.to_vec(),
+                reference_price: decision.reference_price,
+                bar_open_time_ns: decision.bar_open_time_ns,
+                probability_up: decision.verdict.probability_up,
+                signal: decision.verdict.signal,
             });
         }
     }
@@ -486,7 +542,12 @@ async fn score(steps: &[Step]) -> Vec<Option<Scored>> {
 /// A bar was taken in and must be scored: a full queue is waited for. `None` when the model failed.
 async fn score_rows(model: &LoadedModel, features: &[f32], rows: usize) -> Option<Scored> {
     loop {
-        match model.batcher.score(features.to_vec(), rows, None).await {
+        let bars = Priority::High;
+        match model
+            .batcher
+            .score_as(bars, features.to_vec(), rows, None)
+            .await
+        {
             Ok(scored) => return Some(scored),
             Err(ServeError::QueueFull { .. }) => tokio::time::sleep(QUEUE_PAUSE).await,
             Err(_) => return None,

@@ -12,7 +12,12 @@ use std::{
 use candlewire_features::{Bar, BarFate, FeatureSpec, FeatureSpecHash, OrderedSeries};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{admission::Timeframe, hub::Signal, outcomes::OpenScores};
+use super::{
+    admission::Timeframe,
+    hub::Signal,
+    image::{FeaturesImage, SeriesImage, Versions, timeframe},
+    outcomes::OpenScores,
+};
 
 const SHARDS: usize = 64;
 
@@ -133,6 +138,78 @@ impl SeriesBook {
             }
         };
         series.get_mut(position).map(work)
+    }
+
+    /// Every series, for a snapshot; `seen` is given the newest signal of each.
+    pub fn images(&self, mut seen: impl FnMut(&Arc<Signal>)) -> Vec<SeriesImage> {
+        let mut images = Vec::with_capacity(self.len());
+        for shard in &self.shards {
+            for (symbol, series) in shard.lock().iter() {
+                for state in series {
+                    let features = state.features.iter().map(|(hash, series)| FeaturesImage {
+                        spec_hash: hash.to_string(),
+                        snapshot: series.snapshot(),
+                    });
+                    let mut image = SeriesImage {
+                        symbol: symbol.clone(),
+                        timeframe: state.timeframe.as_str().to_owned(),
+                        features: features.collect(),
+                        latest: state.latest.as_ref().map_or(0, |signal| signal.sequence),
+                        ..SeriesImage::default()
+                    };
+                    state.open_scores.save(&mut image);
+                    if let Some(latest) = &state.latest {
+                        seen(latest);
+                    }
+                    images.push(image);
+                }
+            }
+        }
+        images
+    }
+
+    /// Takes the series of a snapshot in, instead of what is here.
+    ///
+    /// # Errors
+    /// A part is missing, or belongs to a spec or version that is not loaded.
+    pub fn restore(
+        &self,
+        images: Vec<SeriesImage>,
+        versions: &Versions,
+        signals: &HashMap<u64, Arc<Signal>>,
+    ) -> Result<(), String> {
+        let specs: HashMap<String, &FeatureSpec> = versions
+            .all()
+            .map(|(_, model)| (model.spec.hash().to_string(), &model.spec))
+            .collect();
+        for image in images {
+            let mut features = Vec::with_capacity(image.features.len());
+            for held in &image.features {
+                let spec = specs.get(&held.spec_hash).ok_or_else(|| {
+                    format!("no loaded version has the feature spec {}", held.spec_hash)
+                })?;
+                let series = OrderedSeries::restore(spec, &held.snapshot)
+                    .map_err(|error| format!("{}: {error}", image.symbol))?;
+                features.push((*spec.hash(), series));
+            }
+            let state = SeriesState {
+                timeframe: timeframe(&image.timeframe)?,
+                features,
+                open_scores: OpenScores::load(&image, versions)?,
+                latest: signals.get(&image.latest).cloned(),
+            };
+            let held = self.with(&image.symbol, state.timeframe, |held| *held = state);
+            held.ok_or("there are more series than this server may hold")?;
+        }
+        Ok(())
+    }
+
+    /// Forgets every series.
+    pub fn clear(&self) {
+        for shard in &self.shards {
+            shard.lock().clear();
+        }
+        self.count.store(0, Ordering::Relaxed);
     }
 
     /// The newest signals of `symbols` (all when empty) at `timeframe` (all when `None`), and the symbols not seen.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     decisions::{DecisionRecord, pack},
+    scores::ScoreRecord,
     segments::read,
     writer::signal_name,
 };
@@ -44,15 +45,17 @@ pub fn replay_decisions(
     folder: &Path,
     engines: &Arc<dyn EngineLoader>,
 ) -> Result<Audit, String> {
-    let found = read::<DecisionRecord>(folder)
-        .map_err(|error| format!("journal: {}: {error}", folder.display()))?;
+    let unreadable = |error| format!("journal: {}: {error}", folder.display());
+    let bars = read::<DecisionRecord>(folder).map_err(unreadable)?;
+    let scores = read::<ScoreRecord>(folder).map_err(unreadable)?;
     let mut audit = Audit {
-        decisions: found.records.len(),
-        torn_segments: found.torn.len(),
+        decisions: bars.records.len() + scores.records.len(),
+        torn_segments: bars.torn.len() + scores.torn.len(),
         ..Audit::default()
     };
     let mut versions: BTreeMap<(String, u64), Vec<DecisionRecord>> = BTreeMap::new();
-    for record in found.records {
+    let scores = scores.records.into_iter().map(|record| record.0);
+    for record in bars.records.into_iter().chain(scores) {
         let key = (record.model.clone(), record.version);
         versions.entry(key).or_default().push(record);
     }

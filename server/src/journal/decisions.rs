@@ -2,7 +2,11 @@
 
 use arrow_schema::DataType;
 
-use super::record::{Record, Value};
+use super::{
+    record::{Record, Value},
+    writer::signal_name,
+};
+use crate::scoring::decision::Decision;
 
 /// One decision with everything it was made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +21,8 @@ pub struct DecisionRecord {
     pub bar_open_time_ns: i64,
     /// Its close.
     pub reference_price: f64,
+    /// Role in which the version scored: production, canary, shadow, or none when it was asked for by number.
+    pub role: String,
     /// Model.
     pub model: String,
     /// Its version.
@@ -45,6 +51,36 @@ pub struct DecisionRecord {
     pub trusted: bool,
 }
 
+impl DecisionRecord {
+    /// The record of `decision`, which was made of `features`.
+    #[must_use]
+    pub fn of(symbol: &str, timeframe: &str, features: &[f32], decision: &Decision) -> Self {
+        let manifest = &decision.model.manifest;
+        let band = decision.band;
+        Self {
+            decision_id: decision.id,
+            symbol: symbol.to_owned(),
+            timeframe: timeframe.to_owned(),
+            bar_open_time_ns: decision.bar_open_time_ns,
+            reference_price: decision.reference_price,
+            role: decision.role.name().to_owned(),
+            model: manifest.model.clone(),
+            version: manifest.version,
+            onnx_sha256: manifest.onnx.sha256.clone(),
+            feature_spec_hash: manifest.feature_spec_hash.clone(),
+            features: pack(features),
+            scores: pack(&decision.values),
+            width_multiplier: decision.width_multiplier,
+            band: pack(&[band.low, band.mid, band.high]),
+            outcomes: decision.coverage.outcomes,
+            recent_coverage: decision.coverage.recent,
+            signal: signal_name(decision.verdict.signal).to_owned(),
+            confidence: f64::from(decision.verdict.confidence),
+            trusted: decision.distrust.is_empty(),
+        }
+    }
+}
+
 impl Record for DecisionRecord {
     const NAME: &'static str = "decisions";
     // A bar whose features warm up has no decision.
@@ -56,6 +92,7 @@ impl Record for DecisionRecord {
         ("timeframe", DataType::Utf8),
         ("bar_open_time_ns", DataType::Int64),
         ("reference_price", DataType::Float64),
+        ("role", DataType::Utf8),
         ("model", DataType::Utf8),
         ("model_version", DataType::UInt64),
         ("onnx_sha256", DataType::Utf8),
@@ -82,6 +119,7 @@ impl Record for DecisionRecord {
             Value::Text(&self.timeframe),
             Value::Signed(self.bar_open_time_ns),
             Value::Float(self.reference_price),
+            Value::Text(&self.role),
             Value::Text(&self.model),
             Value::Unsigned(self.version),
             Value::Text(&self.onnx_sha256),
@@ -105,6 +143,7 @@ impl Record for DecisionRecord {
             Value::Text(timeframe),
             Value::Signed(bar_open_time_ns),
             Value::Float(reference_price),
+            Value::Text(role),
             Value::Text(model),
             Value::Unsigned(version),
             Value::Text(onnx_sha256),
@@ -128,6 +167,7 @@ impl Record for DecisionRecord {
             timeframe: timeframe.to_owned(),
             bar_open_time_ns,
             reference_price,
+            role: role.to_owned(),
             model: model.to_owned(),
             version,
             onnx_sha256: onnx_sha256.to_owned(),

@@ -8,5 +8,7 @@ pub mod audit;
 pub mod bars;
 pub mod decisions;
 pub mod record;
+pub mod scores;
 pub mod segments;
+pub mod snapshot;
 pub mod writer;

@@ -149,12 +149,22 @@ pub struct Read<R> {
 /// # Errors
 /// The folder or a file cannot be read.
 pub fn read<R: Record>(folder: &Path) -> io::Result<Read<R>> {
+    read_after(folder, 0)
+}
+
+/// Reads the records of one kind behind number `after`; segments without any are not opened.
+///
+/// # Errors
+/// The folder or a file cannot be read.
+pub fn read_after<R: Record>(folder: &Path, after: u64) -> io::Result<Read<R>> {
     let (mut records, mut torn) = (Vec::<R>::new(), Vec::new());
-    for path in list(folder, R::NAME)? {
+    let segments = list(folder, R::NAME)?;
+    let needed = segments.get(done_with::<R>(&segments, after)..);
+    for path in needed.unwrap_or_default() {
         let mut found = Vec::<R>::new();
-        let mut is_whole = decode(fs::read(&path)?, &mut found);
+        let mut is_whole = decode(fs::read(path)?, &mut found);
         for record in found {
-            let newest = records.last().map_or(0, R::sequence);
+            let newest = records.last().map_or(after, R::sequence);
             // A record that was written again after a failure is there twice.
             if record.sequence() > newest {
                 is_whole &= !R::WITHOUT_GAPS || record.sequence() == newest + 1;
@@ -162,10 +172,40 @@ pub fn read<R: Record>(folder: &Path) -> io::Result<Read<R>> {
             }
         }
         if !is_whole {
-            torn.push(path);
+            torn.push(path.clone());
         }
     }
     Ok(Read { records, torn })
+}
+
+/// Removes segments that hold nothing behind number `after`; the newest `kept` stay whatever they hold.
+///
+/// # Errors
+/// The folder cannot be read, or a file not be removed.
+pub fn retire_until<R: Record>(folder: &Path, after: u64, kept: usize) -> io::Result<usize> {
+    let segments = list(folder, R::NAME)?;
+    let done = done_with::<R>(&segments, after).min(segments.len().saturating_sub(kept));
+    for path in segments.iter().take(done) {
+        fs::remove_file(path)?;
+    }
+    Ok(done)
+}
+
+/// How many of the oldest segments hold nothing behind number `after`: those before the last that begins at or before
+/// the number that follows.
+fn done_with<R: Record>(segments: &[PathBuf], after: u64) -> usize {
+    let begins = |path: &PathBuf| {
+        let stem = path.file_stem()?.to_str()?;
+        let (first, _) = stem
+            .strip_prefix(R::NAME)?
+            .strip_prefix('-')?
+            .split_once('-')?;
+        first.parse::<u64>().ok()
+    };
+    segments
+        .iter()
+        .rposition(|path| begins(path).is_some_and(|first| first <= after.saturating_add(1)))
+        .unwrap_or(0)
 }
 
 /// Reads one segment; returns whether it was whole.
@@ -251,6 +291,31 @@ mod tests {
         assert!(read.torn.is_empty());
         let wanted: Vec<BarRecord> = (1..=50).map(record).collect();
         assert_eq!(read.records, wanted);
+    }
+
+    #[test]
+    fn what_a_snapshot_covers_is_neither_read_nor_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 4_096, 1..=40);
+        let all = list(folder.path(), "bars").unwrap().len();
+        for after in 0..=40 {
+            let read = read_after::<BarRecord>(folder.path(), after).unwrap();
+            let wanted: Vec<BarRecord> = (after + 1..=40).map(record).collect();
+            assert_eq!(read.records, wanted);
+            assert!(read.torn.is_empty());
+        }
+        assert_eq!(
+            retire_until::<BarRecord>(folder.path(), 30, usize::MAX).unwrap(),
+            0
+        );
+        assert!(retire_until::<BarRecord>(folder.path(), 30, 1).unwrap() > 0);
+        assert!(list(folder.path(), "bars").unwrap().len() < all);
+        for after in 30..=40 {
+            let read = read_after::<BarRecord>(folder.path(), after).unwrap();
+            let wanted: Vec<BarRecord> = (after + 1..=40).map(record).collect();
+            assert_eq!(read.records, wanted);
+            assert!(read.torn.is_empty());
+        }
     }
 
     #[test]

@@ -18,11 +18,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::{
-    bars::BarRecord,
-    decisions::{DecisionRecord, pack},
-    segments::Segments,
-};
+use super::{bars::BarRecord, decisions::DecisionRecord, segments::Segments};
 use crate::{bars::hub::Signal, scoring::policy, telemetry::metrics::JournalMetrics};
 
 /// Without a wait for the disk, entries gather this long before they are written together.
@@ -59,6 +55,10 @@ pub struct JournalSettings {
     pub segment_bytes: u64,
     /// Closed segments of decisions kept; zero keeps all.
     pub decision_segments: usize,
+    /// Segments of bars kept beside those that a restart needs; zero keeps all.
+    pub bar_segments: usize,
+    /// Time between snapshots; zero takes none.
+    pub snapshot_interval: Duration,
 }
 
 /// A bar that took effect.
@@ -109,6 +109,8 @@ pub struct Order {
     next_sequence: u64,
     entries: Vec<(u64, Entry)>,
     commits: Vec<oneshot::Sender<bool>>,
+    /// Whoever waits also wants the disk to have it.
+    sync: bool,
     healthy: bool,
     closed: bool,
 }
@@ -156,6 +158,7 @@ impl Journal {
             next_sequence,
             entries: Vec::new(),
             commits: Vec::new(),
+            sync: false,
             healthy: true,
             closed: false,
         };
@@ -216,6 +219,21 @@ impl Journal {
         receiver.await.unwrap_or(false)
     }
 
+    /// Waits until everything queued so far is on the disk, whatever the policy; false when it is not.
+    pub async fn flush(&self) -> bool {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut order = self.shared.order.lock();
+            if order.closed {
+                return false;
+            }
+            order.commits.push(sender);
+            order.sync = true;
+            self.shared.work.notify_one();
+        }
+        receiver.await.unwrap_or(false)
+    }
+
     /// Writes what is queued, ends the segments and the thread.
     pub fn close(&self) {
         self.shared.order.lock().closed = true;
@@ -245,14 +263,14 @@ struct Writer {
 impl Writer {
     fn run(&mut self) {
         loop {
-            let (commits, closed) = self.gather();
+            let (commits, closed, sync) = self.gather();
             let started = Instant::now();
             let had_pending = !self.pending.is_empty();
             let too_early = self
                 .failed_at
                 .is_some_and(|failed_at| failed_at.elapsed() < RETRY);
             if closed || !too_early {
-                let outcome = self.write(closed);
+                let outcome = self.write(closed || sync);
                 self.judge(outcome);
             }
             if had_pending {
@@ -275,7 +293,7 @@ impl Writer {
     }
 
     /// Waits for something to do and takes it.
-    fn gather(&mut self) -> (Vec<oneshot::Sender<bool>>, bool) {
+    fn gather(&mut self) -> (Vec<oneshot::Sender<bool>>, bool, bool) {
         let mut order = self.shared.order.lock();
         let until = if self.pending.is_empty() {
             self.unsynced_since
@@ -294,10 +312,11 @@ impl Writer {
             MutexGuard::unlocked(&mut order, || std::thread::sleep(GATHER));
         }
         self.pending.append(&mut order.entries);
-        (std::mem::take(&mut order.commits), order.closed)
+        let sync = std::mem::take(&mut order.sync);
+        (std::mem::take(&mut order.commits), order.closed, sync)
     }
 
-    fn write(&mut self, closed: bool) -> Result<(), ArrowError> {
+    fn write(&mut self, sync: bool) -> Result<(), ArrowError> {
         while !self.pending.is_empty() {
             let batch = self
                 .pending
@@ -316,12 +335,11 @@ impl Writer {
             self.pending.drain(..bars.len());
         }
         let due = match self.settings.fsync {
-            Fsync::Never => closed,
+            Fsync::Never => sync,
             Fsync::Interval => {
-                closed
-                    || self
-                        .unsynced_since
-                        .is_some_and(|since| since.elapsed() >= self.settings.fsync_interval)
+                sync || self
+                    .unsynced_since
+                    .is_some_and(|since| since.elapsed() >= self.settings.fsync_interval)
             }
             Fsync::Always => false,
         };
@@ -384,31 +402,16 @@ fn bar_record((sequence, entry): &(u64, Entry)) -> BarRecord {
     }
 }
 
-fn decision_record((sequence, entry): &(u64, Entry)) -> Option<DecisionRecord> {
+fn decision_record((_, entry): &(u64, Entry)) -> Option<DecisionRecord> {
     let signal = &entry.signal;
     let decision = signal.decision.as_ref()?;
-    let manifest = &decision.model.manifest;
-    let band = decision.band;
-    Some(DecisionRecord {
-        decision_id: *sequence,
-        symbol: signal.symbol.clone(),
-        timeframe: signal.timeframe.as_str().to_owned(),
-        bar_open_time_ns: decision.bar_open_time_ns,
-        reference_price: decision.reference_price,
-        model: manifest.model.clone(),
-        version: manifest.version,
-        onnx_sha256: manifest.onnx.sha256.clone(),
-        feature_spec_hash: manifest.feature_spec_hash.clone(),
-        features: pack(entry.features.as_deref().unwrap_or_default()),
-        scores: pack(&decision.values),
-        width_multiplier: decision.width_multiplier,
-        band: pack(&[band.low, band.mid, band.high]),
-        outcomes: decision.coverage.outcomes,
-        recent_coverage: decision.coverage.recent,
-        signal: signal_name(decision.verdict.signal).to_owned(),
-        confidence: f64::from(decision.verdict.confidence),
-        trusted: decision.distrust.is_empty(),
-    })
+    let features = entry.features.as_deref().unwrap_or_default();
+    Some(DecisionRecord::of(
+        &signal.symbol,
+        signal.timeframe.as_str(),
+        features,
+        decision,
+    ))
 }
 
 /// The name of a signal in the log.

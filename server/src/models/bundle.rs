@@ -183,6 +183,13 @@ impl Manifest {
 }
 
 fn check_spec(manifest: &Manifest, spec: &FeatureSpec) -> Result<(), BundleError> {
+    if spec.needs_panel() {
+        return Err(BundleError(
+            "feature_spec compares symbols with each other, which this server does not compute from a bar stream: \
+             train without cross-sectional and reference features"
+                .into(),
+        ));
+    }
     let hash = spec.hash().to_string();
     if hash != manifest.feature_spec_hash {
         return Err(BundleError(format!(

@@ -1,6 +1,6 @@
 //! One version of one model, loaded, checked and ready to score.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use candlewire_features::FeatureSpec;
 use parking_lot::Mutex;
@@ -19,6 +19,9 @@ use crate::{
     settings::Settings,
     telemetry::metrics::{Metrics, ModelMetrics},
 };
+
+/// Longest time that a request shall wait for a model that keeps up otherwise.
+const QUEUE_DELAY: Duration = Duration::from_millis(10);
 
 /// What loading a version needs.
 pub struct Workshop {
@@ -91,6 +94,7 @@ impl LoadedModel {
             BatchLimits {
                 batch_rows: workshop.settings.max_batch_rows,
                 queue_rows: workshop.settings.queue_rows,
+                queue_delay: QUEUE_DELAY,
             },
             Arc::clone(&workshop.arrivals),
             metrics.clone(),

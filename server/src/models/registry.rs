@@ -32,6 +32,19 @@ pub enum Role {
     Shadow,
 }
 
+impl Role {
+    /// Its name in the decision log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Production => "production",
+            Self::Canary => "canary",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
 /// Whether a version can score.
 #[derive(Clone)]
 pub enum VersionState {
@@ -50,12 +63,15 @@ pub struct Deployment {
     pub(super) models: BTreeMap<String, BTreeMap<u64, VersionState>>,
     /// Production and canary by model, so that a request takes one look-up.
     pub(super) serving: BTreeMap<String, Serving>,
+    /// Most deployments have none, and then no request looks for one.
+    has_shadows: bool,
 }
 
 #[derive(Clone)]
 pub(super) struct Serving {
     production: Arc<LoadedModel>,
     canary: Option<(Arc<LoadedModel>, f64)>,
+    shadows: Vec<Arc<LoadedModel>>,
 }
 
 /// The store's models and the deployment in force.
@@ -303,6 +319,23 @@ impl Deployment {
         }
     }
 
+    /// Versions that score beside `model`, those whose rows are made like its own.
+    pub fn shadows<'a>(
+        &'a self,
+        model: &'a LoadedModel,
+    ) -> impl Iterator<Item = &'a Arc<LoadedModel>> {
+        let serving = if self.has_shadows {
+            self.serving.get(&model.manifest.model)
+        } else {
+            None
+        };
+        let shadows = serving.map_or(&[][..], |serving| &serving.shadows);
+        shadows.iter().filter(|shadow| {
+            shadow.spec.hash() == model.spec.hash()
+                && shadow.manifest.version != model.manifest.version
+        })
+    }
+
     /// Role of a version.
     #[must_use]
     pub fn role(&self, model: &str, version: u64) -> Role {
@@ -441,20 +474,33 @@ fn read_store(
         let canary = versions
             .canary
             .and_then(|canary| Some((load(&model, canary.version)?, canary.share)));
-        for &shadow in &versions.shadow {
-            load(&model, shadow);
-        }
+        let shadows: Vec<_> = versions
+            .shadow
+            .iter()
+            .filter_map(|&shadow| load(&model, shadow))
+            .collect();
         // A production version that fails at a reload leaves the one that served in place.
         let production =
             production.or_else(|| Some(Arc::clone(&before?.serving.get(&model)?.production)));
         if let Some(production) = production {
-            serving.insert(model, Serving { production, canary });
+            for shadow in &shadows {
+                if shadow.spec.hash() != production.spec.hash() {
+                    tracing::warn!(%model, version = shadow.manifest.version, "the shadow version has another feature spec than production: it scores nothing");
+                }
+            }
+            let serving_now = Serving {
+                production,
+                canary,
+                shadows,
+            };
+            serving.insert(model, serving_now);
         }
     }
     if file.default_model.is_empty() && serving.len() == 1 {
         file.default_model = serving.keys().next().cloned().unwrap_or_default();
     }
     Ok(Deployment {
+        has_shadows: serving.values().any(|serving| !serving.shadows.is_empty()),
         file,
         models,
         serving,

@@ -123,7 +123,87 @@ pub struct BandPool {
     recent_covered: u64,
 }
 
+/// State of a pool, for a snapshot.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PoolImage {
+    #[prost(double, tag = "1")]
+    theta: f64,
+    #[prost(uint64, tag = "2")]
+    closes: u64,
+    #[prost(uint64, tag = "3")]
+    clamped: u64,
+    #[prost(string, repeated, tag = "4")]
+    symbols: Vec<String>,
+    #[prost(double, repeated, tag = "5")]
+    deltas: Vec<f64>,
+    #[prost(sint64, tag = "6")]
+    maturing_time_ns: i64,
+    #[prost(string, repeated, tag = "7")]
+    maturing_symbols: Vec<String>,
+    #[prost(bool, repeated, tag = "8")]
+    maturing_missed: Vec<bool>,
+    #[prost(uint64, tag = "9")]
+    outcomes: u64,
+    #[prost(uint64, tag = "10")]
+    misses: u64,
+    #[prost(uint64, tag = "11")]
+    hits: u64,
+    #[prost(double, tag = "12")]
+    squared_error: f64,
+    #[prost(bool, repeated, tag = "13")]
+    recent: Vec<bool>,
+}
+
 impl BandPool {
+    /// The state, for a snapshot.
+    #[must_use]
+    pub fn image(&self) -> PoolImage {
+        let (symbols, deltas) = self
+            .symbols
+            .iter()
+            .map(|(symbol, delta)| (symbol.clone(), *delta))
+            .unzip();
+        let (maturing_symbols, maturing_missed) = self.maturing.iter().cloned().unzip();
+        PoolImage {
+            theta: self.theta,
+            closes: self.closes,
+            clamped: self.clamped,
+            symbols,
+            deltas,
+            maturing_time_ns: self.maturing_time_ns,
+            maturing_symbols,
+            maturing_missed,
+            outcomes: self.outcomes,
+            misses: self.misses,
+            hits: self.hits,
+            squared_error: self.squared_error,
+            recent: self.recent.iter().copied().collect(),
+        }
+    }
+
+    /// Takes the state of a snapshot; the settings stay.
+    pub fn restore(&mut self, image: PoolImage) {
+        *self = Self {
+            settings: self.settings,
+            theta: image.theta,
+            closes: image.closes,
+            clamped: image.clamped,
+            symbols: image.symbols.into_iter().zip(image.deltas).collect(),
+            maturing_time_ns: image.maturing_time_ns,
+            maturing: image
+                .maturing_symbols
+                .into_iter()
+                .zip(image.maturing_missed)
+                .collect(),
+            outcomes: image.outcomes,
+            misses: image.misses,
+            hits: image.hits,
+            squared_error: image.squared_error,
+            recent_covered: image.recent.iter().filter(|covered| **covered).count() as u64,
+            recent: image.recent.into(),
+        };
+    }
+
     /// A pool at its start.
     #[must_use]
     pub fn new(settings: BandSettings) -> Self {
@@ -288,6 +368,29 @@ mod tests {
             let bound = (3f64.ln() + SYMBOL_BOUND).exp();
             for symbol in ["", "A", "B"] {
                 prop_assert!((1.0 / bound..=bound).contains(&pool.multiplier(symbol)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_restored_pool_goes_on_with_the_same_bits() {
+        let mut whole = BandPool::new(SETTINGS);
+        for time in 0..700 {
+            close(&mut whole, time, &[time % 7 == 0, false, time % 3 == 0]);
+        }
+        let mut restored = BandPool::new(SETTINGS);
+        restored.restore(whole.image());
+        for time in 699..800 {
+            for pool in [&mut whole, &mut restored] {
+                close(pool, time, &[time % 5 == 0, time % 2 == 0]);
+                pool.advance_to(time + 1);
+            }
+            assert_eq!(whole.coverage(), restored.coverage());
+            for symbol in ["", "A", "B", "C"] {
+                assert_eq!(
+                    whole.multiplier(symbol).to_bits(),
+                    restored.multiplier(symbol).to_bits()
+                );
             }
         }
     }

@@ -4,6 +4,10 @@
 //! executor that frees takes all that waits, up to what it can run within [`BATCH_BUDGET`]. Nothing ever waits for a
 //! batch to fill. Deadlines and cancellation are looked at when a request comes, when it leaves the queue and, for
 //! runs that move to another thread, right before they run.
+//!
+//! Each model has its own queue, bounded in rows and in the time that they would wait. A batch is short and then makes
+//! room, so that models take turns by the time they use; a row that takes long runs on a thread of its own. What is more
+//! urgent goes first, but one batch in [`TURNS`] begins with what is least urgent.
 
 use std::{
     collections::VecDeque,
@@ -28,6 +32,23 @@ const BATCH_BUDGET: Duration = Duration::from_micros(500);
 /// What a row is thought to cost before the first run, nanoseconds.
 const FIRST_ROW_COST_NS: u64 = 20_000;
 
+/// Of so many batches one begins with the least urgent rows.
+const TURNS: u64 = 8;
+/// Rows an executor that may wait whatever they cost.
+const SLOW_ROWS: u64 = 8;
+
+/// How urgent a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Priority {
+    /// Bars: taken in already, so never refused for the time they would wait.
+    High,
+    /// Requests.
+    #[default]
+    Normal,
+    /// Shadow versions, and callers who say so.
+    Low,
+}
+
 /// Bounds of one batcher.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
@@ -35,6 +56,8 @@ pub struct BatchLimits {
     pub batch_rows: usize,
     /// Most rows that wait.
     pub queue_rows: usize,
+    /// Longest time that rows shall wait; what would wait longer is refused.
+    pub queue_delay: Duration,
 }
 
 /// Shape of a model's rows.
@@ -72,7 +95,9 @@ struct Shared {
     arrivals: Arc<Arrivals>,
     executors: Box<[Mutex<Executor>]>,
     busy: AtomicUsize,
-    queue: Mutex<VecDeque<Job>>,
+    /// Urgent first.
+    queue: Mutex<[VecDeque<Job>; 3]>,
+    batches: AtomicU64,
     waiting_rows: AtomicUsize,
     /// A drain is on its way; another would find nothing.
     drain_pending: AtomicBool,
@@ -124,7 +149,8 @@ impl Batcher {
                 arrivals,
                 executors,
                 busy: AtomicUsize::new(0),
-                queue: Mutex::new(VecDeque::new()),
+                queue: Mutex::default(),
+                batches: AtomicU64::new(0),
                 waiting_rows: AtomicUsize::new(0),
                 drain_pending: AtomicBool::new(false),
                 row_cost_ns: AtomicU64::new(FIRST_ROW_COST_NS),
@@ -151,6 +177,21 @@ impl Batcher {
         rows: usize,
         deadline: Option<Instant>,
     ) -> Result<Scored, ServeError> {
+        self.score_as(Priority::Normal, features, rows, deadline)
+            .await
+    }
+
+    /// Scores with a priority.
+    ///
+    /// # Errors
+    /// As [`Self::score`].
+    pub async fn score_as(
+        &self,
+        priority: Priority,
+        features: Vec<f32>,
+        rows: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Scored, ServeError> {
         let shared = &self.shared;
         let admitted = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= admitted) {
@@ -163,7 +204,15 @@ impl Batcher {
         {
             return claim.run_one(&features, rows, admitted);
         }
-        let receiver = shared.enqueue(features, rows, admitted, deadline)?;
+        let (reply, receiver) = oneshot::channel();
+        let job = Job {
+            features,
+            rows,
+            admitted,
+            deadline,
+            reply,
+        };
+        shared.enqueue(priority, job)?;
         shared.call_for_drain();
         receiver
             .await
@@ -184,18 +233,13 @@ impl Shared {
             .saturating_mul(rows as u64)
     }
 
-    fn enqueue(
-        &self,
-        features: Vec<f32>,
-        rows: usize,
-        admitted: Instant,
-        deadline: Option<Instant>,
-    ) -> Result<oneshot::Receiver<Result<Scored, ServeError>>, ServeError> {
-        let (reply, receiver) = oneshot::channel();
+    fn enqueue(&self, priority: Priority, job: Job) -> Result<(), ServeError> {
         let mut queue = self.queue.lock();
         let waiting = self.waiting_rows.load(Ordering::Relaxed);
+        let is_full = waiting + job.rows > self.limits.queue_rows
+            || (priority != Priority::High && self.waits_too_long(waiting));
         // A request larger than the whole queue may still come when nothing waits.
-        if waiting > 0 && waiting + rows > self.limits.queue_rows {
+        if waiting > 0 && is_full {
             drop(queue);
             self.metrics.rejected_queue_full.increment(1);
             return Err(ServeError::QueueFull {
@@ -205,15 +249,24 @@ impl Shared {
                 retry_after: self.time_to_drain(waiting),
             });
         }
-        self.waiting_rows.store(waiting + rows, Ordering::SeqCst);
-        queue.push_back(Job {
-            features,
-            rows,
-            admitted,
-            deadline,
-            reply,
-        });
-        Ok(receiver)
+        self.set_waiting(waiting + job.rows);
+        if let Some(lane) = queue.get_mut(priority as usize) {
+            lane.push_back(job);
+        }
+        Ok(())
+    }
+
+    fn waits_too_long(&self, waiting: usize) -> bool {
+        let executors = self.executors.len().max(1) as u64;
+        let slow_ns = SLOW_ROWS * self.row_cost_ns.load(Ordering::Relaxed);
+        let longest_ns = (self.limits.queue_delay.as_nanos() as u64).max(slow_ns);
+        self.expected_ns(waiting) / executors > longest_ns
+    }
+
+    /// Call it with the queue locked.
+    fn set_waiting(&self, rows: usize) {
+        self.waiting_rows.store(rows, Ordering::SeqCst);
+        self.metrics.waiting_rows.set(rows as f64);
     }
 
     fn time_to_drain(&self, waiting: usize) -> Duration {
@@ -238,7 +291,11 @@ impl Shared {
     }
 
     async fn drain(self: Arc<Self>) {
-        let next_rows = self.queue.lock().front().map_or(0, |job| job.rows);
+        let next_rows = {
+            let queue = self.queue.lock();
+            let heads = queue.iter().filter_map(VecDeque::front);
+            heads.map(|job| job.rows).max().unwrap_or(0)
+        };
         let quick = self.expected_ns(next_rows) <= INLINE_BUDGET.as_nanos() as u64;
         let run = move || {
             self.drain_pending.store(false, Ordering::SeqCst);
@@ -262,27 +319,39 @@ impl Shared {
         let most_rows = self.limits.batch_rows.min(budget_rows.max(1) as usize);
         let now = Instant::now();
         let (mut batch, mut expired, mut rows) = (Vec::new(), Vec::new(), 0);
+        let turn = self.batches.fetch_add(1, Ordering::Relaxed) % TURNS;
         {
             let mut queue = self.queue.lock();
             let mut left = 0;
-            while let Some(job) = queue.front() {
-                let leaves = job.reply.is_closed();
-                let late = job.deadline.is_some_and(|deadline| deadline <= now);
-                if !leaves && !late && rows > 0 && rows + job.rows > most_rows {
-                    break;
-                }
-                let Some(job) = queue.pop_front() else { break };
-                left += job.rows;
-                if leaves {
-                    self.metrics.cancelled.increment(1);
-                } else if late {
-                    expired.push(job);
-                } else {
-                    rows += job.rows;
-                    batch.push(job);
+            let lanes = if turn == TURNS - 1 {
+                [2, 1, 0]
+            } else {
+                [0, 1, 2]
+            };
+            for lane in lanes {
+                let Some(lane) = queue.get_mut(lane) else {
+                    continue;
+                };
+                while let Some(job) = lane.front() {
+                    let leaves = job.reply.is_closed();
+                    let late = job.deadline.is_some_and(|deadline| deadline <= now);
+                    if !leaves && !late && rows > 0 && rows + job.rows > most_rows {
+                        break;
+                    }
+                    let Some(job) = lane.pop_front() else { break };
+                    left += job.rows;
+                    if leaves {
+                        self.metrics.cancelled.increment(1);
+                    } else if late {
+                        expired.push(job);
+                    } else {
+                        rows += job.rows;
+                        batch.push(job);
+                    }
                 }
             }
-            self.waiting_rows.fetch_sub(left, Ordering::SeqCst);
+            let waiting = self.waiting_rows.load(Ordering::Relaxed);
+            self.set_waiting(waiting - left);
         }
         for job in expired {
             self.metrics.expired.increment(1);

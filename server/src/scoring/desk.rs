@@ -8,10 +8,12 @@ use super::{
     batcher::Scored,
     decision::{self, Decision, Timings},
     engine::RowScore,
+    shadow::{ShadowRow, Shadows},
 };
 use crate::{
     bars::admission::{RawBar, is_timeframe},
     error::ServeError,
+    journal::scores::{LoggedScore, ScoreLog},
     models::{
         deployment::RouteKey,
         loaded::LoadedModel,
@@ -74,13 +76,25 @@ impl BatchDecision {
 pub struct ScoringDesk {
     registry: Arc<Registry>,
     settings: Settings,
+    shadows: Shadows,
+    log: Option<Arc<ScoreLog>>,
 }
 
 impl ScoringDesk {
-    /// A desk over the models of `registry`.
+    /// A desk over the models of `registry`; what it decides goes to `log`, and to `shadows` to decide again.
     #[must_use]
-    pub const fn new(registry: Arc<Registry>, settings: Settings) -> Self {
-        Self { registry, settings }
+    pub const fn new(
+        registry: Arc<Registry>,
+        settings: Settings,
+        shadows: Shadows,
+        log: Option<Arc<ScoreLog>>,
+    ) -> Self {
+        Self {
+            registry,
+            settings,
+            shadows,
+            log,
+        }
     }
 
     /// Scores one row of features.
@@ -95,8 +109,10 @@ impl ScoringDesk {
         let started = Instant::now();
         let (model, role) = self.pick(target)?;
         check_row(&model, &features)?;
+        let copy = self.copy_if_kept(&model, &features);
         let scored = model.batcher.score(features, 1, target.deadline).await?;
-        Ok(decide(model, role, target, scored, 0, started, started))
+        let decision = decide(model, role, target, scored, 0, started, started);
+        Ok(self.keep(decision, target, copy))
     }
 
     /// Computes the features of the last bar of a window, and scores them.
@@ -132,8 +148,9 @@ impl ScoringDesk {
         let (model, role) = self.pick(target)?;
         let features = window_features(&model, bars)?;
         let computed = Instant::now();
+        let copy = self.copy_if_kept(&model, &features);
         let scored = model.batcher.score(features, 1, target.deadline).await?;
-        Ok(decide(
+        let decision = decide(
             model,
             role,
             target,
@@ -141,7 +158,8 @@ impl ScoringDesk {
             last.bar.open_time_ns,
             started,
             computed,
-        ))
+        );
+        Ok(self.keep(decision, target, copy))
     }
 
     /// Scores `rows` rows of row-major `features` in one run.
@@ -212,6 +230,45 @@ impl ScoringDesk {
     #[must_use]
     pub const fn max_request_rows(&self) -> usize {
         self.settings.max_request_rows
+    }
+
+    /// The features, when a log or a shadow version will ask for them.
+    fn copy_if_kept(&self, model: &LoadedModel, features: &[f32]) -> Option<Vec<f32>> {
+        let has_shadow = || self.registry.deployment().shadows(model).next().is_some();
+        (self.log.is_some() || has_shadow()).then(|| features.to_vec())
+    }
+
+    /// Hands a decision to the log and its row to the shadow versions.
+    fn keep(
+        &self,
+        mut decision: Decision,
+        target: Target<'_>,
+        features: Option<Vec<f32>>,
+    ) -> Decision {
+        let Some(features) = features else {
+            return decision;
+        };
+        for shadow in self.registry.deployment().shadows(&decision.model) {
+            self.shadows.offer(ShadowRow {
+                model: Arc::clone(shadow),
+                symbol: target.symbol.to_owned(),
+                timeframe: target.timeframe.to_owned(),
+                features: features.clone(),
+                reference_price: decision.reference_price,
+                bar_open_time_ns: decision.bar_open_time_ns,
+                probability_up: decision.verdict.probability_up,
+                signal: decision.verdict.signal,
+            });
+        }
+        if let Some(log) = &self.log {
+            decision.id = log.push(LoggedScore {
+                symbol: target.symbol.to_owned(),
+                timeframe: target.timeframe.to_owned(),
+                features,
+                decision: decision.clone(),
+            });
+        }
+        decision
     }
 
     fn pick(&self, target: Target<'_>) -> Result<(Arc<LoadedModel>, Role), ServeError> {

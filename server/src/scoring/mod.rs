@@ -6,6 +6,8 @@ pub mod batcher;
 pub mod decision;
 pub mod desk;
 pub mod engine;
+pub mod gate;
 pub mod onnx;
 mod onnx_row;
 pub mod policy;
+pub mod shadow;

@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::{
 };
 
 use super::totals::{ModelTotals, Totals};
+use crate::journal::scores::ScoreLogMetrics;
 
 /// Bounds of histograms of seconds: 1-2-5 steps from a microsecond to five seconds.
 const SECONDS: [f64; 21] = [
@@ -16,6 +17,11 @@ const SECONDS: [f64; 21] = [
 ];
 /// Bounds of histograms of rows.
 const ROWS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// Bounds of histograms of signals that wait for a subscriber.
+const LAGS: [f64; 8] = [0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0];
+/// Bounds of histograms of distances between probabilities.
+const DIFFERENCES: [f64; 8] = [0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
 
 /// The registry of one server.
 pub struct Metrics {
@@ -33,6 +39,12 @@ impl Metrics {
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
             .and_then(|builder| {
                 builder.set_buckets_for_metric(Matcher::Suffix("_rows".into()), &ROWS)
+            })
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Suffix("_lag_signals".into()), &LAGS)
+            })
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Suffix("_difference".into()), &DIFFERENCES)
             })
             .unwrap_or_else(|_| PrometheusBuilder::new())
             .build_recorder();
@@ -75,6 +87,18 @@ impl Metrics {
             queue_seconds: metrics::histogram!("candlewire_queue_seconds", labels.clone()),
             inference_seconds: metrics::histogram!("candlewire_inference_seconds", labels.clone()),
             batch_rows: metrics::histogram!("candlewire_batch_rows", labels.clone()),
+            waiting_rows: metrics::gauge!("candlewire_waiting_rows", labels.clone()),
+            coverage: metrics::gauge!("candlewire_band_coverage", labels.clone()),
+            recent_coverage: metrics::gauge!("candlewire_band_recent_coverage", labels.clone()),
+            shadow: ShadowMetrics {
+                rows: metrics::counter!("candlewire_shadow_rows_total", labels.clone()),
+                disagreements: metrics::counter!(
+                    "candlewire_shadow_disagreements_total",
+                    labels.clone()
+                ),
+                dropped: metrics::counter!("candlewire_shadow_dropped_total", labels.clone()),
+                difference: metrics::histogram!("candlewire_shadow_difference", labels.clone()),
+            },
             totals: Arc::new(ModelTotals::default()),
         })
     }
@@ -93,8 +117,30 @@ impl Metrics {
             signals: metrics::counter!("candlewire_signals_total"),
             outcomes: metrics::counter!("candlewire_outcomes_total"),
             dropped_signals: metrics::counter!("candlewire_dropped_signals_total"),
+            subscriber_lag: metrics::histogram!("candlewire_subscriber_lag_signals"),
+            series: metrics::gauge!("candlewire_series"),
+            features_seconds: metrics::histogram!("candlewire_features_seconds"),
             request_seconds: metrics::histogram!("candlewire_request_seconds"),
             bar_to_signal_seconds: metrics::histogram!("candlewire_bar_to_signal_seconds"),
+        })
+    }
+
+    /// Metrics of the log of scores.
+    #[must_use]
+    pub fn score_log(&self) -> ScoreLogMetrics {
+        metrics::with_local_recorder(&self.recorder, || ScoreLogMetrics {
+            written: metrics::counter!("candlewire_score_log_rows_total"),
+            lost: metrics::counter!("candlewire_score_log_lost_total"),
+        })
+    }
+
+    /// What the gate refused, and its bound.
+    pub fn gate(&self) -> (Counter, Gauge) {
+        metrics::with_local_recorder(&self.recorder, || {
+            (
+                metrics::counter!("candlewire_refused_requests_total", "reason" => "OVERLOADED"),
+                metrics::gauge!("candlewire_admission_limit"),
+            )
         })
     }
 
@@ -135,6 +181,10 @@ pub struct ModelMetrics {
     pub(crate) queue_seconds: Histogram,
     pub(crate) inference_seconds: Histogram,
     pub(crate) batch_rows: Histogram,
+    pub(crate) waiting_rows: Gauge,
+    pub(crate) coverage: Gauge,
+    pub(crate) recent_coverage: Gauge,
+    pub(crate) shadow: ShadowMetrics,
     totals: Arc<ModelTotals>,
 }
 
@@ -163,6 +213,19 @@ impl ModelMetrics {
     }
 }
 
+/// A shadow version beside production.
+#[derive(Clone)]
+pub struct ShadowMetrics {
+    /// Rows that both scored.
+    pub(crate) rows: Counter,
+    /// Rows for which their signals differ.
+    pub(crate) disagreements: Counter,
+    /// Rows that the shadow version did not get to.
+    pub(crate) dropped: Counter,
+    /// Distance of their P(up).
+    pub(crate) difference: Histogram,
+}
+
 /// Metrics of the journal.
 #[derive(Clone)]
 pub struct JournalMetrics {
@@ -186,6 +249,9 @@ pub struct ServerMetrics {
     pub(crate) signals: Counter,
     pub(crate) outcomes: Counter,
     pub(crate) dropped_signals: Counter,
+    pub(crate) subscriber_lag: Histogram,
+    pub(crate) series: Gauge,
+    pub(crate) features_seconds: Histogram,
     pub(crate) request_seconds: Histogram,
     pub(crate) bar_to_signal_seconds: Histogram,
 }

@@ -1,13 +1,29 @@
 //! Sends a request to the service that its path names.
 
-use std::{convert::Infallible, future::Future, sync::Arc};
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Waker},
+};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Buf;
+use parking_lot::Mutex;
 use tonic::{body::Body, service::Routes};
 use tower_service::Service;
 
 use super::{guard::Answer, request_body::RequestBody};
-use crate::scoring::arrivals::Arrivals;
+use crate::{
+    error::ServeError,
+    scoring::{
+        arrivals::Arrivals,
+        gate::{Gate, RETRY_AFTER},
+    },
+};
 
 /// Paths of `ScoringService`.
 const SCORING: &str = "/candlewire.v1.ScoringService/";
@@ -39,27 +55,66 @@ impl<S: Clone> Compressible<S> {
     }
 }
 
+/// Calls that the gate guards: one small request each, whose cost is known before it is read.
+const GUARDED: [&str; 2] = [
+    "/candlewire.v1.ScoringService/Score",
+    "/inference.GRPCInferenceService/ModelInfer",
+];
+
+/// What is read of a refused request at most.
+const DISCARDED_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// The request that is handed over next was refused: answering it takes no task.
+    static REFUSED: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Services of the data port. Those that score are found without the router.
 #[derive(Clone)]
 pub struct Dispatch<S, I> {
     scoring: Compressible<S>,
     inference: Compressible<I>,
     others: Compressible<Routes>,
+    gate: Arc<Gate>,
+    refusal: Arc<HeaderMap>,
 }
 
 impl<S, I> Dispatch<S, I> {
-    /// Sends the scoring services' paths to them, all others to `others`.
+    /// Sends the scoring services' paths to them, all others to `others`; `gate` says what is too much.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         scoring: Compressible<S>,
         inference: Compressible<I>,
         others: Compressible<Routes>,
+        gate: Arc<Gate>,
     ) -> Self {
+        let status = tonic::Status::from(ServeError::Overloaded {
+            retry_after: RETRY_AFTER,
+        });
         Self {
             scoring,
             inference,
             others,
+            gate,
+            refusal: Arc::new(status.into_http::<Body>().headers().clone()),
         }
+    }
+
+    /// Refuses `request`, once its body is here: what comes for a stream that is over would count as the caller's error.
+    fn refuse(&self, request: Request<RequestBody>) -> Answer {
+        REFUSED.set(true);
+        let mut response = Response::new(Body::empty());
+        response.headers_mut().clone_from(&self.refusal);
+        let mut body = request.into_body();
+        Box::pin(async move {
+            let mut discarded = 0;
+            while discarded < DISCARDED_BYTES
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                discarded += frame.data_ref().map_or(0, Buf::remaining);
+            }
+            Ok(response)
+        })
     }
 }
 
@@ -82,6 +137,30 @@ where
 
     fn call(&self, request: Request<RequestBody>) -> Answer {
         let path = request.uri().path();
+        if GUARDED.contains(&path) {
+            let Some(admitted) = self.gate.admit() else {
+                return self.refuse(request);
+            };
+            let answer = self.send(request);
+            return Box::pin(async move {
+                let answer = answer.await;
+                drop(admitted);
+                answer
+            });
+        }
+        self.send(request)
+    }
+}
+
+impl<S, I> Dispatch<S, I>
+where
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible> + Clone,
+    S::Future: Send + 'static,
+    I: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible> + Clone,
+    I::Future: Send + 'static,
+{
+    fn send(&self, request: Request<RequestBody>) -> Answer {
+        let path = request.uri().path();
         if path.starts_with(SCORING) {
             return Box::pin(self.scoring.choose(&request).call(request));
         }
@@ -92,17 +171,44 @@ where
     }
 }
 
+type Refused = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Spawns the requests of a connection, announcing each until it is first looked at.
 #[derive(Clone)]
 pub struct AnnouncingExecutor {
     arrivals: Arc<Arrivals>,
+    refused: Arc<Mutex<Vec<Refused>>>,
 }
 
 impl AnnouncingExecutor {
     /// Announces to `arrivals`.
     #[must_use]
-    pub const fn new(arrivals: Arc<Arrivals>) -> Self {
-        Self { arrivals }
+    pub fn new(arrivals: Arc<Arrivals>) -> Self {
+        Self {
+            arrivals,
+            refused: Arc::default(),
+        }
+    }
+
+    /// Answers refused requests together: one task and one write to a connection, however many they are.
+    fn answer_together(&self, request: Refused) {
+        let mut refused = self.refused.lock();
+        refused.push(request);
+        if refused.len() > 1 {
+            return; // a task is on its way
+        }
+        drop(refused);
+        let waiting = Arc::clone(&self.refused);
+        tokio::spawn(async move {
+            let refused = std::mem::take(&mut *waiting.lock());
+            let mut nobody = Context::from_waker(Waker::noop());
+            for mut request in refused {
+                // Ready at once, unless the body of the request is still on its way.
+                if request.as_mut().poll(&mut nobody).is_pending() {
+                    tokio::spawn(request);
+                }
+            }
+        });
     }
 }
 
@@ -112,6 +218,11 @@ where
     F::Output: Send,
 {
     fn execute(&self, request: F) {
+        if REFUSED.take() {
+            return self.answer_together(Box::pin(async move {
+                request.await;
+            }));
+        }
         let announced = self.arrivals.announce();
         tokio::spawn(async move {
             drop(announced);

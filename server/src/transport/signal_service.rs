@@ -146,6 +146,7 @@ impl SignalService for Signals {
             match subscription.next().await {
                 Ok(delivery) => {
                     counted.0.dropped_signals.increment(delivery.dropped);
+                    counted.0.subscriber_lag.record(delivery.behind as f64);
                     let response = proto::SubscribeResponse {
                         signal: Some(convert::signal_event(&delivery.signal)),
                         dropped_signals: delivery.dropped,

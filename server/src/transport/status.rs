@@ -58,6 +58,7 @@ pub const fn wire(error: &ServeError) -> WireError {
             (Code::InvalidArgument, "REFERENCE_PRICE", "reference_price")
         }
         ServeError::QueueFull { .. } => (Code::ResourceExhausted, "QUEUE_FULL", ""),
+        ServeError::Overloaded { .. } => (Code::ResourceExhausted, "OVERLOADED", ""),
         ServeError::DeadlinePassed { .. } => (Code::DeadlineExceeded, "DEADLINE_PASSED", ""),
         ServeError::Draining => (Code::Unavailable, "DRAINING", ""),
         ServeError::SequenceGone { .. } => (Code::OutOfRange, "SEQUENCE_GONE", "after_sequence"),
@@ -95,6 +96,7 @@ impl From<ServeError> for Status {
             details.add_bad_request_violation(field, message.as_str());
         }
         if let ServeError::QueueFull { retry_after, .. }
+        | ServeError::Overloaded { retry_after }
         | ServeError::RateLimited { retry_after, .. } = error
         {
             details.set_retry_info(Some(retry_after));

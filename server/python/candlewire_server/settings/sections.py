@@ -98,7 +98,7 @@ class Limits(_Section):
     """Most bars in one window to score."""
     max_connections: Count = 16_384
     """Most connections at the same time."""
-    max_streams_per_connection: Count = 1_024
+    max_streams_per_connection: Count = 128
     """Most requests in flight on one connection."""
     max_streams_per_client: CountOrZero = 0
     """Most requests in flight of one client over all its connections; zero is no limit."""
@@ -145,7 +145,11 @@ class Journal(_Section):
     segment_bytes: Count = 64 * 2**20
     """Bytes after which a segment of the journal is closed."""
     decision_segments: CountOrZero = 0
-    """Closed segments of decisions kept; zero keeps all. Bars are all kept: a restart replays them."""
+    """Closed segments of decisions kept; zero keeps all."""
+    bar_segments: CountOrZero = 0
+    """Segments of bars kept beside those that a restart needs; zero keeps all."""
+    snapshot_interval_ms: CountOrZero = 300_000
+    """Time between snapshots of the state, from which a restart goes on; zero takes none."""
 
 
 class Telemetry(_Section):

@@ -1,0 +1,170 @@
+//! Snapshots: the state after one bar of the journal, so that a restart replays only what came after.
+//!
+//! A file holds a magic, the sequence of the bar, the length of the content, the content, and the SHA-256 of all of it.
+//! It is written beside its name, made durable and then renamed: what has the name is whole, and what is not whole is
+//! refused. The newest two are kept: should the newest be damaged, the one before it and the journal are enough.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use crate::bars::image::StateImage;
+
+const MAGIC: &[u8; 8] = b"CWSTATE1";
+const HEADER_BYTES: usize = 8 + 8 + 8;
+const HASH_BYTES: usize = 32;
+const PREFIX: &str = "snapshot-";
+const EXTENSION: &str = "state";
+/// Snapshots kept.
+const KEPT: usize = 2;
+
+/// A snapshot that was read.
+pub struct Snapshot {
+    /// The last bar that took effect before it.
+    pub sequence: u64,
+    /// The state.
+    pub image: StateImage,
+}
+
+/// Writes the state after bar `sequence`, and removes what is older than the one before. Returns the sequence that the
+/// oldest snapshot kept stands at: bars up to it are not needed any more.
+///
+/// # Errors
+/// The folder cannot be written; what was there stays.
+pub fn write(folder: &Path, sequence: u64, image: &StateImage) -> io::Result<u64> {
+    let content = image.encode_to_vec();
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + content.len() + HASH_BYTES);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&sequence.to_le_bytes());
+    bytes.extend_from_slice(&(content.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&content);
+    let hash = Sha256::digest(&bytes);
+    bytes.extend_from_slice(&hash);
+    let path = folder.join(format!("{PREFIX}{sequence:020}.{EXTENSION}"));
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, &path)?;
+    File::open(folder)?.sync_all()?;
+    let found = list(folder)?;
+    let (old, kept) = found.split_at(found.len().saturating_sub(KEPT));
+    for (_, path) in old {
+        fs::remove_file(path)?;
+    }
+    Ok(if kept.len() < KEPT {
+        0
+    } else {
+        kept.first().map_or(0, |(sequence, _)| *sequence)
+    })
+}
+
+/// The snapshots of `folder`, newest first; damaged ones are told and left out.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn read(folder: &Path) -> io::Result<impl Iterator<Item = Snapshot>> {
+    let found = list(folder)?.into_iter().rev();
+    Ok(found.filter_map(|(_, path)| match open(&path) {
+        Ok(snapshot) => Some(snapshot),
+        Err(problem) => {
+            tracing::error!(snapshot = %path.display(), problem, "the snapshot is not used; the one before it, or the whole journal, is");
+            // Out of the way: it must not count as one of those that are kept.
+            if let Err(error) = fs::rename(&path, path.with_extension("damaged")) {
+                tracing::error!(%error, "the damaged snapshot stays where it is");
+            }
+            None
+        }
+    }))
+}
+
+fn open(path: &Path) -> Result<Snapshot, String> {
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    decode(&bytes)
+}
+
+fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
+    let content_bytes = bytes.len().checked_sub(HASH_BYTES).ok_or("it is cut")?;
+    let (body, hash) = bytes.split_at(content_bytes);
+    if Sha256::digest(body).as_slice() != hash {
+        return Err("its checksum differs".into());
+    }
+    let (header, content) = body
+        .split_at_checked(HEADER_BYTES)
+        .ok_or("it has no header")?;
+    let (words, _) = header.as_chunks::<8>();
+    let &[magic, sequence, length] = words else {
+        return Err("it has no header".into());
+    };
+    if &magic != MAGIC || u64::from_le_bytes(length) != content.len() as u64 {
+        return Err("it is in another layout".into());
+    }
+    let image = StateImage::decode(content).map_err(|error| error.to_string())?;
+    Ok(Snapshot {
+        sequence: u64::from_le_bytes(sequence),
+        image,
+    })
+}
+
+/// Sequences and paths, oldest first.
+fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_snapshot = path.extension().is_some_and(|ending| ending == EXTENSION);
+        let sequence = path
+            .file_stem()
+            .and_then(|stem| stem.to_str()?.strip_prefix(PREFIX)?.parse::<u64>().ok());
+        if let Some(sequence) = sequence.filter(|_| is_snapshot) {
+            found.push((sequence, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn image(head: u64) -> StateImage {
+        StateImage {
+            head,
+            ..StateImage::default()
+        }
+    }
+
+    #[test]
+    fn the_newest_two_are_kept_and_read_newest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(write(folder.path(), 5, &image(5)).unwrap(), 0);
+        assert_eq!(write(folder.path(), 9, &image(9)).unwrap(), 5);
+        assert_eq!(write(folder.path(), 12, &image(12)).unwrap(), 9);
+        let found: Vec<u64> = read(folder.path())
+            .unwrap()
+            .map(|found| found.sequence)
+            .collect();
+        assert_eq!(found, [12, 9]);
+    }
+
+    #[test]
+    fn a_snapshot_that_is_cut_or_changed_anywhere_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 5, &image(77)).unwrap();
+        let (_, path) = list(folder.path()).unwrap().remove(0);
+        let whole = fs::read(&path).unwrap();
+        assert_eq!(decode(&whole).unwrap().image.head, 77);
+        for position in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[position] ^= 0x10;
+            assert!(decode(&bytes).is_err(), "bit at {position}");
+            assert!(decode(whole.get(..position).unwrap()).is_err());
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Keeps the bar path over restarts: takes up the newest snapshot, replays what came after, writes what comes.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::runtime::Runtime;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    bars::pipeline::Pipeline,
+    journal::{
+        bars::BarRecord,
+        scores::ScoreLog,
+        segments::{read_after, retire_until},
+        snapshot,
+        writer::{FolderLock, Journal, JournalError, JournalSettings},
+    },
+    scoring::shadow::Shadows,
+    telemetry::metrics::Metrics,
+};
+
+/// What health calls the journal.
+pub(crate) const JOURNAL: &str = "journal";
+
+/// Everything that is written down, and the shadow versions whose decisions are.
+pub(crate) struct Records {
+    keeper: Option<Arc<Keeper>>,
+    /// Decisions outside the bar path.
+    pub(crate) score_log: Option<Arc<ScoreLog>>,
+    /// Shadow versions.
+    pub(crate) shadows: Shadows,
+}
+
+impl Records {
+    /// Takes in what the journal holds, when there is one, and writes from now on.
+    pub(crate) fn open(
+        runtime: &Runtime,
+        pipeline: &Arc<Pipeline>,
+        health: &HealthReporter,
+        journal: Option<JournalSettings>,
+        metrics: &Metrics,
+    ) -> Result<Self, JournalError> {
+        let (mut keeper, mut score_log) = (None, None);
+        if let Some(settings) = journal {
+            let kept = keep_journal(runtime, pipeline, health, settings.clone(), metrics)?;
+            keeper = Some(kept);
+            let log = ScoreLog::start(&settings, metrics.score_log())
+                .map_err(|error| JournalError::Io(settings.folder, error))?;
+            score_log = Some(Arc::new(log));
+        }
+        let shadows = {
+            let _runtime = runtime.enter();
+            Shadows::start(score_log.clone())
+        };
+        pipeline.shadow_with(shadows.clone());
+        Ok(Self {
+            keeper,
+            score_log,
+            shadows,
+        })
+    }
+
+    /// Takes a last snapshot and ends what is written.
+    pub(crate) fn close(&self, runtime: &Runtime, pipeline: &Pipeline) {
+        if let Some(keeper) = &self.keeper {
+            runtime.block_on(keeper.take(pipeline));
+        }
+        if let Some(journal) = pipeline.journal() {
+            journal.close();
+        }
+        if let Some(log) = &self.score_log {
+            log.close();
+        }
+    }
+}
+
+/// Takes snapshots of a bar path beside its journal.
+struct Keeper {
+    folder: PathBuf,
+    bar_segments: usize,
+    interval: Duration,
+    taken_at: tokio::sync::Mutex<u64>,
+}
+
+/// Takes in what the journal holds, then writes to it.
+fn keep_journal(
+    runtime: &Runtime,
+    pipeline: &Arc<Pipeline>,
+    health: &HealthReporter,
+    settings: JournalSettings,
+    metrics: &Metrics,
+) -> Result<Arc<Keeper>, JournalError> {
+    let started = Instant::now();
+    let folder = settings.folder.clone();
+    let failed = |error| JournalError::Io(folder.clone(), error);
+    let lock = FolderLock::take(&folder)?;
+    let restored = take_up(&folder, pipeline).map_err(failed)?;
+    let found = read_after::<BarRecord>(&folder, restored).map_err(failed)?;
+    for torn in &found.torn {
+        tracing::warn!(segment = %torn.display(), "the segment is torn or follows on a gap; what is whole is used");
+    }
+    let unscored = runtime.block_on(pipeline.replay(&found.records));
+    tracing::info!(
+        snapshot = restored,
+        bars = found.records.len(),
+        unscored,
+        milliseconds = started.elapsed().as_millis() as u64,
+        "journal replayed"
+    );
+    let newest = found
+        .records
+        .last()
+        .map_or(restored, |record| record.sequence);
+    let (handle, health) = (runtime.handle().clone(), health.clone());
+    let report = move |healthy| {
+        let (status, health) = (
+            if healthy {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            },
+            health.clone(),
+        );
+        handle.spawn(async move { health.set_service_status(JOURNAL, status).await });
+    };
+    let keeper = Arc::new(Keeper {
+        folder: folder.clone(),
+        bar_segments: settings.bar_segments,
+        interval: settings.snapshot_interval,
+        taken_at: tokio::sync::Mutex::new(restored),
+    });
+    let journal =
+        Journal::start(settings, lock, newest + 1, metrics.journal(), report).map_err(failed)?;
+    pipeline.keep_in(journal);
+    if !keeper.interval.is_zero() {
+        let (keeper, pipeline) = (Arc::clone(&keeper), Arc::clone(pipeline));
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(keeper.interval).await;
+                keeper.take(&pipeline).await;
+            }
+        });
+    }
+    Ok(keeper)
+}
+
+/// Takes up the newest snapshot that is whole and fits the store; the bar it stands at, zero without one.
+fn take_up(folder: &Path, pipeline: &Pipeline) -> std::io::Result<u64> {
+    for found in snapshot::read(folder)? {
+        match pipeline.restore(found.image) {
+            Ok(()) => return Ok(found.sequence),
+            Err(problem) => tracing::error!(
+                sequence = found.sequence,
+                problem,
+                "the snapshot does not fit the store; the one before it, or the whole journal, is used"
+            ),
+        }
+    }
+    Ok(0)
+}
+
+impl Keeper {
+    /// Takes a snapshot, unless nothing happened since the last. A failure is told; the journal is enough without.
+    async fn take(&self, pipeline: &Pipeline) {
+        if self.interval.is_zero() {
+            return;
+        }
+        let mut taken_at = self.taken_at.lock().await;
+        let Some(journal) = pipeline.journal() else {
+            return;
+        };
+        if journal.order().sequence() - 1 == *taken_at {
+            return;
+        }
+        let started = Instant::now();
+        let (sequence, image) = pipeline.image().await;
+        let paused = started.elapsed();
+        // A snapshot never stands behind a bar that the journal could still lose.
+        if !journal.flush().await {
+            tracing::error!(
+                sequence,
+                "no snapshot was taken: the journal cannot be written"
+            );
+            return;
+        }
+        let (folder, bar_segments) = (self.folder.clone(), self.bar_segments);
+        let written = tokio::task::spawn_blocking(move || {
+            let oldest = snapshot::write(&folder, sequence, &image)?;
+            if bar_segments > 0 {
+                retire_until::<BarRecord>(&folder, oldest, bar_segments)?;
+            }
+            Ok::<(), std::io::Error>(())
+        })
+        .await;
+        match written {
+            Ok(Ok(())) => {
+                *taken_at = sequence;
+                tracing::info!(
+                    sequence,
+                    paused_ms = paused.as_millis() as u64,
+                    milliseconds = started.elapsed().as_millis() as u64,
+                    "snapshot taken"
+                );
+            }
+            Ok(Err(error)) => tracing::error!(sequence, %error, "the snapshot was not written"),
+            Err(error) => tracing::error!(sequence, %error, "the snapshot was not written"),
+        }
+    }
+}
