@@ -53,8 +53,9 @@ format: setup ## Format all code
 stubs: setup ## Generate the Python stubs from proto/ again
 	@$(VENV)/python proto/generate_stubs.py
 
-soak: setup ## The long forms: 50 kills of a journaling server under load, 10,000 connections
-	@CANDLEWIRE_SOAK_RESTARTS=50 $(VENV)/pytest --timeout=3600 tests/server/test_journal.py
+soak: setup ## Kill a journaling server under load 50 times, reload a model 1,000 times: it must continue bit for bit and leak nothing
+	@CANDLEWIRE_SOAK_RESTARTS=50 CANDLEWIRE_SOAK_RELOADS=1000 $(VENV)/pytest --timeout=3600 \
+		tests/server/test_journal.py tests/server/test_reloads.py
 	@CANDLEWIRE_SOAK_CONNECTIONS=10000 $(VENV)/pytest --timeout=3600 tests/server/test_hostile_bytes.py
 
 bench-serving: setup ## Measure serving latency and throughput beside the server's own echo

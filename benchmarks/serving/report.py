@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from plot import svg
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -50,10 +52,11 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def write(self, folder: Path, name: str) -> None:
-        """Writes `<name>.json` and `<name>.md`."""
+        """Writes `<name>.json`, `<name>.md` and `<name>.svg`."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(json.dumps(self.figures(), indent=1) + "\n", encoding="utf-8")
         (folder / f"{name}.md").write_text(self.markdown(), encoding="utf-8")
+        (folder / f"{name}.svg").write_text(svg(self.results), encoding="utf-8")
 
     def figures(self) -> dict[str, Any]:
         """All figures, every round."""

@@ -33,7 +33,7 @@ CANDLEWIRE, ECHO, CANDLEWIRE_LARGE = "Candlewire", "own echo (no model)", f"Cand
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds to take the median of")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds to take the median of")
     parser.add_argument("--duration-ms", type=int, default=2_000, help="measured time of each load and round")
     parser.add_argument("--calls", type=int, default=3_000, help="calls of the Python client in a round")
     parser.add_argument("--without-peers", action="store_true", help="leave the other servers out")

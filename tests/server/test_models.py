@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bundles
+import candlewire_features as cf
 import grpc
 import pytest
 from candlewire_proto.v1 import models_pb2, scoring_pb2
@@ -127,7 +128,20 @@ def garbled_golden(folder: Path) -> bytes:
     return (folder / "golden.npz").read_bytes()[:300]
 
 
+def compare_symbols(folder: Path) -> None:
+    """Gives the version a spec whose second feature ranks the symbols of a panel."""
+    spec = cf.FeatureSpec([COMPARED, ("rank_of_return", "cross_section", {"of": COMPARED[0]}, "rank")])
+    change(
+        folder,
+        feature_spec=json.loads(spec.canonical_json),
+        feature_spec_hash=spec.hash,
+        feature_names=list(spec.names),
+    )
+
+
+COMPARED = ("log_return_1", "log_return", {"timeperiod": 1})
 BROKEN = {
+    "features that compare symbols": (compare_symbols, "compares symbols"),
     "corrupt graph": (corrupt_onnx, "model.onnx hashes to"),
     "graph that is none, with its right hash": (
         lambda f: rehash(f, "model.onnx", b"not a graph"),
