@@ -1,4 +1,4 @@
-"""The report as a picture: answers a second and p99 of every server under each closed load, on a log scale."""
+"""The report as a picture: answers a second of every server under each closed load, on a log scale."""
 
 from __future__ import annotations
 
