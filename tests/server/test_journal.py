@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -16,6 +17,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from test_bars import WARM_UP, bar, fates, publish, signals_since
 
 SYMBOLS = ("AAPL", "MSFT")
+# Bars that may be under way when the server is killed.
+IN_FLIGHT = 100
 # `make soak` asks for more.
 RESTARTS = int(os.environ.get("CANDLEWIRE_SOAK_RESTARTS", "2"))
 
@@ -61,8 +64,16 @@ def newest_sequence(server: RunningServer) -> int:
 def publish_until_killed(server: RunningServer, bars: list[bars_pb2.Bar], after: int) -> int:
     """Publishes without pause, kills the server once `after` bars are acknowledged; returns how many were."""
     acknowledged = 0
-    requests = (bars_pb2.PublishRequest(bar=one, client_sequence=i) for i, one in enumerate(bars))
-    call = server.bars.Publish(requests, timeout=30)
+
+    def requests() -> Iterator[bars_pb2.PublishRequest]:
+        for i, one in enumerate(bars):
+            if i == after + IN_FLIGHT:
+                # A server that is faster than its killer would leave no bars for the next.
+                server.process.wait(STOP_SECONDS)
+                return
+            yield bars_pb2.PublishRequest(bar=one, client_sequence=i)
+
+    call = server.bars.Publish(requests(), timeout=30)
     try:
         for answer in call:
             assert answer.journaled
