@@ -86,7 +86,7 @@ class TrainingSettings:
     controller_step: float | None = None
     until: datetime | None = None
     version: int | None = None
-    parity_rows: int = 10_000
+    parity_rows: int = 100_000
     regime: str | None = None
     policy: Policy = Policy()
 
@@ -105,7 +105,7 @@ class TrainingSettings:
         _within("embargo", self.embargo_bars, 0, 10_000)
         _within("seed", self.seed, 0, 2**31 - 1)
         _within("threads", self.threads, 1, 256)
-        _within("parity-rows", self.parity_rows, 10_000, 10_000_000)
+        _within("parity-rows", self.parity_rows, 100_000, 10_000_000)
         _within("folds", self.folds, 0, 100)
         _within("search", self.search, 0, 100_000)
         if self.search and (self.folds == 0 or self.study is None):

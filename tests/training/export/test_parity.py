@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from candlewire_training.arrays import F32
+from candlewire_training.arrays import F32, F64
 from candlewire_training.errors import ParityError
 from candlewire_training.export import bundle as bundle_module
 from candlewire_training.export.fused_graph import build_fused_graph
 from candlewire_training.export.parity import check_parity
-from candlewire_training.export.parity_rows import parity_rows
+from candlewire_training.export.parity_rows import parity_rows, rows_beside_decisions
 from candlewire_training.pipeline import TrainedModel
 from candlewire_training.progress import StepProgress
 from onnx import helper
@@ -27,7 +27,7 @@ def graph(trained: TrainedModel) -> onnx.ModelProto:
 
 @pytest.fixture(scope="module")
 def rows(trained: TrainedModel) -> F32:
-    return parity_rows(trained.samples.X, trained.model.split_points(), seed=1)
+    return parity_rows(trained.samples.X, trained.model.split_points(), seed=1, rows=12_000)
 
 
 def changed(graph: onnx.ModelProto, change: Callable[[onnx.NodeProto], bool]) -> bytes:
@@ -72,7 +72,25 @@ def test_the_rows_hold_thresholds_and_their_neighbours(trained: TrainedModel, ro
 
 def test_few_real_rows_still_make_enough() -> None:
     X = np.random.default_rng(1).standard_normal((50, 4)).astype(np.float32)
-    assert parity_rows(X, [], seed=1).shape[0] >= 10_000
+    assert parity_rows(X, [], seed=1).shape[0] >= 100_000
+
+
+def test_rows_stand_on_both_sides_of_decisions(trained: TrainedModel) -> None:
+    def up(X: F32) -> F64:
+        return trained.model.direction.apply(X)[0][:, -1]
+
+    X = trained.samples.X
+    median = float(np.median(up(X)))
+    beside = rows_beside_decisions(up, X, (median,), seed=1)
+    pairs = beside.shape[0] // 2
+    low, high = up(beside[:pairs])[:64], up(beside[pairs:])[:64]
+    assert (low < median).all()
+    assert (high >= median).all()
+    # Neighbours in float32, one on each side of a jump of a tree.
+    np.testing.assert_allclose(beside[:64], beside[pairs : pairs + 64], rtol=1e-4, atol=1e-4)
+    assert (
+        rows_beside_decisions(up, X, (2.0,), seed=1).shape == rows_beside_decisions(up, X, (), seed=1).shape
+    )
 
 
 def test_a_changed_leaf_is_caught(trained: TrainedModel, graph: onnx.ModelProto, rows: F32) -> None:

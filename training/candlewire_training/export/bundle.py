@@ -21,7 +21,7 @@ from candlewire_training.export.fused_graph import METADATA_KEY, build_fused_gra
 from candlewire_training.export.graph_builder import IR_VERSION, ML_OPSET, OPSET
 from candlewire_training.export.manifest import build_manifest, parity_record, to_json
 from candlewire_training.export.parity import ParityReport, check_parity
-from candlewire_training.export.parity_rows import parity_rows
+from candlewire_training.export.parity_rows import parity_rows, rows_beside_decisions
 from candlewire_training.export.runtime import OneThreadRuntime
 from candlewire_training.export.timing import GraphTiming, time_graph
 from candlewire_training.pipeline import TrainedModel
@@ -75,6 +75,13 @@ def write_bundle(
         X = parity_rows(
             trained.samples.X, trained.model.split_points(), seed=settings.seed, rows=settings.parity_rows
         )
+        beside = rows_beside_decisions(
+            lambda rows: trained.model.direction.apply(rows)[0][:, -1],
+            trained.samples.X,
+            settings.decision_thresholds,
+            seed=settings.seed,
+        )
+        X = np.concatenate((beside, X))
         parity = check_parity(trained.model, graph, X, decision_thresholds=settings.decision_thresholds)
     timing = time_graph(graph, trained.samples.X[trained.split.test])
     golden = _golden(trained, OneThreadRuntime(graph))

@@ -1,10 +1,15 @@
 """Rows on which graph and native pipeline must agree: real ones, ones at tree thresholds, and edges."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from candlewire_training.arrays import F32
+from candlewire_training.arrays import F32, F64
 
-MINIMUM_ROWS = 10_000
+MINIMUM_ROWS = 100_000
+# Pairs of rows brought together at each decision threshold, and how often each pair's distance is halved.
+PAIRS = 64
+HALVINGS = 30
 
 
 def parity_rows(X: F32, split_points: list[tuple[int, F32]], *, seed: int, rows: int = MINIMUM_ROWS) -> F32:
@@ -29,6 +34,41 @@ def parity_rows(X: F32, split_points: list[tuple[int, F32]], *, seed: int, rows:
         )
         real = np.concatenate((X, mixed))
     return np.ascontiguousarray(np.concatenate((real, at_thresholds, edges)), dtype=np.float32)
+
+
+def rows_beside_decisions(
+    up: Callable[[F32], F64], X: F32, thresholds: tuple[float, ...], *, seed: int
+) -> F32:
+    """Rows on both sides of each threshold on P(last class), as close together as float32 features allow.
+
+    Pairs of rows with a decision each way are brought together by halving the way between them. A threshold
+    that no row reaches adds none; nor does one that every row reaches.
+
+    Args:
+        up: Native P(last class) of rows.
+        X: Real rows, shape (rows, features).
+        thresholds: Thresholds at which a decision changes.
+        seed: Seed of the choice of pairs.
+    """
+    generator = np.random.default_rng(seed)
+    sample = X[np.sort(generator.choice(X.shape[0], size=min(X.shape[0], 4_000), replace=False))]
+    said = up(sample)
+    lows, highs, levels = [], [], []
+    for threshold in (*thresholds, *np.quantile(said, (0.1, 0.5, 0.9))):
+        above = np.flatnonzero(said >= threshold)
+        below = np.flatnonzero(said < threshold)
+        if above.size and below.size:
+            highs.append(sample[generator.choice(above, PAIRS)])
+            lows.append(sample[generator.choice(below, PAIRS)])
+            levels.append(np.full(PAIRS, threshold))
+    if not lows:
+        return X[:0]
+    low, high, level = np.concatenate(lows), np.concatenate(highs), np.concatenate(levels)
+    for _ in range(HALVINGS):
+        middle = ((low.astype(np.float64) + high) / 2.0).astype(np.float32)
+        reached = (up(middle) >= level)[:, None]
+        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+    return np.ascontiguousarray(np.concatenate((low, high)), dtype=np.float32)
 
 
 def _threshold_rows(
@@ -66,4 +106,4 @@ def _edge_rows(X: F32) -> F32:
     return np.stack([*whole, *rows])
 
 
-__all__ = ["MINIMUM_ROWS", "parity_rows"]
+__all__ = ["MINIMUM_ROWS", "parity_rows", "rows_beside_decisions"]
