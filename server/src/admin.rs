@@ -242,6 +242,7 @@ fn info(
                 members: manifest.members.clone(),
                 model_hash: manifest.onnx.sha256.clone(),
                 scored_rows: loaded.metrics.rows(),
+                tree_nodes: loaded.tree_nodes.iter().map(ToString::to_string).collect(),
                 ..named
             }
         }

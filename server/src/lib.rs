@@ -11,6 +11,7 @@ pub mod error;
 pub mod journal;
 mod keeping;
 pub mod models;
+pub mod offline;
 pub mod plane;
 #[cfg(feature = "python")]
 mod python;

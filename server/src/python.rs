@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    ops::ControlFlow,
     path::PathBuf,
     sync::Arc,
 };
@@ -13,6 +14,7 @@ use crate::{
     admin,
     error::ServeError,
     journal::audit,
+    offline::score_file::ScoreFile,
     plane::{DataPlane, StartError},
     scoring::{engine::EngineLoader, onnx::OnnxRuntime},
     settings::Settings,
@@ -30,6 +32,12 @@ create_exception!(
     AddressInUseError,
     StartFailedError,
     "A port could not be taken."
+);
+create_exception!(
+    _data_plane,
+    ScoreFileError,
+    PyException,
+    "A file was not scored: one clear line."
 );
 create_exception!(
     _data_plane,
@@ -235,6 +243,50 @@ fn replay_decisions(
     })
 }
 
+/// Scores a Parquet file; returns a summary as JSON. `progress` gets rows done and rows in all, about ten times a second;
+/// what it raises ends the work, and nothing is written.
+#[pyfunction]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "Python's path objects convert to owned paths"
+)]
+fn score_file(
+    py: Python<'_>,
+    request_json: &str,
+    onnxruntime_library: PathBuf,
+    progress: Py<PyAny>,
+) -> PyResult<String> {
+    let failed = |message: String| ScoreFileError::new_err(message);
+    let request: ScoreFile =
+        serde_json::from_str(request_json).map_err(|error| failed(format!("request: {error}")))?;
+    py.detach(|| {
+        let runtime =
+            OnnxRuntime::open(&onnxruntime_library).map_err(|error| failed(error.to_string()))?;
+        let runtime = runtime.with_tree_kernel(request.tree_kernel);
+        let mut raised = None;
+        let scored = request.run(&runtime, |rows| {
+            let told = Python::attach(|py| {
+                py.check_signals()?;
+                progress.call1(py, (rows.done, rows.total)).map(drop)
+            });
+            match told {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    raised.get_or_insert(error);
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        match (raised, scored) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(failed(error.to_string())),
+            (None, Ok(summary)) => {
+                serde_json::to_string(&summary).map_err(|error| failed(error.to_string()))
+            }
+        }
+    })
+}
+
 #[pymodule(gil_used = false)]
 fn _data_plane(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
@@ -246,8 +298,10 @@ fn _data_plane(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "AddressInUseError",
         module.py().get_type::<AddressInUseError>(),
     )?;
+    module.add("ScoreFileError", module.py().get_type::<ScoreFileError>())?;
     module.add("RefusedError", module.py().get_type::<RefusedError>())?;
     module.add_function(wrap_pyfunction!(start_logging, module)?)?;
     module.add_function(wrap_pyfunction!(replay_decisions, module)?)?;
+    module.add_function(wrap_pyfunction!(score_file, module)?)?;
     module.add_class::<PyDataPlane>()
 }

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use crate::journal::writer::{Fsync, JournalSettings};
+use crate::{
+    journal::writer::{Fsync, JournalSettings},
+    scoring::onnx::TreeKernel,
+};
 
 /// Everything the data plane can be told. Unknown keys are refused.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,8 +27,8 @@ pub struct Settings {
     pub worker_threads: usize,
     /// Engines a model has, so runs at the same time; zero means one a core.
     pub executors: usize,
-    /// Run tree ensembles on the tree kernel where it gives the same bits.
-    pub tree_kernel: bool,
+    /// How tree ensembles are evaluated.
+    pub tree_kernel: TreeKernel,
     /// Most rows that run together.
     pub max_batch_rows: usize,
     /// Most rows that wait for one model before requests are refused.
@@ -114,7 +117,7 @@ impl Default for Settings {
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             worker_threads: 0,
             executors: 0,
-            tree_kernel: true,
+            tree_kernel: TreeKernel::Auto,
             max_batch_rows: 256,
             queue_rows: 8_192,
             max_request_rows: 65_536,

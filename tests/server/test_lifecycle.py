@@ -178,8 +178,8 @@ def test_both_engines_give_the_same_bits(
             answer.ClearField("timings")
         return [answer.SerializeToString(deterministic=True) for answer in answers]
 
-    monkeypatch.setenv("CANDLEWIRE_ENGINE_TREE_KERNEL", "false")
+    monkeypatch.setenv("CANDLEWIRE_ENGINE_TREE_KERNEL", "off")
     without = scores("onnxruntime")
-    monkeypatch.setenv("CANDLEWIRE_ENGINE_TREE_KERNEL", "true")
+    monkeypatch.setenv("CANDLEWIRE_ENGINE_TREE_KERNEL", "auto")
     assert scores("tree_kernel") == without
     assert "trees on the tree kernel" in (tmp_path / "tree_kernel" / "server.log").read_text(encoding="utf-8")

@@ -25,37 +25,37 @@ _sym_db = _symbol_database.Default()
 from candlewire_proto.v1 import scoring_pb2 as candlewire_dot_v1_dot_scoring__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63\x61ndlewire/v1/models.proto\x12\rcandlewire.v1\x1a\x1b\x63\x61ndlewire/v1/scoring.proto\"\xd2\x02\n\tModelInfo\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.candlewire.v1.ModelState\x12+\n\x04role\x18\x04 \x01(\x0e\x32\x1d.candlewire.v1.DeploymentRole\x12\x0f\n\x07\x63lasses\x18\x05 \x03(\t\x12\x15\n\rfeature_names\x18\x06 \x03(\t\x12\x19\n\x11\x66\x65\x61ture_spec_hash\x18\x07 \x01(\t\x12\x11\n\ttimeframe\x18\x08 \x01(\t\x12\x14\n\x0chorizon_bars\x18\t \x01(\r\x12\x17\n\x0ftarget_coverage\x18\n \x01(\x02\x12\x0f\n\x07members\x18\x0b \x03(\t\x12\x12\n\nmodel_hash\x18\x0c \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\r \x01(\t\x12\x13\n\x0bscored_rows\x18\x0e \x01(\x04\"\"\n\x11ListModelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.candlewire.v1.ModelInfo\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\"R\n\x10GetModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.candlewire.v1.ModelInfo\x12\x15\n\rmanifest_json\x18\x02 \x01(\t\"E\n\x13PromoteModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\"Y\n\x14PromoteModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.candlewire.v1.ModelInfo\x12\x18\n\x10previous_version\x18\x02 \x01(\x04\"5\n\x14RollbackModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"Z\n\x15RollbackModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.candlewire.v1.ModelInfo\x12\x18\n\x10previous_version\x18\x02 \x01(\x04\"\x15\n\x13ReloadModelsRequest\"@\n\x14ReloadModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.candlewire.v1.ModelInfo*s\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STATE_AVAILABLE\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x32\xbc\x03\n\x0cModelService\x12Q\n\nListModels\x12 .candlewire.v1.ListModelsRequest\x1a!.candlewire.v1.ListModelsResponse\x12K\n\x08GetModel\x12\x1e.candlewire.v1.GetModelRequest\x1a\x1f.candlewire.v1.GetModelResponse\x12W\n\x0cPromoteModel\x12\".candlewire.v1.PromoteModelRequest\x1a#.candlewire.v1.PromoteModelResponse\x12Z\n\rRollbackModel\x12#.candlewire.v1.RollbackModelRequest\x1a$.candlewire.v1.RollbackModelResponse\x12W\n\x0cReloadModels\x12\".candlewire.v1.ReloadModelsRequest\x1a#.candlewire.v1.ReloadModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63\x61ndlewire/v1/models.proto\x12\rcandlewire.v1\x1a\x1b\x63\x61ndlewire/v1/scoring.proto\"\xe6\x02\n\tModelInfo\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.candlewire.v1.ModelState\x12+\n\x04role\x18\x04 \x01(\x0e\x32\x1d.candlewire.v1.DeploymentRole\x12\x0f\n\x07\x63lasses\x18\x05 \x03(\t\x12\x15\n\rfeature_names\x18\x06 \x03(\t\x12\x19\n\x11\x66\x65\x61ture_spec_hash\x18\x07 \x01(\t\x12\x11\n\ttimeframe\x18\x08 \x01(\t\x12\x14\n\x0chorizon_bars\x18\t \x01(\r\x12\x17\n\x0ftarget_coverage\x18\n \x01(\x02\x12\x0f\n\x07members\x18\x0b \x03(\t\x12\x12\n\nmodel_hash\x18\x0c \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\r \x01(\t\x12\x13\n\x0bscored_rows\x18\x0e \x01(\x04\x12\x12\n\ntree_nodes\x18\x0f \x03(\t\"\"\n\x11ListModelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.candlewire.v1.ModelInfo\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\"R\n\x10GetModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.candlewire.v1.ModelInfo\x12\x15\n\rmanifest_json\x18\x02 \x01(\t\"E\n\x13PromoteModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\"Y\n\x14PromoteModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.candlewire.v1.ModelInfo\x12\x18\n\x10previous_version\x18\x02 \x01(\x04\"5\n\x14RollbackModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"Z\n\x15RollbackModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.candlewire.v1.ModelInfo\x12\x18\n\x10previous_version\x18\x02 \x01(\x04\"\x15\n\x13ReloadModelsRequest\"@\n\x14ReloadModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.candlewire.v1.ModelInfo*s\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STATE_AVAILABLE\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x32\xbc\x03\n\x0cModelService\x12Q\n\nListModels\x12 .candlewire.v1.ListModelsRequest\x1a!.candlewire.v1.ListModelsResponse\x12K\n\x08GetModel\x12\x1e.candlewire.v1.GetModelRequest\x1a\x1f.candlewire.v1.GetModelResponse\x12W\n\x0cPromoteModel\x12\".candlewire.v1.PromoteModelRequest\x1a#.candlewire.v1.PromoteModelResponse\x12Z\n\rRollbackModel\x12#.candlewire.v1.RollbackModelRequest\x1a$.candlewire.v1.RollbackModelResponse\x12W\n\x0cReloadModels\x12\".candlewire.v1.ReloadModelsRequest\x1a#.candlewire.v1.ReloadModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'candlewire.v1.models_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=1048
-  _globals['_MODELSTATE']._serialized_end=1163
+  _globals['_MODELSTATE']._serialized_start=1068
+  _globals['_MODELSTATE']._serialized_end=1183
   _globals['_MODELINFO']._serialized_start=75
-  _globals['_MODELINFO']._serialized_end=413
-  _globals['_LISTMODELSREQUEST']._serialized_start=415
-  _globals['_LISTMODELSREQUEST']._serialized_end=449
-  _globals['_LISTMODELSRESPONSE']._serialized_start=451
-  _globals['_LISTMODELSRESPONSE']._serialized_end=513
-  _globals['_GETMODELREQUEST']._serialized_start=515
-  _globals['_GETMODELREQUEST']._serialized_end=564
-  _globals['_GETMODELRESPONSE']._serialized_start=566
-  _globals['_GETMODELRESPONSE']._serialized_end=648
-  _globals['_PROMOTEMODELREQUEST']._serialized_start=650
-  _globals['_PROMOTEMODELREQUEST']._serialized_end=719
-  _globals['_PROMOTEMODELRESPONSE']._serialized_start=721
-  _globals['_PROMOTEMODELRESPONSE']._serialized_end=810
-  _globals['_ROLLBACKMODELREQUEST']._serialized_start=812
-  _globals['_ROLLBACKMODELREQUEST']._serialized_end=865
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=867
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=957
-  _globals['_RELOADMODELSREQUEST']._serialized_start=959
-  _globals['_RELOADMODELSREQUEST']._serialized_end=980
-  _globals['_RELOADMODELSRESPONSE']._serialized_start=982
-  _globals['_RELOADMODELSRESPONSE']._serialized_end=1046
-  _globals['_MODELSERVICE']._serialized_start=1166
-  _globals['_MODELSERVICE']._serialized_end=1610
+  _globals['_MODELINFO']._serialized_end=433
+  _globals['_LISTMODELSREQUEST']._serialized_start=435
+  _globals['_LISTMODELSREQUEST']._serialized_end=469
+  _globals['_LISTMODELSRESPONSE']._serialized_start=471
+  _globals['_LISTMODELSRESPONSE']._serialized_end=533
+  _globals['_GETMODELREQUEST']._serialized_start=535
+  _globals['_GETMODELREQUEST']._serialized_end=584
+  _globals['_GETMODELRESPONSE']._serialized_start=586
+  _globals['_GETMODELRESPONSE']._serialized_end=668
+  _globals['_PROMOTEMODELREQUEST']._serialized_start=670
+  _globals['_PROMOTEMODELREQUEST']._serialized_end=739
+  _globals['_PROMOTEMODELRESPONSE']._serialized_start=741
+  _globals['_PROMOTEMODELRESPONSE']._serialized_end=830
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=832
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=885
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=887
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=977
+  _globals['_RELOADMODELSREQUEST']._serialized_start=979
+  _globals['_RELOADMODELSREQUEST']._serialized_end=1000
+  _globals['_RELOADMODELSRESPONSE']._serialized_start=1002
+  _globals['_RELOADMODELSRESPONSE']._serialized_end=1066
+  _globals['_MODELSERVICE']._serialized_start=1186
+  _globals['_MODELSERVICE']._serialized_end=1630
 # @@protoc_insertion_point(module_scope)

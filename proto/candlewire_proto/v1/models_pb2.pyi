@@ -68,6 +68,7 @@ class ModelInfo(_message.Message):
     MODEL_HASH_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     SCORED_ROWS_FIELD_NUMBER: _builtins.int
+    TREE_NODES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     version: _builtins.int
@@ -102,6 +103,10 @@ class ModelInfo(_message.Message):
     def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Member names in the order of `member_probabilities`."""
 
+    @_builtins.property
+    def tree_nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What evaluates each tree ensemble of the graph: the tree kernel and with which instructions, or ONNX Runtime and why."""
+
     def __init__(
         self,
         *,
@@ -119,10 +124,11 @@ class ModelInfo(_message.Message):
         model_hash: _builtins.str = ...,
         failure: _builtins.str = ...,
         scored_rows: _builtins.int = ...,
+        tree_nodes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "failure", b"failure", "feature_names", b"feature_names", "feature_spec_hash", b"feature_spec_hash", "horizon_bars", b"horizon_bars", "members", b"members", "model", b"model", "model_hash", b"model_hash", "role", b"role", "scored_rows", b"scored_rows", "state", b"state", "target_coverage", b"target_coverage", "timeframe", b"timeframe", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "failure", b"failure", "feature_names", b"feature_names", "feature_spec_hash", b"feature_spec_hash", "horizon_bars", b"horizon_bars", "members", b"members", "model", b"model", "model_hash", b"model_hash", "role", b"role", "scored_rows", b"scored_rows", "state", b"state", "target_coverage", b"target_coverage", "timeframe", b"timeframe", "tree_nodes", b"tree_nodes", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

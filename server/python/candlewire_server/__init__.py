@@ -9,6 +9,7 @@ Errors of this package::
     ServerError
     ├── StartError              the server did not start; the message is one line for people
     │   └── AddressInUseError   a port is taken
+    ├── FileScoringError        a file was not scored; the message is one line for people
     ├── SettingsError           a setting is unknown or refused; one line a problem
     ├── TokensError             the file of tokens cannot be read or changed as asked
     └── LibraryNotFoundError    the onnxruntime package ships no library that the data plane could load
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from candlewire_server.errors import (
     AddressInUseError,
+    FileScoringError,
     LibraryNotFoundError,
     ServerError,
     SettingsError,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddressInUseError",
+    "FileScoringError",
     "LibraryNotFoundError",
     "ServerError",
     "ServerSettings",

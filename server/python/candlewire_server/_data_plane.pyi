@@ -1,5 +1,6 @@
 # The compiled data plane. Requests and responses are encoded messages of candlewire.v1.
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import final
 
@@ -10,6 +11,9 @@ class StartFailedError(Exception): ...
 
 # A port is taken.
 class AddressInUseError(StartFailedError): ...
+
+# A file was not scored; the message is one line for people.
+class ScoreFileError(Exception): ...
 
 # A request was refused: gRPC code, message, encoded google.rpc.Status.
 class RefusedError(Exception):
@@ -35,3 +39,4 @@ class DataPlane:
 
 def start_logging(level: str, line_format: str) -> None: ...
 def replay_decisions(store: Path, journal: Path, onnxruntime_library: Path) -> str: ...
+def score_file(request_json: str, onnxruntime_library: Path, progress: Callable[[int, int], None]) -> str: ...

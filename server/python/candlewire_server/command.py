@@ -1,4 +1,4 @@
-"""``candlewire serve``.
+"""``candlewire serve``, ``replay-decisions`` and ``score-file``.
 
 Every call of ``candlewire`` imports this module: what takes long to import is imported by the command itself.
 """
@@ -16,18 +16,24 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 _SERVER = "Server"
 _SECURITY = "Security"
 _JOURNAL = "Journal"
 _LIMITS = "Limits"
 _TELEMETRY = "Telemetry"
+_TREE_KERNEL = (
+    "auto: trees on the tree kernel where it gives ONNX Runtime's bits; off: on ONNX Runtime's own "
+    "operators; else as auto, with these instructions at most."
+)
 
 
 def register(app: typer.Typer) -> None:
     """Adds the server's commands to the ``candlewire`` command."""
     app.command()(serve)
     app.command()(replay_decisions)
+    app.command()(score_file)
     tokens_command.register(app)
 
 
@@ -124,6 +130,10 @@ def serve(
         int | None,
         typer.Option(help="Longest wait for running requests at the end.", rich_help_panel=_LIMITS),
     ] = None,
+    tree_kernel: Annotated[
+        Literal["auto", "off", "portable", "avx2", "avx512"] | None,
+        typer.Option(help=_TREE_KERNEL, rich_help_panel=_SERVER),
+    ] = None,
     log_level: Annotated[
         Literal["error", "warn", "info", "debug"] | None,
         typer.Option(help="Least level logged.", rich_help_panel=_TELEMETRY),
@@ -159,6 +169,7 @@ def serve(
         "tls.client_ca": tls_client_ca,
         "auth.tokens": tokens,
         "engine.executors": executors,
+        "engine.tree_kernel": tree_kernel,
         "batcher.queue_rows": queue_rows,
         "batcher.max_batch_rows": max_batch_rows,
         "bars.accept_unknown_symbols": accept_unknown_symbols,
@@ -213,6 +224,87 @@ def replay_decisions(
     )
     if audit.identical != audit.decisions:
         raise typer.Exit(EXIT_FAILED)
+
+
+def score_file(
+    store: Annotated[Path, typer.Option(help="Folder of model bundles.")],
+    model: Annotated[str, typer.Option(help="Model.")],
+    source: Annotated[
+        Path, typer.Option("--in", help="Parquet file with a float column for each feature, by name.")
+    ],
+    target: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+    version: Annotated[int | None, typer.Option(help="Version; the one in production without it.")] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Columns that pass through, with commas; without it all that are no features."),
+    ] = None,
+    members: Annotated[bool, typer.Option("--members", help="Write the members' probabilities.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
+    batch_rows: Annotated[int, typer.Option(min=1, max=1 << 20, help="Rows scored together.")] = 4_096,
+    threads: Annotated[int, typer.Option(min=0, max=1_024, help="Workers; 0 is one a core.")] = 0,
+    tree_kernel: Annotated[
+        Literal["auto", "off", "portable", "avx2", "avx512"], typer.Option(help=_TREE_KERNEL)
+    ] = "auto",
+    compression: Annotated[
+        Literal["none", "snappy", "zstd"], typer.Option(help="How --out is compressed.")
+    ] = "snappy",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+) -> None:
+    """Score every row of a Parquet file with a model of a store, bit for bit as the server would.
+
+    Rows with a NaN or infinite feature get a status and no score. The output appears whole or not at all.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from candlewire_server.file_scoring import FileScoring
+
+    console = Console(stderr=True)
+    request = FileScoring(
+        store=store,
+        model=model,
+        source=source,
+        target=target,
+        version=version,
+        columns=None if columns is None else tuple(name for name in columns.split(",") if name),
+        members=members,
+        overwrite=overwrite,
+        batch_rows=batch_rows,
+        threads=threads,
+        tree_kernel=tree_kernel,
+        compression=compression,
+    )
+    bar = Progress(
+        TextColumn("{task.fields[rate]}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=quiet or not console.is_terminal,
+    )
+    try:
+        with bar:
+            task = bar.add_task("rows", total=None, rate="loading the model")
+
+            def progress(done: int, total: int) -> None:
+                speed = bar.tasks[0].speed or 0.0
+                bar.update(task, completed=done, total=total, rate=f"{speed / 1e6:.2f} M rows/s")
+
+            scored = request.run(progress)
+    except ServerError as error:
+        typer.echo(f"candlewire score-file: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        typer.echo("candlewire score-file: interrupted; nothing was written", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if not quiet:
+        typer.echo(
+            f"{scored.rows} rows with {scored.model} {scored.version} in {scored.elapsed_s:.1f} s "
+            f"({scored.rows_per_second / 1e6:.2f} M/s): {scored.rows_not_ready} not ready, "
+            f"{scored.rows_not_finite} not finite; {scored.threads} threads spent {scored.read_s:.1f} s "
+            f"reading, {scored.score_s:.1f} s scoring, {scored.write_s:.1f} s writing",
+            err=True,
+        )
 
 
 def run(settings: "ServerSettings") -> None:

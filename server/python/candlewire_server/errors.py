@@ -23,3 +23,7 @@ class TokensError(ServerError):
 
 class LibraryNotFoundError(ServerError):
     """The onnxruntime package ships no library that the data plane could load."""
+
+
+class FileScoringError(ServerError):
+    """A file was not scored; the message is one line for people."""

@@ -14,7 +14,7 @@ use crate::{
         arrivals::Arrivals,
         band::{BandPool, BandSettings},
         batcher::{BatchLimits, Batcher, RowShape},
-        engine::{EngineLoader, ModelFile, ScoreLayout},
+        engine::{EngineLoader, ModelFile, ScoreLayout, TreeNodeUse},
     },
     settings::Settings,
     telemetry::metrics::{Metrics, ModelMetrics},
@@ -55,6 +55,8 @@ pub struct LoadedModel {
     pub band: Mutex<BandPool>,
     /// Its counters.
     pub metrics: ModelMetrics,
+    /// What evaluates its tree ensembles.
+    pub tree_nodes: Vec<TreeNodeUse>,
 }
 
 impl LoadedModel {
@@ -83,6 +85,14 @@ impl LoadedModel {
         for engine in &mut engines {
             golden::check(&bundle, &golden, &mut **engine)?;
         }
+        let tree_nodes = engines
+            .first()
+            .map_or_else(Vec::new, |engine| engine.tree_nodes().to_vec());
+        let on_kernel = tree_nodes.iter().filter(|node| node.on_kernel).count();
+        let left = tree_nodes.len() - on_kernel;
+        workshop
+            .metrics
+            .tell_tree_nodes(model, version, on_kernel, left);
         let metrics = workshop.metrics.model(model, version);
         let batcher = Batcher::new(
             model.to_owned(),
@@ -114,6 +124,7 @@ impl LoadedModel {
             batcher,
             band: Mutex::new(band),
             metrics,
+            tree_nodes,
         }))
     }
 

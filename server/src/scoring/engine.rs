@@ -111,6 +111,26 @@ pub trait Engine: Send {
         rows: usize,
         scores: &mut [f32],
     ) -> Result<(), EngineError>;
+
+    /// What evaluates each tree ensemble of the graph; nothing where the engine does not tell them apart.
+    fn tree_nodes(&self) -> &[TreeNodeUse] {
+        &[]
+    }
+}
+
+/// What evaluates one tree ensemble of a graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeNodeUse {
+    /// Whether it is the tree kernel; else it is ONNX Runtime.
+    pub on_kernel: bool,
+    /// The node, and what evaluates it and why.
+    pub description: String,
+}
+
+impl std::fmt::Display for TreeNodeUse {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.description)
+    }
 }
 
 /// A graph, and what it must take and give.

@@ -6,7 +6,8 @@ use std::{
 };
 
 use candlewire_trees::{
-    RewriteOptions, edge_rows, operator_domain, read_model, rewrite_model, verify,
+    Instructions, Outcome, RewriteOptions, edge_rows, operator_domain, read_model, rewrite_model,
+    verify,
 };
 
 use ort::{
@@ -18,7 +19,7 @@ use ort::{
 use parking_lot::Mutex;
 
 use super::{
-    engine::{Engine, EngineError, EngineLoader, ModelFile, ScoreLayout},
+    engine::{Engine, EngineError, EngineLoader, ModelFile, ScoreLayout, TreeNodeUse},
     onnx_row::RowTensors,
 };
 
@@ -44,7 +45,36 @@ static LOADING: Mutex<()> = Mutex::new(());
 #[derive(Debug, Clone)]
 pub struct OnnxRuntime {
     environment: Environment,
-    tree_kernel: bool,
+    tree_kernel: TreeKernel,
+}
+
+/// How tree ensembles are evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TreeKernel {
+    /// On the tree kernel where it gives the bits of ONNX Runtime, with the fastest instructions of this machine.
+    #[default]
+    Auto,
+    /// On ONNX Runtime's own operators.
+    Off,
+    /// As `Auto`, in plain instructions.
+    Portable,
+    /// As `Auto`, with AVX2 at most.
+    Avx2,
+    /// As `Auto`, with AVX-512 at most.
+    Avx512,
+}
+
+impl TreeKernel {
+    /// The instructions asked for; `None` is the fastest of this machine.
+    const fn instructions(self) -> Option<Instructions> {
+        match self {
+            Self::Auto | Self::Off => None,
+            Self::Portable => Some(Instructions::Portable),
+            Self::Avx2 => Some(Instructions::Avx2),
+            Self::Avx512 => Some(Instructions::Avx512),
+        }
+    }
 }
 
 impl OnnxRuntime {
@@ -57,7 +87,7 @@ impl OnnxRuntime {
         if let Some(environment) = ENVIRONMENT.get() {
             return Ok(Self {
                 environment: environment.clone(),
-                tree_kernel: true,
+                tree_kernel: TreeKernel::Auto,
             });
         }
         if !library.is_file() {
@@ -80,13 +110,13 @@ impl OnnxRuntime {
         let environment = ENVIRONMENT.get_or_init(|| environment).clone();
         Ok(Self {
             environment,
-            tree_kernel: true,
+            tree_kernel: TreeKernel::Auto,
         })
     }
 
-    /// Whether tree nodes run on the tree kernel (the default) or on ONNX Runtime's own operators.
+    /// How tree nodes are evaluated; on the tree kernel by default.
     #[must_use]
-    pub fn with_tree_kernel(self, tree_kernel: bool) -> Self {
+    pub fn with_tree_kernel(self, tree_kernel: TreeKernel) -> Self {
         Self {
             tree_kernel,
             ..self
@@ -124,22 +154,34 @@ impl OnnxRuntime {
         build().map_err(ort_error)
     }
 
-    /// Sessions whose tree nodes run on the tree kernel; `None`, and the reason in the log, when ONNX Runtime's own
-    /// operators must do it.
+    /// Sessions whose tree nodes run on the tree kernel, `None` when ONNX Runtime's own operators must do it; and what
+    /// evaluates each tree node, as the log says too.
     fn tree_sessions(
         &self,
         file: ModelFile<'_>,
         count: usize,
         reference: &mut Session,
-    ) -> Option<Vec<Session>> {
-        if !self.tree_kernel {
-            return None;
+    ) -> (Option<Vec<Session>>, Vec<TreeNodeUse>) {
+        if self.tree_kernel == TreeKernel::Off {
+            return (None, all_left(file, "engine.tree_kernel is off"));
         }
+        let mut nodes = Vec::new();
         let mut attempt = || -> Result<Option<Vec<Session>>, EngineError> {
-            let rewritten =
-                rewrite_model(file.bytes, RewriteOptions::default()).map_err(ort_error)?;
+            let options = RewriteOptions {
+                instructions: self.tree_kernel.instructions(),
+            };
+            let rewritten = rewrite_model(file.bytes, options).map_err(ort_error)?;
             for node in &rewritten.report {
-                tracing::info!(%node, "tree node");
+                let on_kernel = matches!(node.outcome, Outcome::Rewritten { .. });
+                if on_kernel {
+                    tracing::info!(%node, "tree node");
+                } else {
+                    tracing::warn!(%node, "tree node");
+                }
+                nodes.push(TreeNodeUse {
+                    on_kernel,
+                    description: node.to_string(),
+                });
             }
             if rewritten.operators.is_empty() {
                 return Ok(None);
@@ -166,11 +208,27 @@ impl OnnxRuntime {
             }
             Ok(Some(sessions))
         };
-        attempt().unwrap_or_else(|error| {
-            tracing::warn!(%error, "the tree kernel is not used for this model");
-            None
-        })
+        match attempt() {
+            Ok(sessions) => (sessions, nodes),
+            Err(error) => {
+                tracing::warn!(%error, "the tree kernel is not used for this model");
+                (None, all_left(file, &error.to_string()))
+            }
+        }
     }
+}
+
+/// The tree nodes of a graph when all are left to ONNX Runtime.
+fn all_left(file: ModelFile<'_>, reason: &str) -> Vec<TreeNodeUse> {
+    let nodes = read_model(file.bytes).unwrap_or_default();
+    let left = |node: &candlewire_trees::TreeNode| TreeNodeUse {
+        on_kernel: false,
+        description: format!(
+            "{} `{}`: left to ONNX Runtime: {reason}",
+            node.operator, node.name
+        ),
+    };
+    nodes.iter().map(left).collect()
 }
 
 impl EngineLoader for OnnxRuntime {
@@ -178,7 +236,9 @@ impl EngineLoader for OnnxRuntime {
         let mut reference = self.session(file.bytes, None)?;
         check_input(&reference, file.features)?;
         check_outputs(&reference, file.layout)?;
-        let sessions = match self.tree_sessions(file, count, &mut reference) {
+        let (sessions, tree_nodes) = self.tree_sessions(file, count, &mut reference);
+        let tree_nodes: Arc<[TreeNodeUse]> = tree_nodes.into();
+        let sessions = match sessions {
             Some(sessions) => sessions,
             None => (0..count)
                 .map(|_| self.session(file.bytes, None))
@@ -192,6 +252,7 @@ impl EngineLoader for OnnxRuntime {
                 layout: file.layout,
                 positions,
                 row: None,
+                tree_nodes: Arc::clone(&tree_nodes),
             };
             engine.prepare_row(file.sample)?;
             Ok(Box::new(engine))
@@ -208,6 +269,8 @@ struct OnnxEngine {
     positions: [usize; OUTPUTS.len()],
     /// Tensors for rows that run alone.
     row: Option<RowTensors>,
+    /// What evaluates the graph's trees.
+    tree_nodes: Arc<[TreeNodeUse]>,
 }
 
 impl OnnxEngine {
@@ -254,6 +317,10 @@ impl Engine for OnnxEngine {
             Some(row) if rows == 1 => row.score(&mut self.session, features, scores),
             _ => self.score_rows(features, rows, scores),
         }
+    }
+
+    fn tree_nodes(&self) -> &[TreeNodeUse] {
+        &self.tree_nodes
     }
 }
 

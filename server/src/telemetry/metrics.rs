@@ -156,6 +156,20 @@ impl Metrics {
         })
     }
 
+    /// How many tree ensembles of a version the tree kernel evaluates, and how many are left to ONNX Runtime.
+    pub fn tell_tree_nodes(&self, model: &str, version: u64, on_kernel: usize, left: usize) {
+        metrics::with_local_recorder(&self.recorder, || {
+            for (evaluator, count) in [("tree_kernel", on_kernel), ("onnxruntime", left)] {
+                let labels = vec![
+                    Label::new("model", model.to_owned()),
+                    Label::new("version", version.to_string()),
+                    Label::new("evaluator", evaluator),
+                ];
+                metrics::gauge!("candlewire_tree_nodes", labels).set(count as f64);
+            }
+        });
+    }
+
     /// A refusal of a request, by its stable reason.
     pub fn count_refusal(&self, reason: &'static str) {
         metrics::with_local_recorder(&self.recorder, || {

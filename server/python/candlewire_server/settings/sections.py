@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
+TreeKernel = Literal["auto", "off", "portable", "avx2", "avx512"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -74,8 +75,9 @@ class Engine(_Section):
 
     executors: CountOrZero = 0
     """Engines a model, so runs at the same time; zero means one a core."""
-    tree_kernel: bool = True
-    """Run tree ensembles on the tree kernel where it gives the same bits as ONNX Runtime."""
+    tree_kernel: TreeKernel = "auto"
+    """``auto`` runs tree ensembles on the tree kernel where it gives the bits of ONNX Runtime, ``off`` on
+    ONNX Runtime's own operators; the others are as ``auto`` with no faster instructions than they name."""
 
 
 class Batcher(_Section):

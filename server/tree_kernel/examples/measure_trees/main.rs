@@ -8,6 +8,8 @@
 //! `SIDE BATCH ROWS` on its input with the nanoseconds of processor time that `ROWS` rows took in calls of `BATCH` rows. Sides are
 //! `onnxruntime`, and `session` or `kernel` followed by `-` and an instruction set: in an ONNX Runtime session, or bare.
 
+mod bound_run;
+
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -20,7 +22,8 @@ use candlewire_trees::{
 };
 use ort::environment::Environment;
 use ort::session::Session;
-use ort::value::TensorRef;
+
+use bound_run::BoundRun;
 
 type Failure = Box<dyn Error>;
 
@@ -103,10 +106,19 @@ fn one_thread(environment: &Environment) -> Result<ort::session::builder::Sessio
     Ok(builder.with_intra_op_spinning(false)?)
 }
 
-fn run_session(session: &mut Session, rows: &[f32], columns: usize) -> Result<(), Failure> {
-    let input = TensorRef::from_array_view(([rows.len() / columns, columns], rows))?;
-    std::hint::black_box(session.run(ort::inputs![input])?);
-    Ok(())
+/// Times `calls` calls of a session, each with new rows.
+fn time_session(
+    session: &mut Session,
+    rows: &mut Rows,
+    batch: usize,
+    calls: usize,
+) -> Result<u128, Failure> {
+    let mut bound = BoundRun::new(session, batch, rows.columns)?;
+    let start = ThreadTime::now();
+    for _ in 0..calls {
+        bound.run(session, rows.take(batch))?;
+    }
+    Ok(start.elapsed().as_nanos())
 }
 
 /// Median processor time of reading the model's bytes and building its evaluators, in milliseconds.
@@ -195,11 +207,7 @@ fn time(
     let columns = rows.columns;
     let calls = total.div_ceil(batch);
     if name == "onnxruntime" {
-        let start = ThreadTime::now();
-        for _ in 0..calls {
-            run_session(original, rows.take(batch), columns)?;
-        }
-        return Ok(start.elapsed().as_nanos());
+        return time_session(original, rows, batch, calls);
     }
     let (kind, instructions) = name
         .split_once('-')
@@ -210,11 +218,7 @@ fn time(
         .find(|side| side.instructions == instructions)
         .ok_or("no such side")?;
     if kind == "session" {
-        let start = ThreadTime::now();
-        for _ in 0..calls {
-            run_session(&mut side.session, rows.take(batch), columns)?;
-        }
-        return Ok(start.elapsed().as_nanos());
+        return time_session(&mut side.session, rows, batch, calls);
     }
     let mut scratch = std::mem::take(&mut side.scratch);
     let evaluator = side
