@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 ORT_DYLIB = $(shell ls $(CURDIR)/.venv/lib/python3.*/site-packages/onnxruntime/capi/libonnxruntime.so.* 2>/dev/null | head -n 1)
 
 .PHONY: help setup demo test lint format check-tools stubs clean \
-	bench-serving bench-features bench-trees soak fuzz
+	bench-serving bench-features bench-trees bench-score-file soak fuzz
 
 help: ## Show this help
 	@echo "Candlewire: calibrated trading scores with honest bands, over gRPC"
@@ -63,6 +63,9 @@ bench-serving: setup ## Measure serving latency and throughput beside the server
 
 bench-features: setup ## Measure the indicators beside other libraries
 	@$(VENV)/python benchmarks/features/run.py
+
+bench-score-file: setup ## Measure scoring a large file
+	@$(VENV)/python benchmarks/trees/score_file.py
 
 bench-trees: setup ## Measure the tree kernel beside ONNX Runtime and others
 	@"$$(cat .uv/path)" sync --locked --quiet --inexact --python "$(PYTHON)" --group bench

@@ -28,6 +28,7 @@ ONE, SOME, MANY = "one client", "4 x 8", "8 x 32"
 PYTHON = "Python client, one caller"
 LARGE, LARGE_TREES = "large", 1_500
 CANDLEWIRE, ECHO, CANDLEWIRE_LARGE = "Candlewire", "own echo (no model)", f"Candlewire, {LARGE_TREES:,} trees"
+BEFORE = "Candlewire, tree kernel off"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -102,8 +103,11 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
         rounds=rounds,
         load_average=load_average(),
     )
+    before_folder = folder / "before"
+    before_folder.mkdir()
     with (
         candlewire_server(model.store, folder, "--accept-unknown-symbols") as (server, addresses),
+        candlewire_server(model.store, before_folder, "--tree-kernel", "off") as (before, before_addresses),
         echo_server() as (echo, echo_address),
         contextlib.ExitStack() as stack,
     ):
@@ -111,7 +115,14 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
         limit = Peer(name=ECHO, target=echo_address, method=SCORE, body=body, process_id=echo.pid)
         large = replace(ours, name=CANDLEWIRE_LARGE, body=large_body)
         bars.warm_panel(ours.target)
-        compared = [ours, limit]
+        without_kernel = Peer(
+            name=BEFORE,
+            target=before_addresses["data"],
+            method=SCORE,
+            body=body,
+            process_id=before.pid,
+        )
+        compared = [ours, limit, without_kernel]
         if not arguments.without_peers:
             peers, missing = start_peers(stack, model.onnx, folder, row, body)
             compared += peers
@@ -127,8 +138,9 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
                     record(report, load, peer)
             record(report, closed_loads[-1], large)
             for load in own_loads:
-                record(report, load, ours)
-            for peer in (ours, limit):
+                for peer in (ours, without_kernel):
+                    record(report, load, peer)
+            for peer in (ours, limit, without_kernel):
                 found = python_client.measure(peer.target, row.tolist(), calls)
                 report.results.setdefault(PYTHON, {}).setdefault(peer.name, Rounds()).results.append(found)
             sys.stderr.write(f"round {number + 1} of {rounds} done\n")
@@ -240,6 +252,8 @@ def add_targets(report: Report) -> None:
                     unit="µs",
                 )
             )
+    gain = figure(MANY, CANDLEWIRE, "rate") / figure(MANY, BEFORE, "rate")
+    report.notes.append(f"The tree kernel gives {gain:.1f} times the rate of ONNX Runtime's trees at {MANY}.")
     for peer, times in ((TRITON, 5), (GRPC_AIO, 18), (MLSERVER, 40)):
         if peer in report.results[MANY]:
             measured = figure(MANY, CANDLEWIRE, "rate") / figure(MANY, peer, "rate")

@@ -111,6 +111,24 @@ def xgboost_onnx(booster: xgb.Booster, classes: int) -> onnx.ModelProto:
     return lists.model(booster.num_features(), targets, [base] * targets)
 
 
+def many_trees(features: int, trees: int, depth: int, cuts: int) -> onnx.ModelProto:
+    """Full trees with random splits at `cuts` places of each feature, as histogram training makes them."""
+    random = np.random.default_rng(5)
+    places = np.sort(random.standard_normal((features, cuts), dtype=np.float32), axis=1)
+    lists = NodeLists()
+    inner = 2**depth - 1
+    for tree in range(trees):
+        chosen = random.integers(features, size=inner)
+        cut = places[chosen, random.integers(cuts, size=inner)]
+        values = 0.01 * random.standard_normal(inner + 1)
+        for node in range(inner):
+            test = (int(chosen[node]), "BRANCH_LT", float(cut[node]), True)
+            lists.branch(tree, node, test, (2 * node + 1, 2 * node + 2))
+        for leaf, value in enumerate(values):
+            lists.leaf(tree, inner + leaf, 0, float(value))
+    return lists.model(features, 1, [0.0])
+
+
 def train_lightgbm(rows: F32, labels: npt.NDArray[np.int64], classes: int) -> Any:  # noqa: ANN401 - untyped library
     """300 rounds of 31 leaves, one thread."""
     import lightgbm  # noqa: PLC0415 - optional: the benchmark goes on without it

@@ -35,6 +35,7 @@ from models import (
     F32,
     labels_of,
     lightgbm_onnx,
+    many_trees,
     save,
     synthetic,
     train_lightgbm,
@@ -45,6 +46,7 @@ from models import (
 ROOT = Path(__file__).resolve().parents[2]
 FEATURES = 64
 BATCHES = (1, 8, 64, 1024)
+MANY_TREES = 3_000
 INSTRUCTIONS = ("portable", "avx2", "avx512")
 # One turn should take about this long: more, and the scheduler takes the processor away in the middle.
 TURN_NS = 1_500_000
@@ -229,6 +231,17 @@ def run_case(case: Case, kind: row_sets.RowSet, rounds: int, folder: Path) -> di
     }
 
 
+def measure_build(rows: F32, folder: Path) -> dict[str, float]:
+    """Milliseconds to read a model of 3,000 trees and build its kernel."""
+    path, rows_path = folder / "many.onnx", folder / "rows.f32"
+    save(many_trees(FEATURES, MANY_TREES, 6, 255), path)
+    rows.tofile(rows_path)
+    rust = RustSide(path, rows_path)
+    rust.close()
+    print(f"{MANY_TREES} trees read and built in {rust.info['build_ms']:.1f} ms", flush=True)
+    return {"trees": MANY_TREES, "build_ms": rust.info["build_ms"]}
+
+
 def row_sets_of(quick: bool) -> dict[str, row_sets.RowSet]:  # noqa: FBT001
     """The two kinds of rows."""
     count = 4_000 if quick else 20_000
@@ -260,6 +273,7 @@ def main() -> int:
     subprocess.run(build.split(), check=True, cwd=ROOT)
     kinds = row_sets_of(arguments.quick)
     with tempfile.TemporaryDirectory() as folder:
+        build_cost = measure_build(kinds["independent"].test_rows, Path(folder))
         cases = [run_case(case, kinds[case.row_kind], arguments.rounds, Path(folder)) for case in CASES]
     outcome = {
         "machine": {"processor": report.processor(), "cores": os.cpu_count(), "system": platform.system()},
@@ -271,6 +285,7 @@ def main() -> int:
         "load_average": os.getloadavg(),
         "rounds": arguments.rounds,
         "quick": arguments.quick,
+        "build": build_cost,
         "cases": [case for case in cases if case is not None],
     }
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -175,3 +175,14 @@ def write_bundle(
     } | manifest_changes
     (folder / "manifest.json").write_text(json.dumps(manifest, sort_keys=True), encoding="utf-8")
     return folder
+
+
+def replace_graph(folder: Path, content: bytes) -> None:
+    """Puts another graph into a version, with golden vectors and hashes to match."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    golden = golden_bytes(content, features=len(manifest["feature_names"]))
+    (folder / "model.onnx").write_bytes(content)
+    (folder / "golden.npz").write_bytes(golden)
+    manifest["onnx"]["sha256"] = sha256(content)
+    manifest["golden"]["sha256"] = sha256(golden)
+    (folder / "manifest.json").write_text(json.dumps(manifest, sort_keys=True), encoding="utf-8")

@@ -25,6 +25,7 @@ class ScoredFile:
         rows: Rows of the file.
         rows_not_ready: Rows with a NaN or null feature: they have a status and no score.
         rows_not_finite: Rows with an infinite feature: they have a status and no score.
+        tree_nodes: What evaluates the graph's tree ensembles, and why where it is not the tree kernel.
         threads: Workers.
         output_bytes: Size of the output.
         elapsed_s: Seconds on the clock, loading the model included.
@@ -39,6 +40,7 @@ class ScoredFile:
     rows: int
     rows_not_ready: int
     rows_not_finite: int
+    tree_nodes: list[str]
     threads: int
     output_bytes: int
     elapsed_s: float

@@ -104,6 +104,8 @@ pub struct Summary {
     pub rows_not_ready: usize,
     /// Rows with an infinite feature, which have no score.
     pub rows_not_finite: usize,
+    /// What evaluates the graph's tree ensembles.
+    pub tree_nodes: Vec<String>,
     /// Workers.
     pub threads: usize,
     /// Bytes of the output.
@@ -148,6 +150,12 @@ impl ScoreFile {
             self.columns.as_deref(),
         )
         .map_err(|error| OfflineError(format!("{}: {error}", self.source.display())))?;
+        let tree_nodes = engines
+            .first()
+            .map_or(&[][..], |engine| engine.tree_nodes())
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let table = ScoreTable::new(&model, &columns, self.members)?;
         let output = Output::create(
             &self.target,
@@ -187,6 +195,7 @@ impl ScoreFile {
             rows: total,
             rows_not_ready: times.not_ready,
             rows_not_finite: times.not_finite,
+            tree_nodes,
             threads,
             output_bytes,
             elapsed_s: started.elapsed().as_secs_f64(),

@@ -52,16 +52,17 @@ pub struct OnnxRuntime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TreeKernel {
-    /// On the tree kernel where it gives the bits of ONNX Runtime, with the fastest instructions of this machine.
+    /// On the tree kernel where it gives the bits of ONNX Runtime and is faster, with the fastest instructions of this
+    /// machine.
     #[default]
     Auto,
     /// On ONNX Runtime's own operators.
     Off,
-    /// As `Auto`, in plain instructions.
+    /// On the tree kernel where it gives the bits, in plain instructions.
     Portable,
-    /// As `Auto`, with AVX2 at most.
+    /// On the tree kernel where it gives the bits, with AVX2 at most.
     Avx2,
-    /// As `Auto`, with AVX-512 at most.
+    /// On the tree kernel where it gives the bits, with AVX-512 at most.
     Avx512,
 }
 
@@ -169,6 +170,7 @@ impl OnnxRuntime {
         let mut attempt = || -> Result<Option<Vec<Session>>, EngineError> {
             let options = RewriteOptions {
                 instructions: self.tree_kernel.instructions(),
+                leave_small: self.tree_kernel == TreeKernel::Auto,
             };
             let rewritten = rewrite_model(file.bytes, options).map_err(ort_error)?;
             for node in &rewritten.report {

@@ -40,6 +40,16 @@ impl Instructions {
         Self::Portable
     }
 
+    /// Trees from which on an ensemble gains in a session at every batch size; fewer are as fast or faster in ONNX
+    /// Runtime's own operators, whose calls cost less (measured with depths 1 to 6, `docs/tree_kernel.md`).
+    pub fn least_trees(self) -> usize {
+        match self {
+            Self::Portable => 60,
+            Self::Avx2 => 40,
+            Self::Avx512 => 12,
+        }
+    }
+
     /// The name that [`FromStr`] reads.
     pub fn name(self) -> &'static str {
         match self {

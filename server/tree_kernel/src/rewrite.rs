@@ -23,6 +23,9 @@ const GRAPH_NODE: u64 = 1;
 pub struct RewriteOptions {
     /// The instruction set to use; `None` takes the fastest of this machine.
     pub instructions: Option<Instructions>,
+    /// Leave ensembles to ONNX Runtime that are too small to gain: a call of a private operator costs more there than
+    /// one of its own.
+    pub leave_small: bool,
 }
 
 /// An evaluator of either element type.
@@ -125,7 +128,12 @@ pub fn rewrite_model(bytes: &[u8], options: RewriteOptions) -> Result<Rewritten,
     let mut replacements: Vec<(usize, Vec<u8>)> = Vec::new();
     for node in tree_nodes(&graph) {
         let (name, operator, index) = (node.name.clone(), node.operator.clone(), node.index);
-        let outcome = match compile(node, operators.len(), instructions) {
+        let held = if options.leave_small {
+            refuse_small(node, instructions)
+        } else {
+            node
+        };
+        let outcome = match compile(held, operators.len(), instructions) {
             Err(reason) => Outcome::Kept { reason },
             Ok((compiled, encoded)) => {
                 let (instructions, trees) = compiled.describe();
@@ -166,6 +174,25 @@ impl CompiledNode {
             }
         }
     }
+}
+
+/// Takes the ensemble from a node whose trees are fewer than the kernel gains with.
+fn refuse_small(mut node: TreeNode, instructions: Instructions) -> TreeNode {
+    let trees = match &node.ensemble {
+        Ok(AnyEnsemble::F32(ensemble)) => ensemble.roots.len(),
+        Ok(AnyEnsemble::F64(ensemble)) => ensemble.roots.len(),
+        Err(_) => return node,
+    };
+    let least = instructions.least_trees();
+    if trees < least {
+        node.ensemble = Err(TreeError::Unsupported {
+            node: node.name.clone(),
+            reason: format!(
+                "{trees} trees are no slower there; the kernel ({instructions}) gains from {least} on"
+            ),
+        });
+    }
+    node
 }
 
 /// Builds the evaluator and the node that calls it.

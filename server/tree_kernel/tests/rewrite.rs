@@ -117,6 +117,7 @@ fn a_fused_model_keeps_its_bits() {
             &bytes,
             RewriteOptions {
                 instructions: Some(instructions),
+                ..RewriteOptions::default()
             },
         )
         .unwrap();
@@ -288,4 +289,31 @@ fn cut_off_models_are_errors() {
         }
     }
     assert!(rewrite_model(b"not a model", RewriteOptions::default()).is_err());
+}
+
+#[test]
+fn small_ensembles_stay_when_they_would_not_gain() {
+    for instructions in Instructions::ALL {
+        let least = instructions.least_trees();
+        let kept = |trees: usize, leave_small: bool| {
+            let case = Case::new(Wish { trees, ..wish(6) });
+            let options = RewriteOptions {
+                instructions: Some(instructions),
+                leave_small,
+            };
+            let rewritten = rewrite_model(&case.model, options).unwrap();
+            if rewritten.operators.is_empty() {
+                assert_eq!(rewritten.bytes, case.model);
+                rewritten.report[0].to_string()
+            } else {
+                String::new()
+            }
+        };
+        assert_eq!(kept(least, true), "");
+        assert_eq!(kept(least - 1, false), "");
+        let told = kept(least - 1, true);
+        assert!(
+            told.contains("left to ONNX Runtime") && told.contains(&format!("from {least} on"))
+        );
+    }
 }

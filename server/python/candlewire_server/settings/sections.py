@@ -76,8 +76,8 @@ class Engine(_Section):
     executors: CountOrZero = 0
     """Engines a model, so runs at the same time; zero means one a core."""
     tree_kernel: TreeKernel = "auto"
-    """``auto`` runs tree ensembles on the tree kernel where it gives the bits of ONNX Runtime, ``off`` on
-    ONNX Runtime's own operators; the others are as ``auto`` with no faster instructions than they name."""
+    """``auto`` runs tree ensembles on the tree kernel where it gives the bits of ONNX Runtime and is faster,
+    ``off`` on ONNX Runtime's own operators; the others force the kernel, with no faster instructions."""
 
 
 class Batcher(_Section):

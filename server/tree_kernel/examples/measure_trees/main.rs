@@ -78,6 +78,7 @@ impl Side {
             model,
             RewriteOptions {
                 instructions: Some(instructions),
+                ..RewriteOptions::default()
             },
         )?;
         let builder =
