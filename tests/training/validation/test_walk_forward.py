@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from candlewire_training.card.markdown import walk_forward_facts
 from candlewire_training.errors import GateError, SettingsError
 from candlewire_training.members.contract import MemberSettings
 from candlewire_training.pipeline import TrainedModel, train_model
@@ -97,3 +98,18 @@ def test_a_gate_on_the_overfit_gap_refuses(trained: TrainedModel) -> None:
 def test_stacking_without_folds_is_refused() -> None:
     with pytest.raises(SettingsError, match="folds 2"):
         TrainingSettings(model="m", members=("xgboost", "logistic"))
+
+
+def test_the_card_tells_the_folds_and_the_trials(trained: TrainedModel) -> None:
+    samples, folds = trained.samples, folds_of(trained)
+    result = judge(samples, folds, out_of_fold(samples, folds, MEMBERS), horizon=5, trials=9)
+    told = dict(
+        walk_forward_facts(
+            replace(trained, walk_forward=result, settings=replace(trained.settings, trials=9))
+        )
+    )
+    assert told["Trials"].startswith("9:")
+    assert "persistence" in told["Fold anchored 3"]
+    said = told["Accuracy by confidence, out of fold"]
+    assert ("NOT" in said) != result.monotone
+    assert dict(walk_forward_facts(trained)) == {"Trials": "1: no search over settings was run"}

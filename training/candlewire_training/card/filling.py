@@ -20,7 +20,7 @@ from candlewire_training.card.diagnostics import (
     reliability_bins,
     shares_of_groups,
 )
-from candlewire_training.card.markdown import limits_of_use, verdict
+from candlewire_training.card.markdown import limits_of_use, verdict, walk_forward_facts
 from candlewire_training.validation.block_bootstrap import block_estimate, time_blocks
 from candlewire_training.validation.proper_scores import winkler
 
@@ -117,7 +117,7 @@ def card_of(
         )
         if boosters
         else (),
-        trials=(("Trials", "1: no search over settings was run"),),
+        trials=walk_forward_facts(trained),
         graph=(
             ("Size", f"{timing.megabytes:.2f} MB"),
             (

@@ -23,6 +23,8 @@ def render_card(
         _identity(trained, manifest),
         "## Direction, on the unseen test part\n",
         _direction(evaluation),
+        "## Walk forward and trials\n",
+        "".join(f"- {name}: {text}\n" for name, text in walk_forward_facts(trained)),
         "## Calibration\n",
         _reliability(evaluation),
         "## Return band\n",
@@ -35,6 +37,47 @@ def render_card(
         "".join(f"- {line}\n" for line in limits_of_use(trained, evaluation)),
     ]
     return "\n".join(parts)
+
+
+def walk_forward_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
+    """(name, text) of the walk forward before the final fit, and of the trials that were counted."""
+    settings, walk = trained.settings, trained.walk_forward
+    count = settings.trials
+    trials = (
+        "Trials",
+        f"{count}: " + ("a search" if settings.search else "no search") + " over settings was run",
+    )
+    if walk is None:
+        return (trials,)
+    shares = ", ".join(f"{share:.3f}" for share in walk.confidence_accuracy)
+    rises = "rises with" if walk.monotone else "does NOT rise with"
+    folds = tuple(
+        (
+            f"Fold {fold.name}",
+            f"{fold.train_rows} rows of train, {fold.test_rows} of test, {fold.purged_rows} purged; log loss "
+            f"{fold.log_loss:.4f}; "
+            + ", ".join(f"{name} {loss:.4f}" for name, loss in fold.baseline_log_loss.items()),
+        )
+        for fold in walk.folds
+    )
+    return (
+        trials,
+        ("Walk forward", f"{len(walk.folds)} folds, {settings.walk_forward}, before the test part"),
+        *folds,
+        ("Gain over majority, out of fold", f"{estimate(walk.gain, 4)} nats a row"),
+        ("Overfit gap", f"{walk.overfit_gap:+.3f}, accuracy on train rows minus that on later ones"),
+        (
+            "Accuracy by confidence, out of fold",
+            f"{shares}, least confident fifth first: it {rises} confidence",
+        ),
+        (
+            "Deflated Sharpe ratio",
+            (
+                f"probability {walk.sharpe.probability:.2f} that the ratio is above zero after {walk.trials} "
+                f"trials; {walk.sharpe.sharpe:.3f} a horizon before costs"
+            ),
+        ),
+    )
 
 
 def verdict(evaluation: "Evaluation") -> str:
