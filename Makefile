@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 ORT_DYLIB = $(shell ls $(CURDIR)/.venv/lib/python3.*/site-packages/onnxruntime/capi/libonnxruntime.so.* 2>/dev/null | head -n 1)
 
 .PHONY: help setup demo test lint format check-tools stubs clean \
-	bench-serving bench-features bench-trees bench-score-file soak fuzz
+	bench-serving bench-features bench-trees bench-score-file soak fuzz miri
 
 help: ## Show this help
 	@echo "Candlewire: calibrated trading scores with honest bands, over gRPC"
@@ -81,6 +81,10 @@ fuzz: check-tools ## Fuzz every reader of foreign bytes for MINUTES=10 each; nee
 				-- -max_total_time=$$((60 * $(MINUTES))) -print_final_stats=1); \
 		done; \
 	done
+
+miri: check-tools ## Run the features core's tests of memory and vectors under Miri (slow); needs a nightly compiler with miri
+	@MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test --target-dir target/miri -p candlewire-features --lib -- \
+		history window instructions neighbours
 
 clean: ## Remove everything that make built
 	@rm -rf .venv .uv target demo_report
