@@ -62,6 +62,7 @@ bench-serving: setup ## Measure serving latency and throughput beside the server
 	@$(VENV)/python benchmarks/serving/run.py
 
 bench-features: setup ## Measure the indicators beside other libraries
+	@"$$(cat .uv/path)" sync --locked --quiet --inexact --python "$(PYTHON)" --group bench
 	@$(VENV)/python benchmarks/features/run.py
 
 bench-score-file: setup ## Measure scoring a large file

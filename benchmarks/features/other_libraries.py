@@ -13,7 +13,16 @@ def calls(name: str, bars: dict[str, Any]) -> dict[str, Callable[[], object]]:
     """One call per installed library that has the indicator, with TA-Lib's default parameters."""
     sides = {"kand": kand_call(name, bars), "polars-talib": polars_call(name, bars)}
     sides["pandas-ta-classic"] = pandas_call(name, bars)
-    return {library: call for library, call in sides.items() if call}
+    return {library: call for library, call in sides.items() if call and works(call)}
+
+
+def works(call: Callable[[], object]) -> bool:
+    """Whether the installed version has the function with these arguments."""
+    try:
+        call()
+    except (AttributeError, TypeError, ValueError):
+        return False
+    return True
 
 
 def kand_call(name: str, bars: dict[str, Any]) -> Callable[[], object] | None:
@@ -37,6 +46,17 @@ def kand_call(name: str, bars: dict[str, Any]) -> Callable[[], object] | None:
         "ROC": lambda: kand.roc(close, 10),
         "OBV": lambda: kand.obv(close, volume),
         "WILLR": lambda: kand.willr(high, low, close, 14),
+        "NATR": lambda: kand.natr(high, low, close, 14),
+        "TRANGE": lambda: kand.trange(high, low, close),
+        "WMA": lambda: kand.wma(close, 30),
+        "DEMA": lambda: kand.dema(close, 30),
+        "TEMA": lambda: kand.tema(close, 30),
+        "MOM": lambda: kand.mom(close, 10),
+        "AROON": lambda: kand.aroon(high, low, 14),
+        "AD": lambda: kand.ad(high, low, close, volume),
+        "ADOSC": lambda: kand.adosc(high, low, close, volume, 3, 10),
+        "BOP": lambda: kand.bop(bars["open"], high, low, close),
+        "SAR": lambda: kand.sar(high, low, 0.02, 0.2),
     }
     return known.get(name)
 
@@ -59,6 +79,17 @@ def polars_call(name: str, bars: dict[str, Any]) -> Callable[[], object] | None:
         "EMA": lambda: plta.ema(close, timeperiod=30),
         "SMA": lambda: plta.sma(close, timeperiod=30),
         "ROC": lambda: plta.roc(close, timeperiod=10),
+        "STOCH": lambda: plta.stoch(pl.col("high"), pl.col("low"), close),
+        "CCI": lambda: plta.cci(pl.col("high"), pl.col("low"), close, timeperiod=14),
+        "MFI": lambda: plta.mfi(pl.col("high"), pl.col("low"), close, pl.col("volume"), timeperiod=14),
+        "OBV": lambda: plta.obv(close, pl.col("volume")),
+        "WILLR": lambda: plta.willr(pl.col("high"), pl.col("low"), close, timeperiod=14),
+        "NATR": lambda: plta.natr(pl.col("high"), pl.col("low"), close, timeperiod=14),
+        "WMA": lambda: plta.wma(close, timeperiod=30),
+        "DEMA": lambda: plta.dema(close, timeperiod=30),
+        "TEMA": lambda: plta.tema(close, timeperiod=30),
+        "MOM": lambda: plta.mom(close, timeperiod=10),
+        "AROON": lambda: plta.aroon(pl.col("high"), pl.col("low"), timeperiod=14),
     }
     make = known.get(name)
     return (lambda: frame.select(make())) if make else None
@@ -85,5 +116,13 @@ def pandas_call(name: str, bars: dict[str, Any]) -> Callable[[], object] | None:
         "SMA": lambda: ta.sma(close, 30, talib=False),
         "ROC": lambda: ta.roc(close, 10, talib=False),
         "OBV": lambda: ta.obv(close, volume, talib=False),
+        "WILLR": lambda: ta.willr(high, low, close, 14, talib=False),
+        "STDDEV": lambda: ta.stdev(close, 5, talib=False),
+        "NATR": lambda: ta.natr(high, low, close, 14, talib=False),
+        "WMA": lambda: ta.wma(close, 30, talib=False),
+        "DEMA": lambda: ta.dema(close, 30, talib=False),
+        "TEMA": lambda: ta.tema(close, 30, talib=False),
+        "MOM": lambda: ta.mom(close, 10, talib=False),
+        "AROON": lambda: ta.aroon(high, low, 14, talib=False),
     }
     return known.get(name)

@@ -5,8 +5,8 @@ the machine hits all of them; a figure is the median over the rounds, a ratio th
 
     python benchmarks/features/run.py [--rounds 31] [--quick] [--output benchmarks/reports]
 
-Writes `features.md` and `features.json`. A library takes part where it is installed:
-`uv pip install kand polars-talib pandas-ta-classic`.
+Writes `features.md`, `features.json` and the plot `features.svg`. A library takes part where it is installed;
+`make bench-features` installs the group `bench`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import candlewire_features.talib as ours
 import numpy as np
 import talib
 from other_libraries import calls
-from report import markdown
+from report import markdown, plot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,21 @@ CALLS: dict[str, tuple[str, ...]] = {
     "OBV": ("close", "volume"),
     "STDDEV": ("close",),
     "WILLR": ("high", "low", "close"),
+    "NATR": ("high", "low", "close"),
+    "TRANGE": ("high", "low", "close"),
+    "WMA": ("close",),
+    "DEMA": ("close",),
+    "TEMA": ("close",),
+    "MOM": ("close",),
+    "AROON": ("high", "low"),
+    "AD": ("high", "low", "close", "volume"),
+    "ADOSC": ("high", "low", "close", "volume"),
+    "BOP": ("open", "high", "low", "close"),
+    "LINEARREG": ("close",),
+    "SAR": ("high", "low"),
 }
+# On these the special series are measured one by one too: a recursion, a window of extremes, one of moments.
+ALONE = ("RSI", "MACD", "BBANDS", "ATR", "ADX", "EMA", "STOCH", "CCI", "MFI")
 
 
 def random_walk(bars: int, seed: int) -> dict[str, Any]:
@@ -146,6 +160,28 @@ def special(rounds: int) -> list[dict[str, Any]]:
     ]
 
 
+def special_alone(rounds: int) -> list[dict[str, Any]]:
+    """Time of single functions on special series, relative to the normal one, ours and TA-Lib's."""
+    walks = special_walks(random_walk(BARS, 7))
+    rows = []
+    for name in ALONE:
+        for library, module in (("candlewire", ours), ("TA-Lib", talib)):
+            function = getattr(module, name)
+            sides: dict[str, Callable[[], object]] = {
+                series: partial(function, *(bars[column] for column in CALLS[name]))
+                for series, bars in walks.items()
+            }
+            seconds = turns(sides, max(3, rounds // 2))
+            ratios = {
+                series: statistics.median(
+                    own / normal for own, normal in zip(spent, seconds["normal"], strict=True)
+                )
+                for series, spent in seconds.items()
+            }
+            rows.append({"function": name, "library": library, "ratio_to_normal": ratios})
+    return rows
+
+
 def panel(updates: int) -> list[dict[str, Any]]:
     """Nanoseconds per symbol and feature of one bar for every symbol."""
     rows = []
@@ -231,6 +267,7 @@ def main() -> None:
         "rounds": rounds,
         "batch": batch(rounds),
         "special_series": special(rounds),
+        "special_series_alone": special_alone(rounds),
         "panel": panel(20 if arguments.quick else 200),
         "call_overhead_us": call_overhead(rounds),
         "whole_histories": whole_histories(),
@@ -239,6 +276,7 @@ def main() -> None:
     (arguments.output / "features.json").write_text(json.dumps(results, indent=1) + "\n")
     text = markdown(results)
     (arguments.output / "features.md").write_text(text)
+    plot(results, arguments.output / "features.svg")
     print(text)
 
 

@@ -274,7 +274,7 @@ fn run_plan(plan: &Plan, columns: &Columns<'_>, out: &mut [f64]) {
             let values = &mut values[..bars.len() * outputs];
             run(values);
             for OutputColumn { output, column } in &kernel.columns {
-                let values = values[*output..].iter().step_by(outputs);
+                let values = &values[*output * bars.len()..][..bars.len()];
                 let cells = rows[*column..].iter_mut().step_by(plan.features);
                 for (cell, value) in cells.zip(values) {
                     *cell = *value;

@@ -1,7 +1,7 @@
 //! What a kernel sees of the market at one bar: the bar itself and the bars before it.
 
 use crate::bar::Bar;
-use crate::window;
+use crate::neighbours::WINDOWS;
 
 /// A price or volume column of a bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,8 +76,6 @@ pub struct Frame<'a> {
     /// The current bar.
     pub bar: Bar,
     history: [&'a [f64]; 5],
-    /// Mean and variance of the window that the kernel declared, where they were computed ahead.
-    moments: Option<(f64, f64)>,
     /// History of the column that the kernel's `source` parameter names, where it was looked up ahead.
     source: Option<&'a [f64]>,
 }
@@ -88,7 +86,6 @@ impl<'a> Frame<'a> {
         Self {
             bar,
             history,
-            moments: None,
             source: None,
         }
     }
@@ -99,33 +96,6 @@ impl<'a> Frame<'a> {
     pub(crate) const fn with_source(mut self, source: &'a [f64]) -> Self {
         self.source = Some(source);
         self
-    }
-
-    #[inline(always)]
-    pub(crate) const fn with_moments(mut self, moments: Option<(f64, f64)>) -> Self {
-        self.moments = moments;
-        self
-    }
-
-    /// Mean of the newest `bars` values of a column, or `None` while the series has fewer.
-    ///
-    /// A kernel that declares this window as its [`crate::Kernel::MOMENTS`] gets it faster in a batch; it may then
-    /// ask for no other.
-    #[inline(always)]
-    pub fn mean(&self, column: Column, bars: usize) -> Option<f64> {
-        match self.moments {
-            Some((mean, _)) => Some(mean),
-            None => self.last(column, bars).map(window::mean),
-        }
-    }
-
-    /// Mean and population variance of the newest `bars` values of a column; as [`Frame::mean`].
-    #[inline(always)]
-    pub fn mean_and_variance(&self, column: Column, bars: usize) -> Option<(f64, f64)> {
-        match self.moments {
-            Some(moments) => Some(moments),
-            None => self.last(column, bars).map(window::mean_and_variance),
-        }
     }
 
     /// The newest `bars` closes, or `None` while the series has fewer.
@@ -284,5 +254,82 @@ impl<'a> Columns<'a> {
                 &self.volume[..=index],
             ],
         )
+    }
+}
+
+/// Consecutive bars that a kernel may take at once: [`WINDOWS`] of them, the first at `first`.
+#[derive(Debug, Clone, Copy)]
+pub struct Block<'a> {
+    pub(crate) columns: Columns<'a>,
+    pub(crate) source: &'a [f64],
+    pub(crate) first: usize,
+}
+
+impl<'a> Block<'a> {
+    /// The windows of `bars` values of a column that end at each bar of the block: `bars + WINDOWS - 1` values, or
+    /// `None` while the series has fewer.
+    #[inline(always)]
+    fn windows(self, values: &'a [f64], bars: usize) -> Option<&'a [f64]> {
+        values.get((self.first + 1).checked_sub(bars)?..self.first + WINDOWS)
+    }
+
+    /// Windows of the `source` column.
+    #[inline(always)]
+    pub(crate) fn sources(self, bars: usize) -> Option<&'a [f64]> {
+        self.windows(self.source, bars)
+    }
+
+    /// Windows of highs.
+    #[inline(always)]
+    pub(crate) fn highs(self, bars: usize) -> Option<&'a [f64]> {
+        self.windows(self.columns.high, bars)
+    }
+
+    /// Windows of lows.
+    #[inline(always)]
+    pub(crate) fn lows(self, bars: usize) -> Option<&'a [f64]> {
+        self.windows(self.columns.low, bars)
+    }
+
+    /// Windows of closes.
+    #[inline(always)]
+    pub(crate) fn closes(self, bars: usize) -> Option<&'a [f64]> {
+        self.windows(self.columns.close, bars)
+    }
+
+    /// The values of the block's own bars.
+    #[inline(always)]
+    fn own(self, values: &'a [f64]) -> Option<&'a [f64; WINDOWS]> {
+        values.get(self.first..)?.first_chunk()
+    }
+
+    /// The `source` column of the block's bars.
+    #[inline(always)]
+    pub(crate) fn source(self) -> Option<&'a [f64; WINDOWS]> {
+        self.own(self.source)
+    }
+
+    /// Highs of the block's bars.
+    #[inline(always)]
+    pub(crate) fn high(self) -> Option<&'a [f64; WINDOWS]> {
+        self.own(self.columns.high)
+    }
+
+    /// Lows of the block's bars.
+    #[inline(always)]
+    pub(crate) fn low(self) -> Option<&'a [f64; WINDOWS]> {
+        self.own(self.columns.low)
+    }
+
+    /// Closes of the block's bars.
+    #[inline(always)]
+    pub(crate) fn close(self) -> Option<&'a [f64; WINDOWS]> {
+        self.own(self.columns.close)
+    }
+
+    /// Volumes of the block's bars.
+    #[inline(always)]
+    pub(crate) fn volume(self) -> Option<&'a [f64; WINDOWS]> {
+        self.own(self.columns.volume)
     }
 }

@@ -14,6 +14,9 @@ use crate::spec::{FeatureRequest, SpecError, find_kernel};
 /// Bars between two hand-overs of several outputs: they stay in the first-level cache.
 const CHUNK: usize = 512;
 
+/// Times of bars that have none. Memory that is never touched costs nothing.
+static TIMES: [i64; 1 << 16] = [0; 1 << 16];
+
 /// Why columns or outputs do not fit an indicator.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IndicatorError {
@@ -165,9 +168,14 @@ impl Indicator {
                 .map_or(*first, |(_, values)| *values)
         };
         let bars = first.len();
-        let open_time_ns = vec![0; bars];
+        let own_times = if bars > TIMES.len() {
+            vec![0; bars]
+        } else {
+            Vec::new()
+        };
+        let open_time_ns = TIMES.get(..bars).unwrap_or(&own_times);
         let columns = Columns {
-            open_time_ns: &open_time_ns,
+            open_time_ns,
             open: of(Column::Open),
             high: of(Column::High),
             low: of(Column::Low),
@@ -201,10 +209,8 @@ impl Indicator {
             let values = &mut values[..(end - first) * width];
             run(first..end, values);
             for (at, output) in &mut *outputs {
-                let cells = &mut output[first..end];
-                for (cell, row) in cells.iter_mut().zip(values.chunks_exact(width)) {
-                    *cell = row[*at];
-                }
+                let column = &values[*at * (end - first)..][..end - first];
+                output[first..end].copy_from_slice(column);
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Frame, Lookback};
+use crate::neighbours::Row;
 use crate::state::State;
 
 /// One indicator with its parameters. A new one implements this and nothing else.
@@ -28,8 +29,6 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     const CLASSIC_OUTPUTS: usize = Self::Output::LEN;
     /// Raise it when the meaning of the state or window changes, so that older snapshots are refused.
     const REVISION: u32 = 1;
-    /// Which moments of the window of [`Kernel::moments_window`] `step` asks of its frame.
-    const MOMENTS: Moments = Moments::None;
 
     /// Builds the kernel from arguments already checked against the description.
     ///
@@ -42,11 +41,6 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
         Lookback::CURRENT_BAR
     }
 
-    /// Column and bars of the one window whose moments `step` asks of its frame; see [`Kernel::MOMENTS`].
-    fn moments_window(&self) -> (Column, usize) {
-        (Column::Close, 0)
-    }
-
     /// Numbers of `window`.
     fn window_len(&self) -> usize {
         0
@@ -57,17 +51,20 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
 
     /// Takes one bar; returns every output, NaN before its warm-up.
     fn step(&self, state: &mut Self::State, window: &mut [f64], frame: &Frame<'_>) -> Self::Output;
-}
 
-/// Moments of a window of prices that a batch computes for many bars at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moments {
-    /// None: `step` calls neither `Frame::mean` nor `Frame::mean_and_variance`.
-    None,
-    /// `Frame::mean`.
-    Mean,
-    /// `Frame::mean_and_variance`.
-    MeanAndVariance,
+    /// Takes a block of bars at once, where that is faster than as many steps: the outputs asked for, the first ones
+    /// or all, with the bits of the steps. False, with nothing changed, when it cannot: then it is stepped.
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut Self::State,
+        window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let _ = (state, window, block, outputs);
+        false
+    }
 }
 
 /// The outputs of one step: an array of `f64`.

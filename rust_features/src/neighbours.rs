@@ -1,166 +1,274 @@
-//! Moments of many overlapping windows at once, for batches.
+//! Many overlapping windows at once, for batches.
 //!
-//! Neighbouring bars' windows are summed side by side, one vector lane per bar; each sum has the order, and so the
-//! bits, of the functions of [`crate::window`].
+//! Neighbouring bars' windows lie side by side, one vector lane per bar, and share what they have in common. Each has
+//! the bits of the functions of [`crate::window`], because it adds in the same order.
 
-use crate::instructions::{Work, with_widest_vectors};
-use crate::window::{LANES, fold_lanes};
+use crate::window::{LANES, Level, SHARES, fold_lanes};
 
-/// Windows summed side by side.
+/// Bars of a block.
 pub(crate) const WINDOWS: usize = 64;
 
-/// Aligned to a cache line, so that no vector of it straddles two.
+/// Longest window of which a block takes the extremes.
+pub(crate) const LONGEST: usize = 64;
+
+/// A number for each bar of a block; aligned to a cache line, so that no vector of it straddles two.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
-pub(crate) struct Row(pub(crate) [f64; WINDOWS]);
+pub struct Row(pub(crate) [f64; WINDOWS]);
 
-const ZEROS: Row = Row([0.0; WINDOWS]);
-
-/// Means and variances of neighbouring windows, and room to compute them.
-#[derive(Debug)]
-pub(crate) struct Neighbours {
-    pub(crate) means: Row,
-    pub(crate) variances: Row,
-    differences: Row,
-    lanes: [Row; LANES],
+impl Row {
+    pub(crate) const ZEROS: Self = Self([0.0; WINDOWS]);
 }
 
-impl Neighbours {
-    pub(crate) fn new() -> Box<Self> {
-        Box::new(Self {
-            means: ZEROS,
-            variances: ZEROS,
-            differences: ZEROS,
-            lanes: [ZEROS; LANES],
-        })
-    }
+/// A number for each value of a block's windows of at most [`LONGEST`].
+pub(crate) type Wide = [f64; WINDOWS + LONGEST];
 
-    /// Computes the means of the windows of `length` values that start at the first, second, … of `values`, which
-    /// holds `length + WINDOWS - 1` values; and the variances when `variances` is set.
-    #[inline(never)]
-    pub(crate) fn compute(&mut self, values: &[f64], length: usize, variances: bool) {
-        with_widest_vectors(Moments {
-            room: self,
-            values,
-            length,
-            variances,
-        });
-    }
-}
-
-struct Moments<'a> {
-    room: &'a mut Neighbours,
-    values: &'a [f64],
-    length: usize,
-    variances: bool,
-}
-
-impl Work for Moments<'_> {
-    type Result = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Neighbours {
-            means,
-            variances,
-            differences,
-            lanes,
-        } = self.room;
-        let (values, length, count) = (self.values, self.length, self.length as f64);
-        sum(
-            lanes,
-            means,
-            values,
-            length,
-            |sum, value, _| sum + value,
-            &ZEROS,
-        );
-        for mean in &mut means.0 {
-            *mean /= count;
-        }
-        if !self.variances {
-            return;
-        }
-        sum(
-            lanes,
-            differences,
-            values,
-            length,
-            |sum, value, mean| sum + (value - mean),
-            means,
-        );
-        let square = |sum, value, mean| sum + (value - mean) * (value - mean);
-        sum(lanes, variances, values, length, square, means);
-        for (variance, difference) in variances.0.iter_mut().zip(&differences.0) {
-            let corrected = (*variance - *difference * *difference / count) / count;
-            *variance = if corrected > 0.0 { corrected } else { 0.0 };
-        }
-    }
-}
-
-/// Adds every window into `sums`, in the order of [`crate::window::sum_of`].
+/// Sums of the windows of `length` values that start at the first, second, … of `values`, which holds
+/// `length + WINDOWS - 1`: the bits of [`crate::window::sum`].
 #[inline(always)]
-fn sum(
-    lanes: &mut [Row; LANES],
-    sums: &mut Row,
-    values: &[f64],
-    length: usize,
-    add: impl Fn(f64, f64, f64) -> f64,
-    means: &Row,
-) {
-    *lanes = [ZEROS; LANES];
+pub(crate) fn sums(values: &[f64], length: usize) -> Row {
+    let mut sums = Row::ZEROS;
     let in_chunks = length - length % LANES;
-    for (at, lane) in lanes.iter_mut().enumerate() {
-        let mut first = at;
-        while first < in_chunks {
-            accumulate(lane, &values[first..], &add, means);
-            first += LANES;
+    if in_chunks > 0 {
+        // What a window's lanes hold is another window's, one lane further.
+        let mut lanes = [0.0; WINDOWS + 7];
+        for first in (0..in_chunks).step_by(LANES) {
+            for (lane, value) in lanes.iter_mut().zip(&values[first..]) {
+                *lane += *value;
+            }
         }
-    }
-    for window in 0..WINDOWS {
-        sums.0[window] = fold_lanes([
-            lanes[0].0[window],
-            lanes[1].0[window],
-            lanes[2].0[window],
-            lanes[3].0[window],
-            lanes[4].0[window],
-            lanes[5].0[window],
-            lanes[6].0[window],
-            lanes[7].0[window],
-        ]);
+        let fours = added::<{ WINDOWS + 3 }>(&lanes, 4);
+        let twos = added::<{ WINDOWS + 1 }>(&fours, 2);
+        sums.0 = added(&twos, 1);
     }
     for first in in_chunks..length {
-        accumulate(sums, &values[first..], &add, means);
+        for (sum, value) in sums.0.iter_mut().zip(&values[first..]) {
+            *sum += *value;
+        }
     }
+    sums
 }
 
 #[inline(always)]
-fn accumulate(sums: &mut Row, values: &[f64], add: &impl Fn(f64, f64, f64) -> f64, means: &Row) {
-    let Some(values) = values.first_chunk::<WINDOWS>() else {
-        return;
-    };
-    for ((sum, value), mean) in sums.0.iter_mut().zip(values).zip(&means.0) {
-        *sum = add(*sum, *value, *mean);
+fn added<const N: usize>(values: &[f64], stride: usize) -> [f64; N] {
+    let mut sums = [0.0; N];
+    let pairs = values[..N].iter().zip(&values[stride..][..N]);
+    for (sum, (left, right)) in sums.iter_mut().zip(pairs) {
+        *sum = left + right;
     }
+    sums
+}
+
+/// Means of windows, as [`sums`].
+#[inline(always)]
+pub(crate) fn means(values: &[f64], length: usize) -> Row {
+    let mut means = sums(values, length);
+    for mean in &mut means.0 {
+        *mean /= length as f64;
+    }
+    means
+}
+
+/// Population variances of windows, as [`sums`]: the bits of [`crate::window::variance`].
+#[inline(always)]
+pub(crate) fn variances(values: &[f64], length: usize) -> Row {
+    let mut spreads = Spreads {
+        origin: None,
+        within: Row::ZEROS,
+        deviations: Row::ZEROS,
+        squares: Row::ZEROS,
+    };
+    let mut first = 0;
+    while length - first >= 16 {
+        let eights = Level::<{ WINDOWS + 7 }>::pairs(&values[first..], 8);
+        let fours = Level::<{ WINDOWS + 3 }>::merge(&eights, 4, SHARES[1]);
+        let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, 2, SHARES[2]);
+        spreads.add(&Level::merge(&twos, 1, SHARES[3]), 16.0);
+        first += 16;
+    }
+    let rest = length - first;
+    if rest & 8 != 0 {
+        let fours = Level::<{ WINDOWS + 3 }>::pairs(&values[first..], 4);
+        let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, 2, SHARES[1]);
+        spreads.add(&Level::merge(&twos, 1, SHARES[2]), 8.0);
+        first += 8;
+    }
+    if rest & 4 != 0 {
+        let twos = Level::<{ WINDOWS + 1 }>::pairs(&values[first..], 2);
+        spreads.add(&Level::merge(&twos, 1, SHARES[1]), 4.0);
+        first += 4;
+    }
+    if rest & 2 != 0 {
+        spreads.add(&Level::pairs(&values[first..], 1), 2.0);
+        first += 2;
+    }
+    if rest & 1 != 0 {
+        spreads.add(&Level::single(&values[first..]), 1.0);
+    }
+    let share = 1.0 / length as f64;
+    let mut variances = Row::ZEROS;
+    for (window, variance) in variances.0.iter_mut().enumerate() {
+        let deviation = spreads.deviations.0[window];
+        let between = spreads.squares.0[window] - deviation * deviation * share;
+        let value = (spreads.within.0[window] + between) * share;
+        *variance = if value > 0.0 { value } else { 0.0 };
+    }
+    variances
+}
+
+/// [`crate::window::Spread`] of neighbouring windows.
+struct Spreads {
+    origin: Option<Row>,
+    within: Row,
+    deviations: Row,
+    squares: Row,
+}
+
+impl Spreads {
+    #[inline(always)]
+    fn add(&mut self, block: &Level<WINDOWS>, count: f64) {
+        let mut means = Row::ZEROS;
+        for (mean, sum) in means.0.iter_mut().zip(&block.sums) {
+            *mean = sum * (1.0 / count);
+        }
+        for (within, own) in self.within.0.iter_mut().zip(&block.within) {
+            *within += *own;
+        }
+        let Some(origin) = &self.origin else {
+            self.origin = Some(means);
+            return;
+        };
+        for window in 0..WINDOWS {
+            let deviation = means.0[window] - origin.0[window];
+            let weighted = count * deviation;
+            self.deviations.0[window] += weighted;
+            self.squares.0[window] += weighted * deviation;
+        }
+    }
+}
+
+/// Highest values of windows of at most [`LONGEST`], as [`sums`].
+#[inline(always)]
+pub(crate) fn highest(values: &[f64], length: usize) -> Row {
+    extremes(values, length, |a, b| if a > b { a } else { b })
+}
+
+/// Lowest values of windows of at most [`LONGEST`], as [`sums`].
+#[inline(always)]
+pub(crate) fn lowest(values: &[f64], length: usize) -> Row {
+    extremes(values, length, |a, b| if a < b { a } else { b })
+}
+
+/// Windows of one, two, four … values, until two of them cover `length`.
+#[inline(always)]
+fn extremes(values: &[f64], length: usize, pick: impl Fn(f64, f64) -> f64) -> Row {
+    let mut best: Wide = [0.0; WINDOWS + LONGEST];
+    let mut next = best;
+    for (best, value) in best.iter_mut().zip(values) {
+        *best = *value;
+    }
+    let mut span = 1;
+    while 2 * span <= length {
+        let pairs = best.iter().zip(&best[span..]);
+        for (next, (left, right)) in next.iter_mut().zip(pairs) {
+            *next = pick(*left, *right);
+        }
+        (best, next) = (next, best);
+        span *= 2;
+    }
+    let mut row = Row::ZEROS;
+    let pairs = best.iter().zip(&best[length - span..]);
+    for (row, (left, right)) in row.0.iter_mut().zip(pairs) {
+        *row = pick(*left, *right);
+    }
+    row
+}
+
+/// Windows whose terms are summed together: their lanes fit the registers.
+const TOGETHER: usize = 4;
+
+/// Sums of `term`, which also takes the number of the window, over the bars of each window: the bits of
+/// [`crate::window::sum_over`]. Columns as in [`sums`].
+#[inline(always)]
+pub(crate) fn sums_over<const N: usize>(
+    columns: [&[f64]; N],
+    length: usize,
+    term: impl Fn([f64; N], usize) -> f64,
+) -> Row {
+    let mut row = Row::ZEROS;
+    for (group, cells) in row.0.chunks_exact_mut(TOGETHER).enumerate() {
+        let first = group * TOGETHER;
+        let add = |total: &mut [f64; TOGETHER], bar: usize| {
+            let values = columns.map(|column| {
+                let values = column.get(first + bar..).unwrap_or_default();
+                values.first_chunk::<TOGETHER>().unwrap_or(&[0.0; TOGETHER])
+            });
+            for (window, total) in total.iter_mut().enumerate() {
+                *total += term(values.map(|values| values[window]), first + window);
+            }
+        };
+        let mut lanes = [[0.0; TOGETHER]; LANES];
+        if length < LANES {
+            let [total, ..] = &mut lanes;
+            (0..length).for_each(|bar| add(total, bar));
+            cells.copy_from_slice(total);
+            continue;
+        }
+        for place in 0..length / LANES {
+            for (lane, total) in lanes.iter_mut().enumerate() {
+                add(total, place * LANES + lane);
+            }
+        }
+        let counted = LANES - length % LANES;
+        if counted < LANES {
+            for (lane, total) in lanes.iter_mut().enumerate() {
+                if lane >= counted {
+                    add(total, length - LANES + lane);
+                }
+            }
+        }
+        for (window, cell) in cells.iter_mut().enumerate() {
+            *cell = fold_lanes(lanes.map(|lane| lane[window]));
+        }
+    }
+    row
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::window::mean_and_variance;
+    use crate::window;
 
     #[test]
     fn side_by_side_has_the_bits_of_one_by_one() {
         let values: Vec<f64> = (0..200)
             .map(|i| 1e5 + f64::from(i * 7 % 31).sqrt())
             .collect();
-        let mut room = Neighbours::new();
+        let others: Vec<f64> = (0..200)
+            .map(|i| f64::from(i * 5 % 17).sqrt() - 2.0)
+            .collect();
         for length in 1..100 {
-            room.compute(&values[..length + WINDOWS - 1], length, true);
-            for window in 0..WINDOWS {
-                let expected = mean_and_variance(&values[window..][..length]);
-                let given = (room.means.0[window], room.variances.0[window]);
-                assert_eq!(given, expected, "{length} from {window}");
+            let given = &values[..length + WINDOWS - 1];
+            let (means, variances) = (means(given, length), variances(given, length));
+            let pairs = sums_over([given, &others], length, |[a, b], window| {
+                (a * b - window as f64).abs()
+            });
+            let extremes =
+                (length <= LONGEST).then(|| (highest(given, length), lowest(given, length)));
+            for at in 0..WINDOWS {
+                let (own, other) = (&values[at..][..length], &others[at..][..length]);
+                let expected = window::mean_and_variance(own);
+                let pair = window::sum_of_pairs(own, other, |a, b| (a * b - at as f64).abs());
+                assert_eq!(
+                    (means.0[at], variances.0[at]),
+                    expected,
+                    "{length} from {at}"
+                );
+                assert_eq!(pairs.0[at], pair, "{length} from {at}");
+                if let Some((highest, lowest)) = extremes {
+                    assert_eq!(highest.0[at], window::highest(own), "{length} from {at}");
+                    assert_eq!(lowest.0[at], window::lowest(own), "{length} from {at}");
+                }
             }
         }
     }

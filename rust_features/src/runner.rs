@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use crate::across::{self, AcrossSymbols, BuildAcross};
 use crate::arguments::{ArgumentError, Arguments};
-use crate::frame::{Column, Columns, Frame, Lookback};
+use crate::frame::{Block, Column, Columns, Frame, Lookback};
 use crate::instructions::{Work, with_widest_vectors};
-use crate::kernel::{Description, Kernel, Moments, Values};
-use crate::neighbours::{Neighbours, WINDOWS};
+use crate::kernel::{Description, Kernel, Values};
+use crate::neighbours::{Row, WINDOWS};
 use crate::state::{State, Words, WordsMut};
 
 /// A kernel with its type erased.
@@ -30,7 +30,8 @@ pub(crate) trait Runner: Debug + Send + Sync {
     fn window_len(&self) -> usize;
     /// Writes the state of a series that has seen no bar.
     fn initialise(&self, words: &mut [u64]);
-    /// Steps one series over consecutive bars; `out` takes every output of each bar, or only the classic ones.
+    /// Steps one series over consecutive bars; `out` takes every output, or only the classic ones, each of all bars
+    /// in a row.
     fn run_bars(
         &self,
         memory: Memory<'_>,
@@ -85,6 +86,9 @@ const fn has_source<K: Kernel>() -> bool {
     false
 }
 
+/// Bars stepped before a kernel that took no block is asked again.
+const STEPS: usize = 8;
+
 struct Chunk<'a, K> {
     kernel: &'a K,
     source: Option<Column>,
@@ -117,59 +121,43 @@ impl<K: Kernel> Chunk<'_, K> {
         // Cut here, where the compiler sees that all columns have one length: then no bar checks an index.
         let columns = self.columns.first(self.bars.end);
         let source = columns.column(self.source.unwrap_or(Column::Close));
-        let mut ahead = Ahead::new(self.kernel, self.columns);
-        for (index, row) in self.bars.zip(self.out.chunks_exact_mut(outputs)) {
-            let mut frame = columns.frame(index);
-            if const { has_source::<K>() } {
-                frame = frame.with_source(&source[..=index]);
+        let length = self.bars.len();
+        let out = &mut self.out[..outputs * length];
+        let mut rows = [Row::ZEROS; 8];
+        let mut at = 0;
+        while at < length {
+            let first = self.bars.start + at;
+            if outputs <= rows.len() && length - at >= WINDOWS {
+                let block = Block {
+                    columns,
+                    source,
+                    first,
+                };
+                let rows = &mut rows[..outputs];
+                if self.kernel.block(&mut state, window, block, rows) {
+                    for (row, column) in rows.iter().zip(out.chunks_exact_mut(length)) {
+                        column[at..at + WINDOWS].copy_from_slice(&row.0);
+                    }
+                    at += WINDOWS;
+                    continue;
+                }
             }
-            if !matches!(K::MOMENTS, Moments::None) {
-                frame = frame.with_moments(ahead.moments::<K>(index));
+            // Bars up to the next try.
+            let end = length.min(at + STEPS);
+            for bar in at..end {
+                let index = self.bars.start + bar;
+                let mut frame = columns.frame(index);
+                if const { has_source::<K>() } {
+                    frame = frame.with_source(&source[..=index]);
+                }
+                let values = self.kernel.step(&mut state, window, &frame);
+                for (output, value) in values.as_slice()[..outputs].iter().enumerate() {
+                    out[output * length + bar] = *value;
+                }
             }
-            let values = self.kernel.step(&mut state, window, &frame);
-            row.copy_from_slice(&values.as_slice()[..outputs]);
+            at = end;
         }
         state.store(&mut WordsMut::new(self.memory.words));
-    }
-}
-
-/// Moments of the windows of the next bars.
-struct Ahead<'a> {
-    values: &'a [f64],
-    length: usize,
-    neighbours: Option<Box<Neighbours>>,
-    /// Bar of the first of them.
-    first: usize,
-    /// Bar after the last of them.
-    end: usize,
-}
-
-impl<'a> Ahead<'a> {
-    #[inline(always)]
-    fn new<K: Kernel>(kernel: &K, columns: &Columns<'a>) -> Self {
-        let (column, length) = kernel.moments_window();
-        Self {
-            values: columns.column(column),
-            length,
-            neighbours: (!matches!(K::MOMENTS, Moments::None)).then(Neighbours::new),
-            first: 0,
-            end: 0,
-        }
-    }
-
-    /// Moments at a bar; `None` leaves them to the frame, at the first and the last bars.
-    #[inline(always)]
-    fn moments<K: Kernel>(&mut self, index: usize) -> Option<(f64, f64)> {
-        let neighbours = self.neighbours.as_deref_mut()?;
-        if index >= self.end {
-            let start = (index + 1).checked_sub(self.length)?;
-            let values = self.values.get(start..index + WINDOWS)?;
-            let variances = matches!(K::MOMENTS, Moments::MeanAndVariance);
-            neighbours.compute(values, self.length, variances);
-            (self.first, self.end) = (index, index + WINDOWS);
-        }
-        let at = (index - self.first) % WINDOWS;
-        Some((neighbours.means.0[at], neighbours.variances.0[at]))
     }
 }
 

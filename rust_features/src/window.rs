@@ -95,33 +95,132 @@ pub(crate) fn weighted_deviation(values: &[f64], weights: &[f64], origin: f64) -
     sum_of_pairs(values, weights, |value, weight| (value - origin) * weight)
 }
 
-/// Mean and population variance of the window, by the corrected two-pass algorithm.
-///
-/// The correction takes the rounding of the mean out again, so a constant window has a variance of exactly zero.
-/// Source: Chan, Golub and `LeVeque` (1983), Algorithms for Computing the Sample Variance.
+/// Mean and population variance of the window.
 #[inline(always)]
 pub(crate) fn mean_and_variance(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = mean(values);
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut squares = [0.0; LANES];
-    let mut differences = [0.0; LANES];
-    for chunk in chunks {
-        for lane in 0..LANES {
-            let difference = chunk[lane] - mean;
-            squares[lane] += difference * difference;
-            differences[lane] += difference;
+    (mean(values), variance(values))
+}
+
+/// Reciprocals of twice the values of each half that is merged: halves of one value, of two, four and eight.
+pub(crate) const SHARES: [f64; 4] = [0.5, 0.25, 0.125, 0.0625];
+
+/// Population variance of the window, merged from halves of blocks of 16, 8, 4, 2 and 1 values.
+///
+/// Nothing is squared but distances between means, so neither large values nor an outlier cost digits, and a constant
+/// window has a variance of exactly zero. Blocks of a power of two have exact means when their values are equal.
+/// Source: Chan, Golub and `LeVeque` (1983), Algorithms for Computing the Sample Variance.
+#[inline(always)]
+pub(crate) fn variance(values: &[f64]) -> f64 {
+    let mut spread = Spread::default();
+    let (sixteens, mut rest) = values.as_chunks::<16>();
+    for block in sixteens {
+        let eights = Level::<8>::pairs(block, 8);
+        let fours = Level::<4>::merge(&eights, 4, SHARES[1]);
+        let twos = Level::<2>::merge(&fours, 2, SHARES[2]);
+        spread.add(&Level::merge(&twos, 1, SHARES[3]), 16.0);
+    }
+    if let Some((block, after)) = rest.split_first_chunk::<8>() {
+        let fours = Level::<4>::pairs(block, 4);
+        let twos = Level::<2>::merge(&fours, 2, SHARES[1]);
+        spread.add(&Level::merge(&twos, 1, SHARES[2]), 8.0);
+        rest = after;
+    }
+    if let Some((block, after)) = rest.split_first_chunk::<4>() {
+        let twos = Level::<2>::pairs(block, 2);
+        spread.add(&Level::merge(&twos, 1, SHARES[1]), 4.0);
+        rest = after;
+    }
+    if let Some((block, after)) = rest.split_first_chunk::<2>() {
+        spread.add(&Level::pairs(block, 1), 2.0);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        spread.add(&Level::single(rest), 1.0);
+    }
+    let share = 1.0 / values.len() as f64;
+    let between = spread.squares - spread.deviations * spread.deviations * share;
+    let variance = (spread.within + between) * share;
+    if variance > 0.0 { variance } else { 0.0 }
+}
+
+/// Sums and sums of squared distances from the mean, of blocks of as many values each.
+pub(crate) struct Level<const N: usize> {
+    pub(crate) sums: [f64; N],
+    pub(crate) within: [f64; N],
+}
+
+impl<const N: usize> Level<N> {
+    /// Blocks of one value.
+    #[inline(always)]
+    pub(crate) fn single(values: &[f64]) -> Self {
+        let mut sums = [0.0; N];
+        sums.copy_from_slice(&values[..N]);
+        Self {
+            sums,
+            within: [0.0; N],
         }
     }
-    let mut square = fold_lanes(squares);
-    let mut difference_sum = fold_lanes(differences);
-    for value in rest {
-        let difference = value - mean;
-        square += difference * difference;
-        difference_sum += difference;
+
+    /// Blocks of two values, `stride` apart.
+    #[inline(always)]
+    pub(crate) fn pairs(values: &[f64], stride: usize) -> Self {
+        let mut level = Self {
+            sums: [0.0; N],
+            within: [0.0; N],
+        };
+        let (left, right) = (&values[..N], &values[stride..][..N]);
+        for at in 0..N {
+            let distance = left[at] - right[at];
+            level.sums[at] = left[at] + right[at];
+            level.within[at] = distance * distance * SHARES[0];
+        }
+        level
     }
-    let variance = (square - difference_sum * difference_sum / count) / count;
-    (mean, if variance > 0.0 { variance } else { 0.0 })
+
+    /// Blocks of two blocks of `lower`, `stride` apart; `share` is the reciprocal of the values of the result.
+    #[inline(always)]
+    pub(crate) fn merge<const M: usize>(lower: &Level<M>, stride: usize, share: f64) -> Self {
+        let mut level = Self {
+            sums: [0.0; N],
+            within: [0.0; N],
+        };
+        let (left, right) = (&lower.sums[..N], &lower.sums[stride..][..N]);
+        let (own, other) = (&lower.within[..N], &lower.within[stride..][..N]);
+        for at in 0..N {
+            let distance = left[at] - right[at];
+            level.sums[at] = left[at] + right[at];
+            level.within[at] = (own[at] + other[at]) + distance * distance * share;
+        }
+        level
+    }
+}
+
+/// What the variance of a window is made of.
+#[derive(Default)]
+struct Spread {
+    /// Mean of the first block.
+    origin: Option<f64>,
+    /// Squared distances from each block's own mean.
+    within: f64,
+    /// Distances of the blocks' means from the origin, and their squares, times the blocks' values.
+    deviations: f64,
+    squares: f64,
+}
+
+impl Spread {
+    #[inline(always)]
+    fn add(&mut self, block: &Level<1>, count: f64) {
+        let mean = block.sums[0] * (1.0 / count);
+        self.within += block.within[0];
+        let Some(origin) = self.origin else {
+            self.origin = Some(mean);
+            return;
+        };
+        let deviation = mean - origin;
+        let weighted = count * deviation;
+        self.deviations += weighted;
+        self.squares += weighted * deviation;
+    }
 }
 
 /// Highest value of the window; minus infinity when it is empty.
@@ -180,6 +279,35 @@ pub(crate) fn ring(ring: &mut [f64], value: f64) -> &[f64] {
     values.get(next..next + length).unwrap_or_default()
 }
 
+/// A ring's values, oldest first.
+#[inline(always)]
+pub(crate) fn ring_values(ring: &[f64]) -> &[f64] {
+    let Some((position, values)) = ring.split_first() else {
+        return &[];
+    };
+    let length = values.len() / 2;
+    let at = *position as usize;
+    let at = if at < length { at } else { 0 };
+    values.get(at..at + length).unwrap_or_default()
+}
+
+/// As [`ring`] for each of `added`, without looking at what only passes through.
+#[inline(always)]
+pub(crate) fn ring_extend(memory: &mut [f64], added: &[f64]) {
+    let length = memory.len() / 2;
+    let passing = added.len().saturating_sub(length);
+    if let Some(position) = memory.first_mut()
+        && length > 0
+    {
+        let at = *position as usize;
+        let at = if at < length { at } else { 0 };
+        *position = ((at + passing) % length) as f64;
+    }
+    for value in &added[passing..] {
+        ring(memory, *value);
+    }
+}
+
 /// Drops the oldest value of the window and appends `value`.
 #[inline(always)]
 pub(crate) fn slide(window: &mut [f64], value: f64) {
@@ -195,14 +323,19 @@ pub(crate) fn slide(window: &mut [f64], value: f64) {
 /// The value, or zero once it has decayed below [`TINY`].
 #[inline(always)]
 pub(crate) fn flush_tiny(value: f64) -> f64 {
-    if value.abs() < TINY { decayed() } else { value }
+    if value.abs() < TINY {
+        // Zero is usual in a flat market: no call for it.
+        return if value == 0.0 { 0.0 } else { decayed() };
+    }
+    value
 }
 
-/// Kept out of line so that the check stays a predicted branch and adds nothing to a recursion's latency.
+/// Kept out of line, and its value from the compiler, so that the check stays a predicted branch: a selection would
+/// add to a recursion's latency.
 #[cold]
 #[inline(never)]
 fn decayed() -> f64 {
-    0.0
+    std::hint::black_box(0.0)
 }
 
 #[cfg(test)]
@@ -279,6 +412,22 @@ mod tests {
         assert_eq!(ring(&mut [f64::NAN, 0.0, 0.0], 7.0), &[7.0]);
         assert_eq!(ring(&mut [1e300, 0.0, 0.0], 7.0), &[7.0]);
         assert!(ring(&mut [], 7.0).is_empty());
+    }
+
+    #[test]
+    fn a_ring_extended_at_once_is_the_ring_appended_to() {
+        for length in 1..20 {
+            let (mut once, mut each) = (vec![0.0; ring_len(length)], vec![0.0; ring_len(length)]);
+            for count in [1, 3, 20, 64, 7] {
+                let added: Vec<f64> = (0..count).map(|i| f64::from(i * count)).collect();
+                ring_extend(&mut once, &added);
+                for value in added {
+                    ring(&mut each, value);
+                }
+                assert_eq!(once, each, "{length} by {count}");
+                assert_eq!(ring_values(&once), ring_values(&each));
+            }
+        }
     }
 
     #[test]

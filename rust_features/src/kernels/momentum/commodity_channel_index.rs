@@ -1,8 +1,9 @@
 //! Commodity channel index.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{Row, WINDOWS, sums_over};
 use crate::window::sum_over;
 
 /// Typical prices whose mean deviation is this small a part of the price differ by rounding only.
@@ -51,18 +52,64 @@ impl Kernel for Cci {
         ) else {
             return [f64::NAN];
         };
-        // Three times the typical price, less the close: such distances are exact where prices are close.
         let close = frame.bar.close;
-        let distance = |[high, low, own]: [f64; 3]| (high - close) + (low - close) + (own - close);
         let share = 1.0 / self.period as f64;
         let bars = [highs, lows, closes];
-        let mean = sum_over(bars, distance) * share;
-        let deviation = sum_over(bars, |bar| (distance(bar) - mean).abs()) * share;
-        let newest = distance([frame.bar.high, frame.bar.low, close]);
-        [if deviation > SAME * close {
-            (newest - mean) / (0.015 * deviation)
-        } else {
-            0.0
-        }]
+        let mean = sum_over(bars, |bar| distance(bar, close)) * share;
+        let deviation = sum_over(bars, |bar| (distance(bar, close) - mean).abs()) * share;
+        let newest = distance([frame.bar.high, frame.bar.low, close], close);
+        [index(newest, mean, deviation, close)]
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let length = self.period;
+        let (Some(highs), Some(lows), Some(closes), [row]) = (
+            block.highs(length),
+            block.lows(length),
+            block.closes(length),
+            outputs,
+        ) else {
+            return false;
+        };
+        let columns = [highs, lows, closes];
+        let [high, low, close] = columns.map(|column| {
+            let newest = column.last_chunk::<WINDOWS>();
+            newest.copied().map_or(Row::ZEROS, Row)
+        });
+        let share = 1.0 / length as f64;
+        let mut means = sums_over(columns, length, |bar, at| distance(bar, close.0[at]));
+        for mean in &mut means.0 {
+            *mean *= share;
+        }
+        *row = sums_over(columns, length, |bar, at| {
+            (distance(bar, close.0[at]) - means.0[at]).abs()
+        });
+        for (at, cell) in row.0.iter_mut().enumerate() {
+            let newest = distance([high.0[at], low.0[at], close.0[at]], close.0[at]);
+            *cell = index(newest, means.0[at], *cell * share, close.0[at]);
+        }
+        true
+    }
+}
+
+/// Three times the typical price, less `close`: such distances are exact where prices are close.
+#[inline(always)]
+fn distance([high, low, own]: [f64; 3], close: f64) -> f64 {
+    (high - close) + (low - close) + (own - close)
+}
+
+#[inline(always)]
+fn index(newest: f64, mean: f64, deviation: f64, close: f64) -> f64 {
+    if deviation > SAME * close {
+        (newest - mean) / (0.015 * deviation)
+    } else {
+        0.0
     }
 }

@@ -1,11 +1,12 @@
 //! Stochastic oscillator.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
+use crate::neighbours::{self, LONGEST, Row, WINDOWS, Wide};
 use crate::state::state;
-use crate::window::{highest, lowest, mean, ring, ring_len};
+use crate::window::{highest, lowest, mean, ring, ring_extend, ring_len, ring_values};
 
 /// Place of the close in the range of the last bars, smoothed twice.
 #[derive(Debug)]
@@ -79,18 +80,68 @@ impl Kernel for Stoch {
         }
         [slow_k, slow_d]
     }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut StochState,
+        window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let lengths = [self.fast_k, self.slow_k, self.slow_d];
+        let (Some(highs), Some(lows), Some(closes), [slow_ks, slow_ds]) = (
+            block.highs(self.fast_k),
+            block.lows(self.fast_k),
+            block.close(),
+            outputs,
+        ) else {
+            return false;
+        };
+        let warm = state.filled >= (self.slow_k + self.slow_d - 1) as u64;
+        if !warm || lengths.iter().any(|length| *length > LONGEST) {
+            return false;
+        }
+        let highs = neighbours::highest(highs, self.fast_k);
+        let lows = neighbours::lowest(lows, self.fast_k);
+        let mut raws = Row::ZEROS;
+        for (at, raw) in raws.0.iter_mut().enumerate() {
+            *raw = place_between(highs.0[at], lows.0[at], closes[at]);
+        }
+        let (raw_ring, slow_k_ring) = window.split_at_mut(ring_len(self.slow_k));
+        *slow_ks = means_over_ring(raw_ring, &raws, self.slow_k);
+        *slow_ds = means_over_ring(slow_k_ring, slow_ks, self.slow_d);
+        true
+    }
+}
+
+/// Means of the last `length` values at each bar of a block, whose own values go into the ring.
+#[inline(always)]
+fn means_over_ring(ring: &mut [f64], added: &Row, length: usize) -> Row {
+    let mut values: Wide = [0.0; WINDOWS + LONGEST];
+    let past = ring_values(ring).get(1..).unwrap_or_default();
+    for (cell, value) in values.iter_mut().zip(past.iter().chain(&added.0)) {
+        *cell = *value;
+    }
+    ring_extend(ring, &added.0);
+    neighbours::means(&values[..length + WINDOWS - 1], length)
 }
 
 /// Place of the close in the range of the newest `bars` bars in percent; 0 without range.
 #[inline(always)]
 pub(super) fn place_in_range(frame: &Frame<'_>, bars: usize) -> Option<f64> {
     let (high, low) = (highest(frame.highs(bars)?), lowest(frame.lows(bars)?));
+    Some(place_between(high, low, frame.bar.close))
+}
+
+#[inline(always)]
+fn place_between(high: f64, low: f64, close: f64) -> f64 {
     let range = high - low;
-    Some(if range > 0.0 {
-        100.0 * ((frame.bar.close - low) / range)
+    if range > 0.0 {
+        100.0 * ((close - low) / range)
     } else {
         0.0
-    })
+    }
 }
 
 /// Place of the close in the range of the last bars, smoothed once.

@@ -1,8 +1,9 @@
 //! Williams' %R.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{self, LONGEST, Row};
 use crate::window::{highest, lowest};
 
 /// Distance of the close from the top of the range.
@@ -45,11 +46,46 @@ impl Kernel for WillR {
             return [f64::NAN];
         };
         let (high, low) = (highest(highs), lowest(lows));
-        let range = high - low;
-        [if range > 0.0 {
-            -100.0 * ((high - frame.bar.close) / range)
-        } else {
-            0.0
-        }]
+        [place(high, low, frame.bar.close)]
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let length = self.period;
+        let (Some(high), Some(low), Some(closes), [row]) = (
+            block.highs(length),
+            block.lows(length),
+            block.close(),
+            outputs,
+        ) else {
+            return false;
+        };
+        if length > LONGEST {
+            return false;
+        }
+        let (high, low) = (
+            neighbours::highest(high, length),
+            neighbours::lowest(low, length),
+        );
+        for (at, cell) in row.0.iter_mut().enumerate() {
+            *cell = place(high.0[at], low.0[at], closes[at]);
+        }
+        true
+    }
+}
+
+#[inline(always)]
+fn place(high: f64, low: f64, close: f64) -> f64 {
+    let range = high - low;
+    if range > 0.0 {
+        -100.0 * ((high - close) / range)
+    } else {
+        0.0
     }
 }

@@ -2,8 +2,9 @@
 
 use super::simple_moving_average::ratio;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame};
+use crate::frame::{Block, Column, Frame};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::Row;
 use crate::state::state;
 use crate::window::flush_tiny;
 
@@ -64,6 +65,31 @@ impl Kernel for Ema {
             None => [f64::NAN; 2],
         }
     }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut ExponentialAverage,
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values), [row, ratios @ ..]) = (block.source(), outputs) else {
+            return false;
+        };
+        if !state.is_warm(self.smoothing) {
+            return false;
+        }
+        for (cell, value) in row.0.iter_mut().zip(values) {
+            *cell = state.advance(self.smoothing, *value);
+        }
+        if let [ratios, ..] = ratios {
+            for (at, cell) in ratios.0.iter_mut().enumerate() {
+                *cell = ratio(values[at], row.0[at]);
+            }
+        }
+        true
+    }
 }
 
 /// Period and factor of an exponential average.
@@ -103,17 +129,29 @@ state! {
 }
 
 impl ExponentialAverage {
+    /// Whether the seed is complete.
+    #[inline(always)]
+    pub(crate) fn is_warm(&self, smoothing: Smoothing) -> bool {
+        self.seeded >= smoothing.period as u64
+    }
+
+    /// Takes a value once the seed is complete; the average.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, smoothing: Smoothing, value: f64) -> f64 {
+        let distance = flush_tiny(value - self.value);
+        self.value = flush_tiny(distance.mul_add(smoothing.factor, self.value));
+        self.value
+    }
+
     /// Takes a value; the average once the seed is complete.
     #[inline(always)]
     pub(crate) fn push(&mut self, smoothing: Smoothing, value: f64) -> Option<f64> {
-        let period = smoothing.period as u64;
-        if self.seeded >= period {
-            self.value = flush_tiny((value - self.value).mul_add(smoothing.factor, self.value));
-            return Some(self.value);
+        if self.is_warm(smoothing) {
+            return Some(self.advance(smoothing, value));
         }
         self.value += value;
         self.seeded += 1;
-        if self.seeded < period {
+        if !self.is_warm(smoothing) {
             return None;
         }
         self.value /= smoothing.period as f64;

@@ -2,8 +2,9 @@
 
 use super::exponential_moving_average::{ExponentialAverage, Smoothing};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame};
+use crate::frame::{Block, Column, Frame};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::Row;
 use crate::state::state;
 
 /// Difference of a fast and a slow exponential average, and its own average.
@@ -106,5 +107,43 @@ impl Kernel for Macd {
             relative(signal),
             relative(histogram),
         ]
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut MacdState,
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let Some(values) = block.source() else {
+            return false;
+        };
+        let skipped = state.skipped >= (self.slow.period - self.fast.period) as u64;
+        let warm = state.slow.is_warm(self.slow) && state.fast.is_warm(self.fast);
+        let [macds, signals, histograms, relative @ ..] = outputs else {
+            return false;
+        };
+        if !(skipped && warm && state.signal.is_warm(self.signal)) {
+            return false;
+        }
+        for (at, value) in values.iter().enumerate() {
+            let slow = state.slow.advance(self.slow, *value);
+            let macd = state.fast.advance(self.fast, *value) - slow;
+            let signal = state.signal.advance(self.signal, macd);
+            (macds.0[at], signals.0[at], histograms.0[at]) = (macd, signal, macd - signal);
+        }
+        for (row, parts) in relative.iter_mut().zip([&*macds, signals, histograms]) {
+            for (at, cell) in row.0.iter_mut().enumerate() {
+                let value = values[at];
+                *cell = if value == 0.0 {
+                    0.0
+                } else {
+                    parts.0[at] / value
+                };
+            }
+        }
+        true
     }
 }

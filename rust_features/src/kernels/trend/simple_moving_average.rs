@@ -1,8 +1,10 @@
 //! Simple moving average.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
-use crate::kernel::{Description, Kernel, Moments, output};
+use crate::frame::{Block, Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{Row, means};
+use crate::window::mean;
 
 /// Mean of the last bars.
 #[derive(Debug)]
@@ -27,7 +29,6 @@ impl Kernel for Sma {
         ],
         source: "TA-Lib SMA",
     };
-    const MOMENTS: Moments = Moments::Mean;
     const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
@@ -41,20 +42,39 @@ impl Kernel for Sma {
         Lookback::of(self.column, self.period)
     }
 
-    fn moments_window(&self) -> (Column, usize) {
-        (self.column, self.period)
-    }
-
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
     }
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
-        match frame.mean(self.column, self.period) {
+        match frame.last(self.column, self.period).map(mean) {
             Some(average) => [average, ratio(frame.current(self.column), average)],
             None => [f64::NAN; 2],
         }
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values), Some(newest)) = (block.sources(self.period), block.source()) else {
+            return false;
+        };
+        let averages = means(values, self.period);
+        if let [row, ratios @ ..] = outputs {
+            *row = averages;
+            if let [ratios, ..] = ratios {
+                for (at, cell) in ratios.0.iter_mut().enumerate() {
+                    *cell = ratio(newest[at], averages.0[at]);
+                }
+            }
+        }
+        true
     }
 }
 

@@ -1,9 +1,10 @@
 //! True range and its Wilder average.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Block, Frame};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
+use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
 use crate::window::flush_tiny;
 
@@ -22,16 +23,44 @@ state! {
 }
 
 impl AverageRange {
+    /// Takes a range once the average is warm; the average.
+    #[inline(always)]
+    fn advance(&mut self, period: usize, range: f64) -> f64 {
+        let length = period as f64;
+        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+        self.average = flush_tiny(self.average.mul_add(keep, flush_tiny(range) * share));
+        self.average
+    }
+
+    /// The averages at a block's bars, once they are warm.
+    #[inline(always)]
+    fn take_block(&mut self, period: usize, block: Block<'_>, row: &mut Row) -> bool {
+        let (Some(highs), Some(lows), Some(closes)) = (block.high(), block.low(), block.close())
+        else {
+            return false;
+        };
+        if self.bars <= period as u64 {
+            return false;
+        }
+        let mut previous = [self.previous_close; WINDOWS + 1];
+        previous[1..].copy_from_slice(closes);
+        for (at, cell) in row.0.iter_mut().enumerate() {
+            *cell = true_range(highs[at], lows[at], previous[at]);
+        }
+        for cell in &mut row.0 {
+            *cell = self.advance(period, *cell);
+        }
+        self.previous_close = previous[WINDOWS];
+        true
+    }
+
     /// Takes a bar; the average once it is warm.
     #[inline(always)]
     pub(crate) fn push(&mut self, period: usize, frame: &Frame<'_>) -> Option<f64> {
         let range = true_range(frame.bar.high, frame.bar.low, self.previous_close);
         self.previous_close = frame.bar.close;
-        let length = period as f64;
         if self.bars > period as u64 {
-            let (keep, share) = ((length - 1.0) / length, 1.0 / length);
-            self.average = flush_tiny(self.average.mul_add(keep, range * share));
-            return Some(self.average);
+            return Some(self.advance(period, range));
         }
         self.bars += 1;
         if self.bars == 1 {
@@ -41,7 +70,7 @@ impl AverageRange {
         if self.bars <= period as u64 {
             return None;
         }
-        self.average /= length;
+        self.average /= period as f64;
         Some(self.average)
     }
 }
@@ -87,6 +116,31 @@ impl Kernel for Atr {
             None => [f64::NAN; 2],
         }
     }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut AverageRange,
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let Some(closes) = block.close() else {
+            return false;
+        };
+        let [row, ratios @ ..] = outputs else {
+            return false;
+        };
+        if !state.take_block(self.period, block, row) {
+            return false;
+        }
+        if let [ratios, ..] = ratios {
+            for (at, cell) in ratios.0.iter_mut().enumerate() {
+                *cell = row.0[at] / closes[at];
+            }
+        }
+        true
+    }
 }
 
 /// Average true range in percent of the close.
@@ -121,6 +175,26 @@ impl Kernel for Natr {
         [state
             .push(self.period, frame)
             .map_or(f64::NAN, |average| average / frame.bar.close * 100.0)]
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut AverageRange,
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(closes), [row]) = (block.close(), outputs) else {
+            return false;
+        };
+        if !state.take_block(self.period, block, row) {
+            return false;
+        }
+        for (cell, close) in row.0.iter_mut().zip(closes) {
+            *cell = *cell / close * 100.0;
+        }
+        true
     }
 }
 

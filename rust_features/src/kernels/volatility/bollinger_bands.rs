@@ -1,8 +1,10 @@
 //! Bollinger bands.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
-use crate::kernel::{Description, Kernel, Moments, output};
+use crate::frame::{Block, Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{Row, means, variances};
+use crate::window::mean_and_variance;
 
 /// A simple average with bands of standard deviations around it.
 #[derive(Debug)]
@@ -49,7 +51,6 @@ impl Kernel for BollingerBands {
         ],
         source: "TA-Lib BBANDS; Bollinger (2001), Bollinger on Bollinger Bands",
     };
-    const MOMENTS: Moments = Moments::MeanAndVariance;
     const CLASSIC_OUTPUTS: usize = 3;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
@@ -65,25 +66,56 @@ impl Kernel for BollingerBands {
         Lookback::of(self.column, self.period)
     }
 
-    fn moments_window(&self) -> (Column, usize) {
-        (self.column, self.period)
-    }
-
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
     }
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 5] {
-        let Some((middle, variance)) = frame.mean_and_variance(self.column, self.period) else {
+        let window = frame.last(self.column, self.period);
+        let Some((middle, variance)) = window.map(mean_and_variance) else {
             return [f64::NAN; 5];
         };
+        self.bands(middle, variance, frame.current(self.column))
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values), Some(newest)) = (block.sources(self.period), block.source()) else {
+            return false;
+        };
+        let (middles, variances) = (means(values, self.period), variances(values, self.period));
+        if let [upper, middle, lower] = outputs {
+            for at in 0..newest.len() {
+                let bands = self.bands(middles.0[at], variances.0[at], newest[at]);
+                (upper.0[at], middle.0[at], lower.0[at]) = (bands[0], bands[1], bands[2]);
+            }
+        } else if let [upper, middle, lower, percent_b, width] = outputs {
+            for at in 0..newest.len() {
+                let bands = self.bands(middles.0[at], variances.0[at], newest[at]);
+                (upper.0[at], middle.0[at], lower.0[at]) = (bands[0], bands[1], bands[2]);
+                (percent_b.0[at], width.0[at]) = (bands[3], bands[4]);
+            }
+        }
+        true
+    }
+}
+
+impl BollingerBands {
+    #[inline(always)]
+    fn bands(&self, middle: f64, variance: f64, value: f64) -> [f64; 5] {
         let deviation = variance.sqrt();
         let upper = middle + self.deviations_up * deviation;
         let lower = middle - self.deviations_down * deviation;
         let distance = upper - lower;
         let percent_b = if distance > 0.0 {
-            (frame.current(self.column) - lower) / distance
+            (value - lower) / distance
         } else {
             0.5
         };

@@ -1,8 +1,10 @@
 //! Rolling standard deviation.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
-use crate::kernel::{Description, Kernel, Moments, output};
+use crate::frame::{Block, Column, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{Row, means, variances};
+use crate::window::mean_and_variance;
 
 /// Population standard deviation of the last bars.
 #[derive(Debug)]
@@ -32,7 +34,6 @@ impl Kernel for StdDev {
         ],
         source: "TA-Lib STDDEV",
     };
-    const MOMENTS: Moments = Moments::MeanAndVariance;
     const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
@@ -47,20 +48,49 @@ impl Kernel for StdDev {
         Lookback::of(self.column, self.period)
     }
 
-    fn moments_window(&self) -> (Column, usize) {
-        (self.column, self.period)
-    }
-
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
     }
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
-        let Some((mean, variance)) = frame.mean_and_variance(self.column, self.period) else {
+        let window = frame.last(self.column, self.period);
+        let Some((mean, variance)) = window.map(mean_and_variance) else {
             return [f64::NAN; 2];
         };
         let deviation = self.deviations * variance.sqrt();
         [deviation, if mean > 0.0 { deviation / mean } else { 0.0 }]
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let Some(values) = block.sources(self.period) else {
+            return false;
+        };
+        let mut deviations = variances(values, self.period);
+        for deviation in &mut deviations.0 {
+            *deviation = self.deviations * deviation.sqrt();
+        }
+        if let [row, ratios @ ..] = outputs {
+            *row = deviations;
+            if let [ratios, ..] = ratios {
+                let means = means(values, self.period);
+                for (at, cell) in ratios.0.iter_mut().enumerate() {
+                    let mean = means.0[at];
+                    *cell = if mean > 0.0 {
+                        deviations.0[at] / mean
+                    } else {
+                        0.0
+                    };
+                }
+            }
+        }
+        true
     }
 }

@@ -1,10 +1,11 @@
 //! Money flow index.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Block, Frame};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{LONGEST, Row, WINDOWS, Wide, sums};
 use crate::state::state;
-use crate::window::{ring, ring_len, sum_of};
+use crate::window::{ring, ring_extend, ring_len, ring_values, sum_of};
 
 /// Typical prices this close to each other, as a fraction of their sum, differ by rounding only.
 const SAME: f64 = 1e-14;
@@ -61,26 +62,86 @@ impl Kernel for Mfi {
             state.bars = 1;
             return [f64::NAN];
         }
-        let flow = typical * frame.bar.volume;
-        let change = typical - previous;
-        let signed = if change.abs() <= SAME * (typical + previous) {
-            0.0
-        } else if change > 0.0 {
-            flow
-        } else {
-            -flow
-        };
-        let flows = ring(window, signed);
+        let flows = ring(window, signed_flow(typical, previous, frame.bar.volume));
         if state.bars < self.period as u64 {
             state.bars += 1;
             return [f64::NAN];
         }
-        let positive = sum_of(flows, |flow| if flow > 0.0 { flow } else { 0.0 });
+        let positive = sum_of(flows, rising);
         let total = sum_of(flows, f64::abs);
-        [if total > 0.0 {
-            100.0 * (positive / total)
-        } else {
-            0.0
-        }]
+        [share(positive, total)]
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut MoneyFlow,
+        window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let length = self.period;
+        let (Some(highs), Some(lows), Some(closes), Some(volumes), [row]) = (
+            block.high(),
+            block.low(),
+            block.close(),
+            block.volume(),
+            outputs,
+        ) else {
+            return false;
+        };
+        if state.bars < length as u64 || length > LONGEST {
+            return false;
+        }
+        let mut typical = [state.previous_typical; WINDOWS + 1];
+        for (at, cell) in typical[1..].iter_mut().enumerate() {
+            *cell = (highs[at] + lows[at] + closes[at]) / 3.0;
+        }
+        let mut flows = Row::ZEROS;
+        for (at, flow) in flows.0.iter_mut().enumerate() {
+            *flow = signed_flow(typical[at + 1], typical[at], volumes[at]);
+        }
+        state.previous_typical = typical[WINDOWS];
+        let (mut rises, mut sizes): (Wide, Wide) = ([0.0; _], [0.0; _]);
+        let past = ring_values(window).get(1..).unwrap_or_default();
+        for ((rise, size), flow) in
+            (rises.iter_mut().zip(&mut sizes)).zip(past.iter().chain(&flows.0))
+        {
+            (*rise, *size) = (rising(*flow), flow.abs());
+        }
+        ring_extend(window, &flows.0);
+        let cut = length + WINDOWS - 1;
+        let (rises, sizes) = (sums(&rises[..cut], length), sums(&sizes[..cut], length));
+        for (at, cell) in row.0.iter_mut().enumerate() {
+            *cell = share(rises.0[at], sizes.0[at]);
+        }
+        true
+    }
+}
+
+/// Money that flowed at a bar, negative when the typical price fell.
+#[inline(always)]
+fn signed_flow(typical: f64, previous: f64, volume: f64) -> f64 {
+    let flow = typical * volume;
+    let change = typical - previous;
+    let signed = if change > 0.0 { flow } else { -flow };
+    if change.abs() <= SAME * (typical + previous) {
+        0.0
+    } else {
+        signed
+    }
+}
+
+#[inline(always)]
+fn rising(flow: f64) -> f64 {
+    if flow > 0.0 { flow } else { 0.0 }
+}
+
+#[inline(always)]
+fn share(positive: f64, total: f64) -> f64 {
+    if total > 0.0 {
+        100.0 * (positive / total)
+    } else {
+        0.0
     }
 }
