@@ -3,7 +3,7 @@
 //! Neighbouring bars' windows lie side by side, one vector lane per bar, and share what they have in common. Each has
 //! the bits of the functions of [`crate::window`], because it adds in the same order.
 
-use crate::window::{LANES, Level, SHARES, fold_lanes};
+use crate::window::{LANES, Level, fold_lanes};
 
 /// Bars of a block.
 pub(crate) const WINDOWS: usize = 64;
@@ -73,37 +73,37 @@ pub(crate) fn means(values: &[f64], length: usize) -> Row {
 #[inline(always)]
 pub(crate) fn variances(values: &[f64], length: usize) -> Row {
     let mut spreads = Spreads {
-        origin: None,
+        values,
+        offsets: None,
         within: Row::ZEROS,
         deviations: Row::ZEROS,
         squares: Row::ZEROS,
     };
-    let mut first = 0;
-    while length - first >= 16 {
-        let eights = Level::<{ WINDOWS + 7 }>::pairs(&values[first..], 8);
-        let fours = Level::<{ WINDOWS + 3 }>::merge(&eights, 4, SHARES[1]);
-        let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, 2, SHARES[2]);
-        spreads.add(&Level::merge(&twos, 1, SHARES[3]), 16.0);
-        first += 16;
+    let mut rest = values;
+    for _ in 0..length / 16 {
+        let eights = Level::<{ WINDOWS + 7 }>::pairs(rest, 8);
+        let fours = Level::<{ WINDOWS + 3 }>::merge(&eights, rest, 4, 1.0);
+        let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, rest, 2, 2.0);
+        spreads.add(&Level::merge(&twos, rest, 1, 4.0), rest, 16.0);
+        rest = &rest[16..];
     }
-    let rest = length - first;
-    if rest & 8 != 0 {
-        let fours = Level::<{ WINDOWS + 3 }>::pairs(&values[first..], 4);
-        let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, 2, SHARES[1]);
-        spreads.add(&Level::merge(&twos, 1, SHARES[2]), 8.0);
-        first += 8;
+    if length & 8 != 0 {
+        let fours = Level::<{ WINDOWS + 3 }>::pairs(rest, 4);
+        let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, rest, 2, 1.0);
+        spreads.add(&Level::merge(&twos, rest, 1, 2.0), rest, 8.0);
+        rest = &rest[8..];
     }
-    if rest & 4 != 0 {
-        let twos = Level::<{ WINDOWS + 1 }>::pairs(&values[first..], 2);
-        spreads.add(&Level::merge(&twos, 1, SHARES[1]), 4.0);
-        first += 4;
+    if length & 4 != 0 {
+        let twos = Level::<{ WINDOWS + 1 }>::pairs(rest, 2);
+        spreads.add(&Level::merge(&twos, rest, 1, 1.0), rest, 4.0);
+        rest = &rest[4..];
     }
-    if rest & 2 != 0 {
-        spreads.add(&Level::pairs(&values[first..], 1), 2.0);
-        first += 2;
+    if length & 2 != 0 {
+        spreads.add(&Level::pairs(rest, 1), rest, 2.0);
+        rest = &rest[2..];
     }
-    if rest & 1 != 0 {
-        spreads.add(&Level::single(&values[first..]), 1.0);
+    if length & 1 != 0 {
+        spreads.add(&Level::SINGLE, rest, 1.0);
     }
     let share = 1.0 / length as f64;
     let mut variances = Row::ZEROS;
@@ -116,30 +116,30 @@ pub(crate) fn variances(values: &[f64], length: usize) -> Row {
     variances
 }
 
-/// [`crate::window::Spread`] of neighbouring windows.
-struct Spreads {
-    origin: Option<Row>,
+/// What the variances of neighbouring windows are made of; as for one window in [`crate::window::variance`].
+struct Spreads<'a> {
+    values: &'a [f64],
+    /// Of the first blocks.
+    offsets: Option<[f64; WINDOWS]>,
     within: Row,
     deviations: Row,
     squares: Row,
 }
 
-impl Spreads {
+impl Spreads<'_> {
     #[inline(always)]
-    fn add(&mut self, block: &Level<WINDOWS>, count: f64) {
-        let mut means = Row::ZEROS;
-        for (mean, sum) in means.0.iter_mut().zip(&block.sums) {
-            *mean = sum * (1.0 / count);
-        }
+    fn add(&mut self, block: &Level<WINDOWS>, firsts: &[f64], count: f64) {
         for (within, own) in self.within.0.iter_mut().zip(&block.within) {
             *within += *own;
         }
-        let Some(origin) = &self.origin else {
-            self.origin = Some(means);
+        let Some(offsets) = &self.offsets else {
+            self.offsets = Some(block.offsets);
             return;
         };
+        let (origins, firsts) = (&self.values[..WINDOWS], &firsts[..WINDOWS]);
         for window in 0..WINDOWS {
-            let deviation = means.0[window] - origin.0[window];
+            let deviation =
+                (firsts[window] - origins[window]) + (block.offsets[window] - offsets[window]);
             let weighted = count * deviation;
             self.deviations.0[window] += weighted;
             self.squares.0[window] += weighted * deviation;
@@ -184,9 +184,6 @@ fn extremes(values: &[f64], length: usize, pick: impl Fn(f64, f64) -> f64) -> Ro
     row
 }
 
-/// Windows whose terms are summed together: their lanes fit the registers.
-const TOGETHER: usize = 4;
-
 /// Sums of `term`, which also takes the number of the window, over the bars of each window: the bits of
 /// [`crate::window::sum_over`]. Columns as in [`sums`].
 #[inline(always)]
@@ -195,41 +192,32 @@ pub(crate) fn sums_over<const N: usize>(
     length: usize,
     term: impl Fn([f64; N], usize) -> f64,
 ) -> Row {
+    let add = |total: &mut Row, bar: usize| {
+        let values = columns.map(|column| {
+            let values = column.get(bar..).unwrap_or_default();
+            values.first_chunk::<WINDOWS>().unwrap_or(&Row::ZEROS.0)
+        });
+        for (window, total) in total.0.iter_mut().enumerate() {
+            *total += term(values.map(|values| values[window]), window);
+        }
+    };
     let mut row = Row::ZEROS;
-    for (group, cells) in row.0.chunks_exact_mut(TOGETHER).enumerate() {
-        let first = group * TOGETHER;
-        let add = |total: &mut [f64; TOGETHER], bar: usize| {
-            let values = columns.map(|column| {
-                let values = column.get(first + bar..).unwrap_or_default();
-                values.first_chunk::<TOGETHER>().unwrap_or(&[0.0; TOGETHER])
-            });
-            for (window, total) in total.iter_mut().enumerate() {
-                *total += term(values.map(|values| values[window]), first + window);
-            }
-        };
-        let mut lanes = [[0.0; TOGETHER]; LANES];
-        if length < LANES {
-            let [total, ..] = &mut lanes;
-            (0..length).for_each(|bar| add(total, bar));
-            cells.copy_from_slice(total);
-            continue;
-        }
+    if length < LANES {
+        (0..length).for_each(|bar| add(&mut row, bar));
+        return row;
+    }
+    let counted = LANES - length % LANES;
+    let mut lanes = [Row::ZEROS; LANES];
+    for (lane, total) in lanes.iter_mut().enumerate() {
         for place in 0..length / LANES {
-            for (lane, total) in lanes.iter_mut().enumerate() {
-                add(total, place * LANES + lane);
-            }
+            add(total, place * LANES + lane);
         }
-        let counted = LANES - length % LANES;
-        if counted < LANES {
-            for (lane, total) in lanes.iter_mut().enumerate() {
-                if lane >= counted {
-                    add(total, length - LANES + lane);
-                }
-            }
+        if lane >= counted {
+            add(total, length - LANES + lane);
         }
-        for (window, cell) in cells.iter_mut().enumerate() {
-            *cell = fold_lanes(lanes.map(|lane| lane[window]));
-        }
+    }
+    for (window, cell) in row.0.iter_mut().enumerate() {
+        *cell = fold_lanes(lanes.each_ref().map(|lane| lane.0[window]));
     }
     row
 }

@@ -101,41 +101,38 @@ pub(crate) fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     (mean(values), variance(values))
 }
 
-/// Reciprocals of twice the values of each half that is merged: halves of one value, of two, four and eight.
-pub(crate) const SHARES: [f64; 4] = [0.5, 0.25, 0.125, 0.0625];
-
 /// Population variance of the window, merged from halves of blocks of 16, 8, 4, 2 and 1 values.
 ///
-/// Nothing is squared but distances between means, so neither large values nor an outlier cost digits, and a constant
-/// window has a variance of exactly zero. Blocks of a power of two have exact means when their values are equal.
-/// Source: Chan, Golub and `LeVeque` (1983), Algorithms for Computing the Sample Variance.
+/// Nothing but distances is added or squared, so neither large values nor an outlier cost digits, and a constant
+/// window has a variance of exactly zero. Source: Chan, Golub and `LeVeque` (1983), Algorithms for Computing the
+/// Sample Variance.
 #[inline(always)]
 pub(crate) fn variance(values: &[f64]) -> f64 {
     let mut spread = Spread::default();
     let (sixteens, mut rest) = values.as_chunks::<16>();
     for block in sixteens {
         let eights = Level::<8>::pairs(block, 8);
-        let fours = Level::<4>::merge(&eights, 4, SHARES[1]);
-        let twos = Level::<2>::merge(&fours, 2, SHARES[2]);
-        spread.add(&Level::merge(&twos, 1, SHARES[3]), 16.0);
+        let fours = Level::<4>::merge(&eights, block, 4, 1.0);
+        let twos = Level::<2>::merge(&fours, block, 2, 2.0);
+        spread.add(&Level::merge(&twos, block, 1, 4.0), block[0], 16.0);
     }
     if let Some((block, after)) = rest.split_first_chunk::<8>() {
         let fours = Level::<4>::pairs(block, 4);
-        let twos = Level::<2>::merge(&fours, 2, SHARES[1]);
-        spread.add(&Level::merge(&twos, 1, SHARES[2]), 8.0);
+        let twos = Level::<2>::merge(&fours, block, 2, 1.0);
+        spread.add(&Level::merge(&twos, block, 1, 2.0), block[0], 8.0);
         rest = after;
     }
     if let Some((block, after)) = rest.split_first_chunk::<4>() {
         let twos = Level::<2>::pairs(block, 2);
-        spread.add(&Level::merge(&twos, 1, SHARES[1]), 4.0);
+        spread.add(&Level::merge(&twos, block, 1, 1.0), block[0], 4.0);
         rest = after;
     }
     if let Some((block, after)) = rest.split_first_chunk::<2>() {
-        spread.add(&Level::pairs(block, 1), 2.0);
+        spread.add(&Level::pairs(block, 1), block[0], 2.0);
         rest = after;
     }
-    if !rest.is_empty() {
-        spread.add(&Level::single(rest), 1.0);
+    if let [single] = rest {
+        spread.add(&Level::SINGLE, *single, 1.0);
     }
     let share = 1.0 / values.len() as f64;
     let between = spread.squares - spread.deviations * spread.deviations * share;
@@ -143,53 +140,48 @@ pub(crate) fn variance(values: &[f64]) -> f64 {
     if variance > 0.0 { variance } else { 0.0 }
 }
 
-/// Sums and sums of squared distances from the mean, of blocks of as many values each.
+/// Means, less the block's first value, and sums of squared distances from the mean, of blocks of as many values each.
 pub(crate) struct Level<const N: usize> {
-    pub(crate) sums: [f64; N],
+    pub(crate) offsets: [f64; N],
     pub(crate) within: [f64; N],
 }
 
 impl<const N: usize> Level<N> {
     /// Blocks of one value.
-    #[inline(always)]
-    pub(crate) fn single(values: &[f64]) -> Self {
-        let mut sums = [0.0; N];
-        sums.copy_from_slice(&values[..N]);
-        Self {
-            sums,
-            within: [0.0; N],
-        }
-    }
+    pub(crate) const SINGLE: Self = Self {
+        offsets: [0.0; N],
+        within: [0.0; N],
+    };
 
     /// Blocks of two values, `stride` apart.
     #[inline(always)]
     pub(crate) fn pairs(values: &[f64], stride: usize) -> Self {
-        let mut level = Self {
-            sums: [0.0; N],
-            within: [0.0; N],
-        };
+        let mut level = Self::SINGLE;
         let (left, right) = (&values[..N], &values[stride..][..N]);
         for at in 0..N {
-            let distance = left[at] - right[at];
-            level.sums[at] = left[at] + right[at];
-            level.within[at] = distance * distance * SHARES[0];
+            let distance = right[at] - left[at];
+            level.offsets[at] = 0.5 * distance;
+            level.within[at] = distance * distance * 0.5;
         }
         level
     }
 
-    /// Blocks of two blocks of `lower`, `stride` apart; `share` is the reciprocal of the values of the result.
+    /// Blocks of two blocks of `lower`, `stride` apart, of twice `half` values each.
     #[inline(always)]
-    pub(crate) fn merge<const M: usize>(lower: &Level<M>, stride: usize, share: f64) -> Self {
-        let mut level = Self {
-            sums: [0.0; N],
-            within: [0.0; N],
-        };
-        let (left, right) = (&lower.sums[..N], &lower.sums[stride..][..N]);
+    pub(crate) fn merge<const M: usize>(
+        lower: &Level<M>,
+        values: &[f64],
+        stride: usize,
+        half: f64,
+    ) -> Self {
+        let mut level = Self::SINGLE;
+        let (first, second) = (&values[..N], &values[stride..][..N]);
+        let (left, right) = (&lower.offsets[..N], &lower.offsets[stride..][..N]);
         let (own, other) = (&lower.within[..N], &lower.within[stride..][..N]);
         for at in 0..N {
-            let distance = left[at] - right[at];
-            level.sums[at] = left[at] + right[at];
-            level.within[at] = (own[at] + other[at]) + distance * distance * share;
+            let distance = (second[at] - first[at]) + (right[at] - left[at]);
+            level.offsets[at] = left[at] + 0.5 * distance;
+            level.within[at] = (own[at] + other[at]) + distance * distance * half;
         }
         level
     }
@@ -198,25 +190,24 @@ impl<const N: usize> Level<N> {
 /// What the variance of a window is made of.
 #[derive(Default)]
 struct Spread {
-    /// Mean of the first block.
-    origin: Option<f64>,
+    /// First value of the first block, and its mean less that.
+    origin: Option<(f64, f64)>,
     /// Squared distances from each block's own mean.
     within: f64,
-    /// Distances of the blocks' means from the origin, and their squares, times the blocks' values.
+    /// Distances of the blocks' means from the first one's, and their squares, times the blocks' values.
     deviations: f64,
     squares: f64,
 }
 
 impl Spread {
     #[inline(always)]
-    fn add(&mut self, block: &Level<1>, count: f64) {
-        let mean = block.sums[0] * (1.0 / count);
+    fn add(&mut self, block: &Level<1>, first: f64, count: f64) {
         self.within += block.within[0];
-        let Some(origin) = self.origin else {
-            self.origin = Some(mean);
+        let Some((origin, offset)) = self.origin else {
+            self.origin = Some((first, block.offsets[0]));
             return;
         };
-        let deviation = mean - origin;
+        let deviation = (first - origin) + (block.offsets[0] - offset);
         let weighted = count * deviation;
         self.deviations += weighted;
         self.squares += weighted * deviation;
@@ -328,6 +319,16 @@ pub(crate) fn flush_tiny(value: f64) -> f64 {
         return if value == 0.0 { 0.0 } else { decayed() };
     }
     value
+}
+
+/// Whether [`flush_tiny`] would change one of the values.
+#[inline(always)]
+pub(crate) fn any_tiny(values: &[f64]) -> bool {
+    let mut found = false;
+    for value in values {
+        found |= value.abs() < TINY && value.to_bits() != 0;
+    }
+    found
 }
 
 /// Kept out of line, and its value from the compiler, so that the check stays a predicted branch: a selection would

@@ -4,9 +4,9 @@ use super::simple_moving_average::ratio;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::Row;
+use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
-use crate::window::flush_tiny;
+use crate::window::{any_tiny, flush_tiny};
 
 /// Exponential average of the last bars.
 #[derive(Debug)]
@@ -80,9 +80,7 @@ impl Kernel for Ema {
         if !state.is_warm(self.smoothing) {
             return false;
         }
-        for (cell, value) in row.0.iter_mut().zip(values) {
-            *cell = state.advance(self.smoothing, *value);
-        }
+        state.take_block(self.smoothing, values, row);
         if let [ratios, ..] = ratios {
             for (at, cell) in ratios.0.iter_mut().enumerate() {
                 *cell = ratio(values[at], row.0[at]);
@@ -96,7 +94,7 @@ impl Kernel for Ema {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Smoothing {
     pub(crate) period: usize,
-    factor: f64,
+    pub(crate) factor: f64,
 }
 
 impl Smoothing {
@@ -129,6 +127,31 @@ state! {
 }
 
 impl ExponentialAverage {
+    /// The averages at a block's values, once the seed is complete.
+    ///
+    /// First without a look at tiny numbers, which no market has; that keeps the recursion in one register.
+    #[inline(always)]
+    pub(crate) fn take_block(
+        &mut self,
+        smoothing: Smoothing,
+        values: &[f64; WINDOWS],
+        row: &mut Row,
+    ) {
+        let (mut average, mut distances) = (self.value, Row::ZEROS);
+        for at in 0..WINDOWS {
+            let distance = values[at] - average;
+            average = distance.mul_add(smoothing.factor, average);
+            (distances.0[at], row.0[at]) = (distance, average);
+        }
+        if any_tiny(&distances.0) || any_tiny(&row.0) {
+            for (cell, value) in row.0.iter_mut().zip(values) {
+                *cell = self.advance(smoothing, *value);
+            }
+        } else {
+            self.value = average;
+        }
+    }
+
     /// Whether the seed is complete.
     #[inline(always)]
     pub(crate) fn is_warm(&self, smoothing: Smoothing) -> bool {

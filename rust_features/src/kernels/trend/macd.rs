@@ -4,8 +4,9 @@ use super::exponential_moving_average::{ExponentialAverage, Smoothing};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::Row;
+use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
+use crate::window::any_tiny;
 
 /// Difference of a fast and a slow exponential average, and its own average.
 #[derive(Debug)]
@@ -128,11 +129,9 @@ impl Kernel for Macd {
         if !(skipped && warm && state.signal.is_warm(self.signal)) {
             return false;
         }
-        for (at, value) in values.iter().enumerate() {
-            let slow = state.slow.advance(self.slow, *value);
-            let macd = state.fast.advance(self.fast, *value) - slow;
-            let signal = state.signal.advance(self.signal, macd);
-            (macds.0[at], signals.0[at], histograms.0[at]) = (macd, signal, macd - signal);
+        self.take_block(state, values, [&mut *macds, &mut *signals]);
+        for (at, histogram) in histograms.0.iter_mut().enumerate() {
+            *histogram = macds.0[at] - signals.0[at];
         }
         for (row, parts) in relative.iter_mut().zip([&*macds, signals, histograms]) {
             for (at, cell) in row.0.iter_mut().enumerate() {
@@ -145,5 +144,45 @@ impl Kernel for Macd {
             }
         }
         true
+    }
+}
+
+impl Macd {
+    /// The line and its signal at a block's values, once all averages are warm; the three recursions side by side, as
+    /// `ExponentialAverage::take_block` does for one.
+    #[inline(always)]
+    fn take_block(
+        &self,
+        state: &mut MacdState,
+        values: &[f64; WINDOWS],
+        [macds, signals]: [&mut Row; 2],
+    ) {
+        let mut all = [state.slow.value, state.fast.value, state.signal.value];
+        let mut seen = [Row::ZEROS; 5];
+        for (at, value) in values.iter().enumerate() {
+            let [slow, fast, signal] = &mut all;
+            let (to_slow, to_fast) = (value - *slow, value - *fast);
+            *slow = to_slow.mul_add(self.slow.factor, *slow);
+            *fast = to_fast.mul_add(self.fast.factor, *fast);
+            let macd = *fast - *slow;
+            let to_signal = macd - *signal;
+            *signal = to_signal.mul_add(self.signal.factor, *signal);
+            (macds.0[at], signals.0[at]) = (macd, *signal);
+            for (row, value) in seen
+                .iter_mut()
+                .zip([to_slow, to_fast, to_signal, *slow, *fast])
+            {
+                row.0[at] = value;
+            }
+        }
+        if seen.iter().any(|row| any_tiny(&row.0)) || any_tiny(&signals.0) {
+            for (at, value) in values.iter().enumerate() {
+                let slow = state.slow.advance(self.slow, *value);
+                macds.0[at] = state.fast.advance(self.fast, *value) - slow;
+                signals.0[at] = state.signal.advance(self.signal, macds.0[at]);
+            }
+        } else {
+            [state.slow.value, state.fast.value, state.signal.value] = all;
+        }
     }
 }

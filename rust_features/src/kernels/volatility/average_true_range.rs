@@ -6,7 +6,7 @@ use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
 use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
-use crate::window::flush_tiny;
+use crate::window::{any_tiny, flush_tiny};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);
 const SOURCE: &str =
@@ -47,8 +47,20 @@ impl AverageRange {
         for (at, cell) in row.0.iter_mut().enumerate() {
             *cell = true_range(highs[at], lows[at], previous[at]);
         }
-        for cell in &mut row.0 {
-            *cell = self.advance(period, *cell);
+        let length = period as f64;
+        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+        let (ranges, mut average) = (*row, self.average);
+        // First without a look at tiny numbers, which no market has.
+        for (cell, range) in row.0.iter_mut().zip(&ranges.0) {
+            average = average.mul_add(keep, range * share);
+            *cell = average;
+        }
+        if any_tiny(&ranges.0) || any_tiny(&row.0) {
+            for (cell, range) in row.0.iter_mut().zip(&ranges.0) {
+                *cell = self.advance(period, *range);
+            }
+        } else {
+            self.average = average;
         }
         self.previous_close = previous[WINDOWS];
         true
