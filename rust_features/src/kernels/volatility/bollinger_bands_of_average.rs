@@ -4,6 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
+use crate::window::mean_and_variance;
 
 /// An average of any kind with bands of standard deviations around it.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl Kernel for BollingerBandsOfAverage {
         let value = frame.current(self.column);
         let newest = frame.last(self.column, self.average.taps());
         let middle = self.average.push(state, value, newest);
-        let moments = frame.mean_and_variance(self.column, self.period);
+        let moments = frame.last(self.column, self.period).map(mean_and_variance);
         let (Some(middle), Some((_, variance))) = (middle, moments) else {
             return [f64::NAN; 5];
         };
