@@ -138,8 +138,8 @@ impl ExponentialAverage {
         row: &mut Row,
     ) {
         let (mut average, mut distances) = (self.value, Row::ZEROS);
-        for at in 0..WINDOWS {
-            let distance = values[at] - average;
+        for (at, value) in values.iter().enumerate() {
+            let distance = value - average;
             average = distance.mul_add(smoothing.factor, average);
             (distances.0[at], row.0[at]) = (distance, average);
         }

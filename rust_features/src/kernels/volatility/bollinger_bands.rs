@@ -92,13 +92,13 @@ impl Kernel for BollingerBands {
         };
         let (middles, variances) = (means(values, self.period), variances(values, self.period));
         if let [upper, middle, lower] = outputs {
-            for at in 0..newest.len() {
-                let bands = self.bands(middles.0[at], variances.0[at], newest[at]);
+            for (at, value) in newest.iter().enumerate() {
+                let bands = self.bands(middles.0[at], variances.0[at], *value);
                 (upper.0[at], middle.0[at], lower.0[at]) = (bands[0], bands[1], bands[2]);
             }
         } else if let [upper, middle, lower, percent_b, width] = outputs {
-            for at in 0..newest.len() {
-                let bands = self.bands(middles.0[at], variances.0[at], newest[at]);
+            for (at, value) in newest.iter().enumerate() {
+                let bands = self.bands(middles.0[at], variances.0[at], *value);
                 (upper.0[at], middle.0[at], lower.0[at]) = (bands[0], bands[1], bands[2]);
                 (percent_b.0[at], width.0[at]) = (bands[3], bands[4]);
             }
