@@ -8,7 +8,7 @@ import xgboost as xgb
 
 from candlewire_training.arrays import F64
 from candlewire_training.bands.return_band import LEVELS
-from candlewire_training.card.card_data import BandScores, CardData, FoldSpan, ForecastScores
+from candlewire_training.card.card_data import BandScores, CardData, FoldSpan, ForecastScores, MemberPrice
 from candlewire_training.card.diagnostics import (
     by_confidence,
     by_time,
@@ -21,6 +21,7 @@ from candlewire_training.card.diagnostics import (
     shares_of_groups,
 )
 from candlewire_training.card.markdown import limits_of_use, verdict, walk_forward_facts
+from candlewire_training.ensemble.budget import prices_of
 from candlewire_training.validation.block_bootstrap import block_estimate, time_blocks
 from candlewire_training.validation.proper_scores import winkler
 
@@ -118,6 +119,7 @@ def card_of(
         if boosters
         else (),
         trials=walk_forward_facts(trained),
+        members=_prices(trained),
         graph=(
             ("Size", f"{timing.megabytes:.2f} MB"),
             (
@@ -138,6 +140,23 @@ def card_of(
             ("SHA-256", manifest["onnx"]["sha256"]),
         ),
         limits=limits_of_use(trained, evaluation),
+    )
+
+
+def _prices(trained: "TrainedModel") -> tuple[MemberPrice, ...]:
+    """What each member costs alone; what it adds needs out-of-fold predictions, which are not kept."""
+    direction = trained.model.direction
+    rows = trained.samples.X[trained.split.test]
+    return tuple(
+        MemberPrice(
+            name=price.name,
+            weight=weight,
+            one_row_us=price.one_row_us,
+            batch_64_us_per_row=price.batch_64_us_per_row,
+            megabytes=price.megabytes,
+            gain=None,
+        )
+        for price, weight in zip(prices_of(direction.members, rows), direction.ensemble.weights, strict=True)
     )
 
 

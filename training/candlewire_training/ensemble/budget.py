@@ -111,23 +111,27 @@ def price_members(members: Sequence[Member], X: F32) -> tuple[tuple[MemberPrice,
         members: Fitted members.
         X: Rows to time on, shape (rows, features).
     """
-    reference = _reference(X)
-    graphs = [_graph(None, X.shape[1])] + [_graph(member, X.shape[1]) for member in (*members, reference)]
+    prices = prices_of((*members, _reference(X)), X)
+    return prices[:-1], prices[-1]
+
+
+def prices_of(members: Sequence[Member], X: F32) -> tuple[MemberPrice, ...]:
+    """Price of each fitted member alone, measured in turns on rows X of shape (rows, features)."""
+    graphs = [_graph(None, X.shape[1])] + [_graph(member, X.shape[1]) for member in members]
     rows = np.ascontiguousarray(np.tile(X, (-(-64 // X.shape[0]), 1))[: max(64, min(X.shape[0], 1_024))])
     sessions = [one_thread_session(graph) for graph in graphs]
     one = _medians_us(sessions, rows, batch=1, calls=200)
     many = _medians_us(sessions, rows, batch=64, calls=30)
     empty_one, empty_many = one[0], many[0]
-    prices = tuple(
+    return tuple(
         MemberPrice(
             name=member.name,
             one_row_us=max(one[number] - empty_one, 0.0),
             batch_64_us_per_row=max(many[number] - empty_many, 0.0) / 64,
             megabytes=len(graphs[number]) / 1e6,
         )
-        for number, member in enumerate((*members, reference), start=1)
+        for number, member in enumerate(members, start=1)
     )
-    return prices[:-1], prices[-1]
 
 
 def _reference(X: F32) -> Member:
@@ -258,5 +262,6 @@ __all__ = [
     "choose_within_budget",
     "leave_one_out_gains",
     "price_members",
+    "prices_of",
     "profile_budgets",
 ]
