@@ -423,7 +423,7 @@ fn a_slow_model_does_not_hold_up_a_fast_one() {
     let slow = Bench::new(2, 10_000, false);
     let fast = Bench::new(2, 10_000, true);
     // Both on one runtime; the slow model is known to be slow from its first run.
-    let stuck: Vec<_> = (0..50)
+    let stuck: Vec<_> = (0..8)
         .map(|_| {
             let batcher = slow.batcher.clone();
             fast.runtime.spawn(async move {
@@ -433,7 +433,7 @@ fn a_slow_model_does_not_hold_up_a_fast_one() {
             })
         })
         .collect();
-    fast.runtime.block_on(slow.gate.wait_for_runs(2));
+    fast.runtime.block_on(slow.gate.wait_for_runs(1));
     for _ in 0..100 {
         let scored = fast.wait(fast.request([1.0; FEATURES], None)).unwrap();
         assert_eq!(scored, formula(&[1.0; FEATURES]));

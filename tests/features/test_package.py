@@ -18,6 +18,7 @@ def test_exports_equal_all() -> None:
     public = {name for name in vars(cf) if not name.startswith("_")} - {
         "bar_status",
         "batch",
+        "expressions",
         "indicators",
         "talib",
     }
