@@ -96,7 +96,9 @@ def on_ray(work: Work, tasks: list[Task], *, address: str, jobs: int | None = No
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise SettingsError(f"ray {address!r}: the cluster cannot be reached ({error})") from error
     try:
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        # Ray is an extra: its types are there on one machine and not on another.
+        cluster: Any = ray
+        resources: dict[str, float] = cluster.cluster_resources()
         most = jobs or max(1, int(resources.get("CPU", 1)))
         remote = ray.remote(num_cpus=1, max_retries=0)(_attempt)
         waiting = deque(tasks)
