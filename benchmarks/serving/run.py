@@ -105,9 +105,13 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
     )
     before_folder = folder / "before"
     before_folder.mkdir()
+    options = ("--accept-unknown-symbols",)
     with (
-        candlewire_server(model.store, folder, "--accept-unknown-symbols") as (server, addresses),
-        candlewire_server(model.store, before_folder, "--tree-kernel", "off") as (before, before_addresses),
+        candlewire_server(model.store, folder, *options) as (server, addresses),
+        candlewire_server(model.store, before_folder, *options, "--tree-kernel", "off") as (
+            before,
+            before_addresses,
+        ),
         echo_server() as (echo, echo_address),
         contextlib.ExitStack() as stack,
     ):
@@ -122,6 +126,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
             body=body,
             process_id=before.pid,
         )
+        bars.warm_panel(without_kernel.target)
         compared = [ours, limit, without_kernel]
         if not arguments.without_peers:
             peers, missing = start_peers(stack, model.onnx, folder, row, body)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from candlewire.commands import health, latest, load_test, publish, score, subscribe, top
+from candlewire.commands import health, latest, load_test, models, publish, score, subscribe, top
 from candlewire.errors import CandlewireError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def build_app(plugins: Iterable[EntryPoint] | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         callback=options,
     )
-    for module in (score, publish, subscribe, latest, health, load_test, top):
+    for module in (score, publish, subscribe, latest, health, load_test, top, models):
         module.register(app)
     add_plugins(app, entry_points(group=PLUGINS) if plugins is None else plugins)
     return app
