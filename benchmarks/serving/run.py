@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 import tempfile
 from dataclasses import replace
@@ -13,22 +12,23 @@ from pathlib import Path
 import bars
 import loads
 import python_client
-from candlewire.wire import batch_request, encode_score_request
+from fused_model import MEMBERS
 from loads import Load, Rounds
 from machine import describe_machine, load_average
 from peer_servers import GRPC_AIO, MLSERVER, TRITON, start_peers
+from prepared import BATCH_ROWS, LARGE_TREES, Requests, prepare
 from processes import ROOT, BenchmarkError, Peer, build, candlewire_server, echo_server, resident_mb
 from report import Report, Target
-from speed_model import DEPTH, FEATURES, NAME, TREES, VERSION, make_speed_model
+from speed_model import DEPTH, FEATURES, TREES
 
 SCORE = "/candlewire.v1.ScoringService/Score"
 SCORE_BATCH = "/candlewire.v1.ScoringService/ScoreBatch"
 SCORE_STREAM = "/candlewire.v1.ScoringService/ScoreStream"
 ONE, SOME, MANY = "one client", "4 x 8", "8 x 32"
 PYTHON = "Python client, one caller"
-LARGE, LARGE_TREES = "large", 1_500
 CANDLEWIRE, ECHO, CANDLEWIRE_LARGE = "Candlewire", "own echo (no model)", f"Candlewire, {LARGE_TREES:,} trees"
 BEFORE = "Candlewire, tree kernel off"
+CANDLEWIRE_FUSED, BEFORE_FUSED = "Candlewire, fused", "Candlewire, fused, tree kernel off"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -62,44 +62,34 @@ def main() -> int:
 def measure(folder: Path, arguments: argparse.Namespace) -> Report:
     """Runs every load on every server, round by round in turn."""
     rounds, duration_ms, calls = arguments.rounds, arguments.duration_ms, arguments.calls
-    model = make_speed_model(folder / "store")
-    make_speed_model(folder / "store", name=LARGE, trees=LARGE_TREES)
-    # With two models one of them answers what names none: bars.
-    deployment = {
-        "format_version": 1,
-        "default_model": NAME,
-        "models": {name: {"production": VERSION} for name in (NAME, LARGE)},
-        "routes": [{"model": NAME, "timeframe": "1d"}],
-    }
-    (model.store / "deployment.json").write_text(json.dumps(deployment), encoding="utf-8")
+    prepared = prepare(folder)
+    model, body = prepared.small, prepared.requests.one
     row = model.rows[0]
-    body, batch, streamed = folder / "score.bin", folder / "batch.bin", folder / "stream.bin"
-    large_body = folder / "large.bin"
-    large_body.write_bytes(encode_score_request(row, None, model=LARGE))
-    body.write_bytes(encode_score_request(row, None, model=NAME))
-    batch.write_bytes(batch_request(model.rows, model=NAME).SerializeToString())
-    # ScoreStreamRequest.request is field 2: the same message, one level down.
-    request = body.read_bytes()
-    streamed.write_bytes(b"\x12" + bytes([len(request) & 0x7F | 0x80, len(request) >> 7]) + request)
     closed_loads = [
         loads.closed(ONE, 1, 1, duration_ms),
         loads.closed(SOME, 4, 8, duration_ms),
         loads.closed(MANY, 8, 32, duration_ms),
     ]
-    rows = len(model.rows)
-    # The echo has neither: these two stand alone.
+    # The echo has none of these.
     own_loads = [
         loads.stream(
-            "bidirectional streams, 8 x 32", 8, 32, duration_ms, method=SCORE_STREAM, bodies=(streamed,)
+            "bidirectional streams, 8 x 32",
+            8,
+            32,
+            duration_ms,
+            method=SCORE_STREAM,
+            bodies=(prepared.streamed,),
         ),
-        loads.closed(
-            f"batches of {rows} rows, 2 x 2", 2, 2, duration_ms, method=SCORE_BATCH, bodies=(batch,)
-        ),
+        batches(prepared.requests, duration_ms),
         *bars.bar_loads(folder, duration_ms),
     ]
+    fused_loads = [*closed_loads, batches(prepared.fused, duration_ms)]
     report = Report(
         machine=describe_machine(),
-        model=f"{TREES} trees of depth {DEPTH} on {FEATURES} features, {model.nodes:,} nodes, random rows",
+        model=(
+            f"{TREES} trees of depth {DEPTH} on {FEATURES} features, {model.nodes:,} nodes, random rows; "
+            f"fused: {', '.join(MEMBERS)} of {TREES} trees each, with band and interval, on sample bars"
+        ),
         rounds=rounds,
         load_average=load_average(),
     )
@@ -117,7 +107,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
     ):
         ours = Peer(name=CANDLEWIRE, target=addresses["data"], method=SCORE, body=body, process_id=server.pid)
         limit = Peer(name=ECHO, target=echo_address, method=SCORE, body=body, process_id=echo.pid)
-        large = replace(ours, name=CANDLEWIRE_LARGE, body=large_body)
+        large = replace(ours, name=CANDLEWIRE_LARGE, body=prepared.large.one)
         bars.warm_panel(ours.target)
         without_kernel = Peer(
             name=BEFORE,
@@ -127,6 +117,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
             process_id=before.pid,
         )
         bars.warm_panel(without_kernel.target)
+        fused_ours = replace(ours, name=CANDLEWIRE_FUSED, body=prepared.fused.one)
+        fused_without = replace(without_kernel, name=BEFORE_FUSED, body=prepared.fused.one)
         compared = [ours, limit, without_kernel]
         if not arguments.without_peers:
             peers, missing = start_peers(stack, model.onnx, folder, row, body)
@@ -139,17 +131,17 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
             for load in closed_loads:
                 # Whoever goes second finds a warmer machine: take turns.
                 first = number % len(compared)
-                for peer in compared[first:] + compared[:first]:
-                    record(report, load, peer)
+                record(report, load, *compared[first:], *compared[:first])
             record(report, closed_loads[-1], large)
             for load in own_loads:
-                for peer in (ours, without_kernel):
-                    record(report, load, peer)
+                record(report, load, ours, without_kernel)
+            for load in fused_loads:
+                record(report, load, fused_ours, fused_without)
             for peer in (ours, limit, without_kernel):
                 found = python_client.measure(peer.target, row.tolist(), calls)
                 report.results.setdefault(PYTHON, {}).setdefault(peer.name, Rounds()).results.append(found)
             sys.stderr.write(f"round {number + 1} of {rounds} done\n")
-        open_loop(report, (ours, limit, large), rounds, duration_ms)
+        open_loop(report, (ours, large, fused_ours, fused_without), limit, rounds, duration_ms)
         loaded_mb = resident_mb(server.pid)
     report.notes.append(
         f"Resident memory of the server: {idle_mb:.0f} MB idle, {loaded_mb:.0f} MB after the loads."
@@ -158,29 +150,33 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
     return report
 
 
-def record(report: Report, load: Load, peer: Peer) -> None:
-    """Runs one load once and keeps the result."""
-    found = loads.run(peer, load)
-    report.results.setdefault(load.name, {}).setdefault(peer.name, Rounds()).results.append(found)
+def batches(requests: Requests, duration_ms: int) -> Load:
+    """Requests of many rows."""
+    name = f"batches of {BATCH_ROWS} rows, 2 x 2"
+    return loads.closed(name, 2, 2, duration_ms, method=SCORE_BATCH, bodies=(requests.batch,))
 
 
-def open_loop(report: Report, servers: tuple[Peer, ...], rounds: int, duration_ms: int) -> None:
-    """Poisson arrivals at shares of the rate that the closed loop saturated at.
+def record(report: Report, load: Load, *peers: Peer) -> None:
+    """Runs one load once on each of the peers and keeps the results."""
+    for peer in peers:
+        found = loads.run(peer, load)
+        report.results.setdefault(load.name, {}).setdefault(peer.name, Rounds()).results.append(found)
 
-    The echo gets the rates of the model. The generator and the server share the cores: where a score costs
-    little more than its way over the network, as with the small model, 150 % of saturation is more than the
-    machine can even refuse. The large model shows what a server does whose model is the bottleneck.
+
+def open_loop(report: Report, servers: tuple[Peer, ...], echo: Peer, rounds: int, duration_ms: int) -> None:
+    """Poisson arrivals at shares of the rate that the closed loop of the same server saturated at.
+
+    The echo gets the rates of the first server: at 150 % it shows what the machine can answer at all, as the
+    generator and the server share the cores.
     """
-    ours, echo, large = servers
     for percent in (20, 50, 80, 150):
         name = f"open loop, {percent} % of saturation"
         for _ in range(rounds):
-            for server, measured in ((ours, ours), (echo, ours), (large, large)):
+            for server in (*servers, echo):
+                measured = servers[0] if server is echo else server
                 saturation = report.results[MANY][measured.name].median("rate")
-                if server is echo and percent > 100:
-                    continue
                 record(report, loads.opened(name, saturation * percent / 100, duration_ms), server)
-    for server in (ours, large):
+    for server in servers:
         saturation = report.results[MANY][server.name].median("rate")
         report.notes.append(f"Saturation of {server.name}: {saturation:,.0f} scores/s, the median of {MANY}.")
 
@@ -237,7 +233,7 @@ def add_targets(report: Report) -> None:
             at_least=True,
         ),
     ]
-    for peer in (CANDLEWIRE, CANDLEWIRE_LARGE):
+    for peer in (CANDLEWIRE, CANDLEWIRE_LARGE, CANDLEWIRE_FUSED, BEFORE_FUSED):
         goodput = figure(over, peer, "rate") / figure(MANY, peer, "rate")
         report.targets += [
             Target(name=f"{over}, {peer}: goodput", measured=goodput, limit=0.9, unit="x", at_least=True),
@@ -257,8 +253,12 @@ def add_targets(report: Report) -> None:
                     unit="µs",
                 )
             )
-    gain = figure(MANY, CANDLEWIRE, "rate") / figure(MANY, BEFORE, "rate")
-    report.notes.append(f"The tree kernel gives {gain:.1f} times the rate of ONNX Runtime's trees at {MANY}.")
+    for what, now, before in (
+        ("The tree kernel", CANDLEWIRE, BEFORE),
+        ("With the fused ensemble it", CANDLEWIRE_FUSED, BEFORE_FUSED),
+    ):
+        gain = figure(MANY, now, "rate") / figure(MANY, before, "rate")
+        report.notes.append(f"{what} gives {gain:.1f} times the rate of ONNX Runtime's trees at {MANY}.")
     for peer, times in ((TRITON, 5), (GRPC_AIO, 18), (MLSERVER, 40)):
         if peer in report.results[MANY]:
             measured = figure(MANY, CANDLEWIRE, "rate") / figure(MANY, peer, "rate")
