@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 ORT_DYLIB = $(shell ls $(CURDIR)/.venv/lib/python3.*/site-packages/onnxruntime/capi/libonnxruntime.so.* 2>/dev/null | head -n 1)
 
 .PHONY: help setup demo test lint format check-tools stubs clean \
-	bench-serving bench-features bench-trees bench-score-file soak fuzz miri
+	bench-serving bench-features bench-trees bench-score-file bench-training soak fuzz miri
 
 help: ## Show this help
 	@echo "Candlewire: calibrated trading scores with honest bands, over gRPC"
@@ -71,6 +71,9 @@ bench-score-file: setup ## Measure scoring a large file
 bench-trees: setup ## Measure the tree kernel beside ONNX Runtime and others
 	@"$$(cat .uv/path)" sync --locked --quiet --inexact --python "$(PYTHON)" --group bench
 	@$(VENV)/python benchmarks/trees/run.py
+
+bench-training: setup ## Measure training: a universe, one symbol, a million bars
+	@$(VENV)/python benchmarks/training/run.py
 
 MINUTES ?= 10
 fuzz: check-tools ## Fuzz every reader of foreign bytes for MINUTES=10 each; needs cargo-fuzz and a nightly compiler

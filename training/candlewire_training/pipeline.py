@@ -1,6 +1,7 @@
 """From bars to a fitted model and its evaluation; nothing here writes a file."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import candlewire_features as cf
 import numpy as np
@@ -12,20 +13,21 @@ from candlewire_training.calibration.fitting import CalibrationRows, fit_directi
 from candlewire_training.data.bars import BarTable
 from candlewire_training.data.samples import Samples, build_samples, preset_spec
 from candlewire_training.ensemble.contract import Ensemble, equal_weights
+from candlewire_training.ensemble.profile import FittedPool, OutOfFoldRows, ProfileReport, within_profile
 from candlewire_training.ensemble.stacking import make_ensemble
 from candlewire_training.errors import GateError, TooFewBarsError
 from candlewire_training.groups.regimes import REGIMES, regime_of_rows
 from candlewire_training.members.contract import FitRows
 from candlewire_training.members.registry import make_member
 from candlewire_training.progress import StepProgress
-from candlewire_training.scoring_model import ScoringModel
+from candlewire_training.scoring_model import Direction, ScoringModel
 from candlewire_training.settings import TrainingSettings
 from candlewire_training.trust.dissimilarity import fit_dissimilarity
 from candlewire_training.validation.block_bootstrap import time_blocks
 from candlewire_training.validation.chronological import ChronologicalSplit, chronological_split
 from candlewire_training.validation.evaluation import Evaluation, evaluate
 from candlewire_training.validation.folds import Fold, RowTimes, walk_forward_folds
-from candlewire_training.validation.walk_forward import WalkForward, judge, out_of_fold
+from candlewire_training.validation.walk_forward import OutOfFold, WalkForward, judge, out_of_fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,9 @@ class TrainedModel:
     split: ChronologicalSplit
     model: ScoringModel
     evaluation: Evaluation
+    profile: ProfileReport
     walk_forward: WalkForward | None = None
+    oof: OutOfFold | None = None
 
 
 def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgress) -> TrainedModel:
@@ -57,6 +61,7 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
         samples = build_samples(bars, spec, horizon=settings.horizon, labels=settings.label, advance=advance)
     if settings.regime is not None:
         samples = samples.take(regime_of_rows(bars, samples) == REGIMES.index(settings.regime))
+    settings = settings.with_threads(len(samples))
     split = chronological_split(
         samples.decision_time_ns,
         samples.known_from_ns,
@@ -70,15 +75,15 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
     before = samples.take(np.concatenate((split.train, split.calibration)))
     folds = _folds(before, settings)
     settings = _searched(before, folds, settings, progress)
-    walk = _walk_forward(before, folds, settings, progress)
-    ensemble = _ensemble(settings, walk)
-    model = fit_model(
+    oof, walk = _walk_forward(before, folds, settings, progress)
+    model, profile = fit_model(
         train,
         samples.take(split.calibration),
         settings,
         progress,
         volatility=volatility_columns(spec.canonical_json),
-        ensemble=ensemble,
+        ensemble=_ensemble(settings, walk),
+        oof=None if oof is None else _judged(before, oof, settings),
     )
     test = samples.take(split.test)
     with progress.step("Evaluation on unseen bars", 1):
@@ -100,7 +105,9 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
         split=split,
         model=model,
         evaluation=evaluation,
+        profile=profile,
         walk_forward=walk,
+        oof=oof,
     )
 
 
@@ -140,10 +147,10 @@ def _searched(
 
 def _walk_forward(
     before: Samples, folds: tuple[Fold, ...], settings: TrainingSettings, progress: StepProgress
-) -> WalkForward | None:
-    """Out-of-fold scores and weights."""
+) -> tuple[OutOfFold | None, WalkForward | None]:
+    """Out-of-fold predictions, and their scores and weights."""
     if not folds:
-        return None
+        return None, None
     with progress.step("Walk forward", len(folds) * len(settings.members)) as advance:
         oof = out_of_fold(
             before,
@@ -161,7 +168,18 @@ def _walk_forward(
             f"{settings.maximum_overfit_gap:g}: accuracy on train rows is that much above that of later "
             "ones; use fewer or shallower trees"
         )
-    return walk
+    return oof, walk
+
+
+def _judged(before: Samples, oof: OutOfFold, settings: TrainingSettings) -> OutOfFoldRows:
+    """Out-of-fold predictions beside what happened."""
+    rows = before.take(oof.rows)
+    return OutOfFoldRows(
+        members=oof.members,
+        target=rows.target,
+        weight=rows.weight,
+        blocks=time_blocks(rows.decision_time_ns, horizon=settings.horizon),
+    )
 
 
 def fit_model(
@@ -172,8 +190,11 @@ def fit_model(
     *,
     volatility: VolatilityColumns,
     ensemble: Ensemble | None = None,
-) -> ScoringModel:
+    oof: OutOfFoldRows | None = None,
+) -> tuple[ScoringModel, ProfileReport]:
     """Fits members, band and dissimilarity on `train`; probabilities and band width on `calibration`.
+
+    Members that the latency profile cannot afford are left out, as `within_profile` says.
 
     Args:
         train: Rows to learn from.
@@ -182,25 +203,28 @@ def fit_model(
         progress: Shows the steps.
         volatility: Columns that foretell volatility; the band's width follows them.
         ensemble: How members are pooled; all alike when absent.
+        oof: Out-of-fold predictions, by which a latency budget chooses among members.
     """
+    ensemble = ensemble or Ensemble(weights=equal_weights(len(settings.members)))
     members = tuple(make_member(each) for each in settings.member_settings)
     rows = FitRows(X=train.X, target=train.target, weight=train.weight, classes=train.classes)
     for member in members:
         with progress.step(f"Training {member.name}", member.steps) as advance:
             member.fit(rows, advance=advance)
     blocks = time_blocks(calibration.decision_time_ns, horizon=settings.horizon)
+    unseen = CalibrationRows(
+        X=calibration.X,
+        target=calibration.target,
+        weight=calibration.weight,
+        blocks=blocks,
+        classes=train.classes,
+    )
+
+    def direct(weights: Ensemble) -> Direction:
+        return fit_direction(members, weights, unseen)
+
     with progress.step("Calibration", 1):
-        direction = fit_direction(
-            members,
-            ensemble or Ensemble(weights=equal_weights(len(members))),
-            CalibrationRows(
-                X=calibration.X,
-                target=calibration.target,
-                weight=calibration.weight,
-                blocks=blocks,
-                classes=train.classes,
-            ),
-        )
+        direction = direct(ensemble)
     band_settings = BandSettings(
         target_coverage=settings.target_coverage,
         horizon=settings.horizon,
@@ -212,11 +236,28 @@ def fit_model(
         band = conformalise(band, calibration.X, calibration.forward_return, blocks)
     with progress.step("Dissimilarity", 1):
         dissimilarity = fit_dissimilarity(train.X, seed=settings.seed)
-    return ScoringModel(
-        direction=direction,
-        band=band,
-        dissimilarity=dissimilarity,
-    )
+    with progress.step(f"Latency, profile {settings.profile}", 1):
+        return within_profile(
+            ScoringModel(direction=direction, band=band, dissimilarity=dissimilarity),
+            FittedPool(
+                members=members,
+                ensemble=ensemble,
+                direct=direct,
+                rule=None if settings.ensemble == "stack" else partial(_fewer, ensemble),
+            ),
+            train.X,
+            profile=settings.profile,
+            budget_us=settings.budget_us,
+            oof=oof if len(members) > 1 else None,
+            seed=settings.seed,
+        )
+
+
+def _fewer(ensemble: Ensemble, kept: tuple[int, ...]) -> Ensemble:
+    """The members of these indices under the same rule, their weights scaled to sum to 1."""
+    weights = np.asarray(ensemble.weights)[list(kept)]
+    share = weights / weights.sum() if weights.sum() > 0 else np.full(weights.size, 1.0 / weights.size)
+    return Ensemble(weights=tuple(share.tolist()), rule=ensemble.rule)
 
 
 __all__ = ["TrainedModel", "fit_model", "train_model"]

@@ -1,7 +1,8 @@
 """Settings of a training run, checked once."""
 
+import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from candlewire_training.errors import SettingsError
 from candlewire_training.labels.contract import LabelSettings
 from candlewire_training.members.contract import MemberSettings
 
+# Fewer rows than this are fitted quicker by one thread than by several that wait for one another.
+SHARED_ROWS = 50_000
+PROFILES = ("fast", "full")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -42,11 +46,14 @@ class TrainingSettings:
         search: Trials of a search over trees, depth and learning rate before anything else; 0 searches not.
         study: Journal file of the search, which a later run goes on with.
         trials: Settings tried to find these, these included: what deflates the Sharpe ratio.
+        profile: Latency profile: fast or full, see `ensemble.budget.profile_budgets`.
+        budget_us: Microseconds at batch 1 that the graph may take, in place of the profile's budget.
         trees: Boosting rounds of the direction model.
         depth: Levels of its trees.
         learning_rate: Its shrinkage.
         seed: Seed of everything random.
-        threads: Threads of a fit. The trees do not depend on it; on small data one is quickest.
+        threads: Threads of a fit; 0 takes every core once there are rows enough to share out. The trees do
+            not depend on it.
         target_coverage: Coverage the band aims at in the long run.
         calibration_share: Share of rows for calibration and conformal width.
         test_share: Share of rows, the newest, that judge the model.
@@ -73,11 +80,13 @@ class TrainingSettings:
     search: int = 0
     study: Path | None = None
     trials: int = 1
+    profile: str = "fast"
+    budget_us: float | None = None
     trees: int = 300
     depth: int = 3
     learning_rate: float = 0.02
     seed: int = 7
-    threads: int = 1
+    threads: int = 0
     target_coverage: float = 0.9
     calibration_share: float = 0.2
     test_share: float = 0.2
@@ -104,7 +113,7 @@ class TrainingSettings:
         _within("test-share", self.test_share, 0.05, 0.6)
         _within("embargo", self.embargo_bars, 0, 10_000)
         _within("seed", self.seed, 0, 2**31 - 1)
-        _within("threads", self.threads, 1, 256)
+        _within("threads", self.threads, 0, 256)
         _within("parity-rows", self.parity_rows, 100_000, 10_000_000)
         _within("folds", self.folds, 0, 100)
         _within("search", self.search, 0, 100_000)
@@ -112,6 +121,12 @@ class TrainingSettings:
             raise SettingsError(
                 "search judges by a walk forward and keeps a study; give folds and a study file"
             )
+        if self.profile not in PROFILES:
+            raise SettingsError(
+                f"profile {self.profile!r} is unknown; use one of {', '.join(PROFILES)}, or --budget-us"
+            )
+        if self.budget_us is not None:
+            _within("budget-us", self.budget_us, 1.0, 1e6)
         _within("trials", self.trials, 1, 1_000_000)
         if self.maximum_overfit_gap is not None:
             _within("maximum-overfit-gap", self.maximum_overfit_gap, 0.0, 1.0)
@@ -133,10 +148,17 @@ class TrainingSettings:
                 depth=self.depth,
                 learning_rate=self.learning_rate,
                 seed=self.seed,
-                threads=self.threads,
+                threads=max(self.threads, 1),
             )
             for kind in self.members
         )
+
+    def with_threads(self, rows: int) -> "TrainingSettings":
+        """The same with a count of threads for a fit on about so many rows."""
+        if self.threads > 0:
+            return self
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return replace(self, threads=min(cores, 256) if rows >= SHARED_ROWS else 1)
 
     @property
     def decision_thresholds(self) -> tuple[float, float]:

@@ -43,7 +43,7 @@ def test_rows_of_one_time_stay_together() -> None:
 
 def test_too_little_history_is_told() -> None:
     decision = np.arange(300, dtype=np.int64)
-    with pytest.raises(TooFewBarsError, match="train part would have 181 rows, at least 200"):
+    with pytest.raises(TooFewBarsError, match="calibration part would have 59 rows, at least 100"):
         chronological_split(decision, decision + 1)
     with pytest.raises(TooFewBarsError, match="cannot be split in three"):
         chronological_split(decision, decision, embargo_bars=200)

@@ -17,7 +17,7 @@ NO_COLUMNS = volatility_columns('{"features": []}')
 def judge(trained: TrainedModel, samples: Samples) -> Evaluation:
     split, settings = trained.split, trained.settings
     train, calibration, test = (samples.take(rows) for rows in (split.train, split.calibration, split.test))
-    model = fit_model(train, calibration, settings, StepProgress(quiet=True), volatility=NO_COLUMNS)
+    model, _ = fit_model(train, calibration, settings, StepProgress(quiet=True), volatility=NO_COLUMNS)
     return evaluate(
         model.score(test.X),
         train=train,

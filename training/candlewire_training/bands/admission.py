@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
@@ -40,6 +41,8 @@ MINIMUM_FOLD_ROWS = 500
 LEAST_HALF_WIDTH = 1e-6
 # Quantile trees on more rows than this are no better for the time they take.
 MOST_TREE_ROWS = 60_000
+# Most of a round of quantile trees is its leaves' quantiles, which XGBoost finds on one thread.
+TREE_THREADS = 1
 
 
 class BandRows(Protocol):
@@ -220,10 +223,12 @@ def _fit(
         thinned = slice(None, None, max(1, -(-standard.size // MOST_TREE_ROWS)))
         # Without a scale to lean on, the trees have more to say.
         depth = settings.tree_depth + (2 if kind == "quantile_regression" else 0)
-        trees = (
-            _fit_trees(X[thinned], (standard - low)[thinned], tail, settings, depth, advance),
-            _fit_trees(X[thinned], (standard - high)[thinned], 1.0 - tail, settings, depth, advance),
-        )
+        with ThreadPoolExecutor(max_workers=min(settings.threads, 2)) as pool:
+            below, above = (
+                pool.submit(_fit_trees, X[thinned], shifted[thinned], alpha, settings, depth, advance)
+                for shifted, alpha in ((standard - low, tail), (standard - high, 1.0 - tail))
+            )
+            trees = (below.result(), above.result())
     return ReturnBand(
         kind=kind,
         scale=scale,
@@ -249,9 +254,9 @@ def _fit_trees(
         "max_bin": 64,
         "tree_method": "hist",
         "seed": settings.seed,
-        "nthread": settings.threads,
+        "nthread": TREE_THREADS,
     }
-    data = xgb.DMatrix(X, label=shifted, nthread=settings.threads)
+    data = xgb.DMatrix(X, label=shifted, nthread=TREE_THREADS)
     booster = xgb.train(
         parameters,
         data,

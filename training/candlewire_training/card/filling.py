@@ -21,8 +21,9 @@ from candlewire_training.card.diagnostics import (
     shares_of_groups,
 )
 from candlewire_training.card.markdown import limits_of_use, verdict, walk_forward_facts
-from candlewire_training.ensemble.budget import prices_of
-from candlewire_training.validation.block_bootstrap import block_estimate, time_blocks
+from candlewire_training.card.profile_facts import profile_facts
+from candlewire_training.ensemble.budget import leave_one_out_gains
+from candlewire_training.validation.block_bootstrap import Estimate, block_estimate, time_blocks
 from candlewire_training.validation.proper_scores import winkler
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def card_of(
                     f"bits in batches of {', '.join(map(str, parity.batch_sizes))}"
                 ),
             ),
+            *profile_facts(trained.profile),
             ("SHA-256", manifest["onnx"]["sha256"]),
         ),
         limits=limits_of_use(trained, evaluation),
@@ -144,19 +146,28 @@ def card_of(
 
 
 def _prices(trained: "TrainedModel") -> tuple[MemberPrice, ...]:
-    """What each member costs alone; what it adds needs out-of-fold predictions, which are not kept."""
-    direction = trained.model.direction
-    rows = trained.samples.X[trained.split.test]
+    """What each member costs alone, those left out included, and what it adds to the out-of-fold log loss."""
+    direction, settings = trained.model.direction, trained.settings
+    weights = dict(
+        zip((member.name for member in direction.members), direction.ensemble.weights, strict=True)
+    )
+    prices = trained.profile.prices
+    gains: tuple[Estimate | None, ...] = (None,) * len(prices)
+    if trained.oof is not None:
+        before = trained.samples.take(np.concatenate((trained.split.train, trained.split.calibration)))
+        rows = before.take(trained.oof.rows)
+        blocks = time_blocks(rows.decision_time_ns, horizon=settings.horizon)
+        gains = leave_one_out_gains(trained.oof.members, rows.target, rows.weight, blocks, seed=settings.seed)
     return tuple(
         MemberPrice(
             name=price.name,
-            weight=weight,
+            weight=weights.get(price.name, 0.0),
             one_row_us=price.one_row_us,
             batch_64_us_per_row=price.batch_64_us_per_row,
             megabytes=price.megabytes,
-            gain=None,
+            gain=gain,
         )
-        for price, weight in zip(prices_of(direction.members, rows), direction.ensemble.weights, strict=True)
+        for price, gain in zip(prices, gains, strict=True)
     )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from candlewire_training.card.profile_facts import profile_facts
+
 if TYPE_CHECKING:
     from candlewire_training.export.parity import ParityReport
     from candlewire_training.export.timing import GraphTiming
@@ -31,6 +33,7 @@ def render_card(
         _band(trained, evaluation),
         "## The graph\n",
         _graph(parity, timing, manifest),
+        "".join(f"- {name}: {text}.\n" for name, text in profile_facts(trained.profile)),
         "## Data\n",
         _data(trained, manifest),
         "## Limits of use\n",

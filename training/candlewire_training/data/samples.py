@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import candlewire_features as cf
@@ -89,15 +90,19 @@ PER_ROW = (
 
 
 def preset_spec(name: str) -> cf.FeatureSpec:
-    """A feature spec by name.
+    """A feature spec by name, or from a JSON file.
 
     Raises:
-        SettingsError: There is no such preset.
+        SettingsError: There is no such preset, or the file holds no spec.
     """
     try:
+        if name.endswith(".json"):
+            return cf.FeatureSpec.from_json(Path(name).read_text(encoding="utf-8"))
         return cf.FeatureSpec.preset(name)
     except cf.SpecError as error:
         raise SettingsError(f"preset: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"preset {name}: it cannot be read ({error})") from error
 
 
 def build_samples(

@@ -6,7 +6,7 @@ cross-fitted out-of-fold log loss when it is left out and the others are weighte
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -15,6 +15,7 @@ import onnxruntime as ort
 
 from candlewire_training.arrays import F32, F64, I32, I64
 from candlewire_training.calibration.choosing import class_log_loss
+from candlewire_training.ensemble.contract import Ensemble
 from candlewire_training.ensemble.stacking import cross_fitted_pool, fit_weights
 from candlewire_training.errors import SettingsError
 from candlewire_training.export.graph_builder import GraphBuilder
@@ -57,6 +58,19 @@ class LatencyBudget:
 
     one_row_us: float
     batch_64_us_per_row: float = np.inf
+
+    def less(self, price: MemberPrice) -> "LatencyBudget":
+        """What is left once something of this price is paid for."""
+        return LatencyBudget(
+            one_row_us=self.one_row_us - price.one_row_us,
+            batch_64_us_per_row=self.batch_64_us_per_row - price.batch_64_us_per_row,
+        )
+
+    def times(self, share: float) -> "LatencyBudget":
+        """A share of it."""
+        return LatencyBudget(
+            one_row_us=share * self.one_row_us, batch_64_us_per_row=share * self.batch_64_us_per_row
+        )
 
     def holds(self, prices: Sequence[MemberPrice]) -> bool:
         """True when the members fit together."""
@@ -111,30 +125,39 @@ def price_members(members: Sequence[Member], X: F32) -> tuple[tuple[MemberPrice,
         members: Fitted members.
         X: Rows to time on, shape (rows, features).
     """
-    prices = prices_of((*members, _reference(X)), X)
+    prices = prices_of((*members, reference_member(X)), X)
     return prices[:-1], prices[-1]
 
 
-def prices_of(members: Sequence[Member], X: F32) -> tuple[MemberPrice, ...]:
-    """Price of each fitted member alone, measured in turns on rows X of shape (rows, features)."""
-    graphs = [_graph(None, X.shape[1])] + [_graph(member, X.shape[1]) for member in members]
+def prices_of(
+    members: Sequence[Member], X: F32, *, graphs: Sequence[tuple[str, bytes]] = ()
+) -> tuple[MemberPrice, ...]:
+    """Price of each fitted member alone and then of each named graph, measured in turns.
+
+    Args:
+        members: Fitted members.
+        X: Rows to time on, shape (rows, features).
+        graphs: Names and serialised graphs of input `features`.
+    """
+    named = [(member.name, _graph(member, X.shape[1])) for member in members] + list(graphs)
+    timed = [_graph(None, X.shape[1])] + [graph for _, graph in named]
     rows = np.ascontiguousarray(np.tile(X, (-(-64 // X.shape[0]), 1))[: max(64, min(X.shape[0], 1_024))])
-    sessions = [one_thread_session(graph) for graph in graphs]
+    sessions = [one_thread_session(graph) for graph in timed]
     one = _medians_us(sessions, rows, batch=1, calls=200)
     many = _medians_us(sessions, rows, batch=64, calls=30)
     empty_one, empty_many = one[0], many[0]
     return tuple(
         MemberPrice(
-            name=member.name,
+            name=name,
             one_row_us=max(one[number] - empty_one, 0.0),
             batch_64_us_per_row=max(many[number] - empty_many, 0.0) / 64,
-            megabytes=len(graphs[number]) / 1e6,
+            megabytes=len(graph) / 1e6,
         )
-        for number, member in enumerate(members, start=1)
+        for number, (name, graph) in enumerate(named, start=1)
     )
 
 
-def _reference(X: F32) -> Member:
+def reference_member(X: F32) -> Member:
     """300 trees of depth 6 over two classes of no meaning, as full as such trees grow."""
     settings = MemberSettings(
         name="reference", trees=300, depth=6, learning_rate=0.05, leaf_share=0.0, l2=1.0, row_share=1.0
@@ -207,6 +230,7 @@ def choose_within_budget(
     budgets: Sequence[LatencyBudget],
     *,
     seed: int,
+    rule: Callable[[tuple[int, ...]], Ensemble] | None = None,
 ) -> BudgetChoice:
     """The affordable set of members with the best cross-fitted out-of-fold log loss.
 
@@ -220,18 +244,27 @@ def choose_within_budget(
         prices: One for each member.
         budgets: At least one of them must hold.
         seed: Seed of the bootstrap.
+        rule: The ensemble of the members of these indices, where weights are not learnt; None stacks.
 
     Raises:
         SettingsError: Not even the cheapest member fits.
     """
     members = range(oof.shape[1])
-    full = class_log_loss(cross_fitted_pool(oof, target, weight, blocks), target)
+
+    def losses_of(kept: tuple[int, ...]) -> F64:
+        chosen = oof[:, list(kept)]
+        pooled = (
+            cross_fitted_pool(chosen, target, weight, blocks) if rule is None else rule(kept).pool(chosen)
+        )
+        return class_log_loss(pooled, target)
+
+    full = losses_of(tuple(members))
     best: tuple[float, tuple[int, ...], F64] | None = None
     for count in range(1, oof.shape[1] + 1):
         for kept in combinations(members, count):
             if not any(budget.holds([prices[member] for member in kept]) for budget in budgets):
                 continue
-            losses = class_log_loss(cross_fitted_pool(oof[:, list(kept)], target, weight, blocks), target)
+            losses = losses_of(kept)
             mean = float(np.average(losses, weights=weight))
             if best is None or mean < best[0]:
                 best = (mean, kept, losses)
@@ -245,7 +278,9 @@ def choose_within_budget(
         )
     mean, kept, losses = best
     weights = np.zeros(oof.shape[1])
-    weights[list(kept)] = fit_weights(oof[:, list(kept)], target, weight)
+    weights[list(kept)] = (
+        fit_weights(oof[:, list(kept)], target, weight) if rule is None else rule(kept).weights
+    )
     return BudgetChoice(
         kept=tuple(np.flatnonzero(weights).tolist()),
         weights=tuple(weights.tolist()),
@@ -264,4 +299,5 @@ __all__ = [
     "price_members",
     "prices_of",
     "profile_budgets",
+    "reference_member",
 ]

@@ -7,6 +7,7 @@ from importlib.metadata import version as distribution_version
 from typing import Any
 
 from candlewire_training.data.bars import date_text
+from candlewire_training.ensemble.profile import ProfileReport
 from candlewire_training.export.parity import ParityReport
 from candlewire_training.pipeline import TrainedModel
 from candlewire_training.scoring_model import Direction
@@ -98,7 +99,6 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
             "depth": settings.depth,
             "learning_rate": settings.learning_rate,
             "seed": settings.seed,
-            "threads": settings.threads,
             "embargo_bars": settings.embargo_bars,
             "until": settings.until.isoformat() if settings.until else None,
         },
@@ -113,6 +113,7 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
             "quantile_trees_winkler_ratio": model.band.trees_winkler_ratio,
             "scale_features": [samples.feature_names[column] for column in model.band.scale.columns],
         },
+        "profile": profile_record(trained.profile),
         "weights": list(model.direction.ensemble.weights),
         "ensemble_rule": model.direction.ensemble.rule,
         "test": {
@@ -125,6 +126,17 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
         },
         "libraries": {name: distribution_version(name) for name in LIBRARIES}
         | {"python": platform.python_version()},
+    }
+
+
+def profile_record(report: ProfileReport) -> dict[str, Any]:
+    """What the manifest says of the latency profile; times are not in it, as they differ from run to run."""
+    return {
+        "name": report.profile,
+        "dropped": list(report.dropped),
+        "log_loss": report.log_loss,
+        "full_log_loss": report.full_log_loss,
+        "lost": None if report.lost is None else asdict(report.lost),
     }
 
 
@@ -153,5 +165,6 @@ __all__ = [
     "calibration_record",
     "controller_step",
     "parity_record",
+    "profile_record",
     "to_json",
 ]

@@ -16,6 +16,8 @@ from candlewire_training.members.contract import FitRows, Member, MemberSettings
 
 # Trees between two calls of `advance`.
 TREES_A_STEP = 10
+# Rows that a tree is grown on at most: its few leaves are no better for more, and other trees see the others.
+MOST_TREE_ROWS = 40_000
 
 
 @dataclass(kw_only=True)
@@ -54,14 +56,15 @@ class ForestMember:
         return self
 
     def _unfitted(self, rows: FitRows) -> Any:  # noqa: ANN401 - scikit-learn has no types
-        settings = self.settings
+        settings, count = self.settings, rows.X.shape[0]
+        share = min(settings.row_share, MOST_TREE_ROWS / count)
         parameters = {
             "max_depth": settings.depth,
             "max_features": settings.feature_share,
-            "min_samples_leaf": max(1, round(rows.X.shape[0] * settings.leaf_share)),
+            "min_samples_leaf": max(1, round(count * settings.leaf_share * share / settings.row_share)),
             # Trees of a forest differ by the rows they see.
             "bootstrap": True,
-            "max_samples": settings.row_share,
+            "max_samples": share,
             "random_state": settings.seed,
             "n_jobs": settings.threads,
             "warm_start": True,

@@ -42,7 +42,9 @@ def _by_sign(train_sign: F64, train_up: I32, test_sign: F64) -> F64:
 def _logistic(train: Samples, test: Samples, *, seed: int) -> F64:
     if train.up.min() == train.up.max():
         return np.full(len(test), float(train.up.mean()))
-    model = make_pipeline(RobustScaler(), LogisticRegression(C=0.1, max_iter=500, random_state=seed))
+    model = make_pipeline(
+        RobustScaler(), LogisticRegression(C=0.1, solver="newton-cholesky", max_iter=100, random_state=seed)
+    )
     limits = np.quantile(train.X, (0.001, 0.999), axis=0)
     model.fit(np.clip(train.X, *limits).astype(np.float64), train.up)
     probabilities: F64 = model.predict_proba(np.clip(test.X, *limits).astype(np.float64))[:, 1]

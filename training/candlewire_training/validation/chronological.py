@@ -7,6 +7,10 @@ import numpy as np
 from candlewire_training.arrays import I64
 from candlewire_training.errors import SettingsError, TooFewBarsError
 
+# Least rows of a part: four years of daily bars of one symbol are enough. What few rows cannot tell shows in
+# wider intervals, as each row counts for 1 / (design effect), and on the card.
+MINIMUM_ROWS = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChronologicalSplit:
@@ -33,7 +37,7 @@ def chronological_split(
     calibration_share: float = 0.2,
     test_share: float = 0.2,
     embargo_bars: int = 0,
-    minimum_rows: int = 200,
+    minimum_rows: int = MINIMUM_ROWS,
 ) -> ChronologicalSplit:
     """Splits by time, never by row.
 
@@ -92,4 +96,4 @@ def chronological_split(
     )
 
 
-__all__ = ["ChronologicalSplit", "chronological_split"]
+__all__ = ["MINIMUM_ROWS", "ChronologicalSplit", "chronological_split"]

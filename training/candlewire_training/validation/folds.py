@@ -137,7 +137,7 @@ def walk_forward_folds(
         embargo_bars: Decision times left out at each boundary.
         calibration_share: Share of the train decision times, the newest, that calibrate.
         first_train_share: Share of the decision times before the first test stretch.
-        minimum_rows: Least rows in train and in test.
+        minimum_rows: Least rows in train; in test half of them, as test rows are judged together.
 
     Raises:
         SettingsError: The way is unknown, or a number is out of range.
@@ -177,11 +177,14 @@ def walk_forward_folds(
             embargo_bars=embargo_bars,
             calibration_share=calibration_share,
         )
-        for part, indices in (("train", fold.train), ("test", fold.test)):
-            if indices.size < minimum_rows:
+        for part, indices, least in (
+            ("train", fold.train, minimum_rows),
+            ("test", fold.test, minimum_rows // 2),
+        ):
+            if indices.size < least:
                 raise TooFewBarsError(
                     f"too few bars: fold {fold.name} would {part} on {indices.size} rows, at least "
-                    f"{minimum_rows} are needed; give longer history, more symbols or fewer folds"
+                    f"{least} are needed; give longer history, more symbols or fewer folds"
                 )
         result.append(fold)
     return tuple(result)

@@ -1,0 +1,43 @@
+"""What the card and the summary say of latency: the profile, what it left out, and what that cost."""
+
+from candlewire_training.ensemble.profile import ProfileReport
+
+
+def profile_facts(report: ProfileReport) -> tuple[tuple[str, str], ...]:
+    """Lines of the card's section on the graph."""
+    whole, reference = report.whole, report.reference
+    times = (
+        f"{whole.one_row_us / max(reference.one_row_us, 1e-9):.1f} times at batch 1 and "
+        f"{whole.batch_64_us_per_row / max(reference.batch_64_us_per_row, 1e-9):.1f} times at batch 64"
+    )
+    return (
+        ("Latency profile", f"{report.profile}: {profile_score(report)}"),
+        (
+            "Whole graph",
+            (
+                f"{whole.one_row_us:.1f} µs at batch 1, {whole.batch_64_us_per_row:.2f} µs a row at batch "
+                "64, an empty call taken off"
+            ),
+        ),
+        (
+            "Beside 300 trees of depth 6",
+            (
+                f"{times}; that model takes {reference.one_row_us:.1f} µs and "
+                f"{reference.batch_64_us_per_row:.2f} µs in the same run"
+            ),
+        ),
+    )
+
+
+def profile_score(report: ProfileReport) -> str:
+    """What the profile costs in the out-of-fold score, beside the profile `full`."""
+    if not report.dropped or report.lost is None:
+        return "it holds every member, so its score is that of the profile full"
+    lost = report.lost
+    return (
+        f"it leaves out {', '.join(report.dropped)}; out-of-fold log loss {report.log_loss:.5f}, "
+        f"{lost.value:+.5f} [{lost.low:+.5f}, {lost.high:+.5f}] beside the profile full"
+    )
+
+
+__all__ = ["profile_facts", "profile_score"]
