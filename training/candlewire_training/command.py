@@ -166,6 +166,14 @@ def train(
         str,
         typer.Option(help="A model each: pooled, symbol, regime or asset-class.", rich_help_panel="Many"),
     ] = "pooled",
+    transfer: Annotated[
+        bool,
+        typer.Option(
+            "--transfer",
+            help="Start each model from one of all symbols, where that scores better out of fold.",
+            rich_help_panel="Many",
+        ),
+    ] = False,
     run: Annotated[
         Path | None,
         typer.Option(
@@ -231,6 +239,8 @@ def train(
 
         if sample == (bars is not None):
             raise SettingsError("give either --bars FILE_OR_FOLDER or --sample")
+        if transfer and per not in {"symbol", "regime"}:
+            raise SettingsError("transfer starts models from one of all; use it with --per symbol or regime")
         end = parse_date(until, option="--until") if until else None
         table = sample_bars() if bars is None else read_bars(bars, timeframe=timeframe, bad_bars=bad_bars)
         kinds = tuple(kind.strip() for kind in members.split(",") if kind.strip())
@@ -254,7 +264,7 @@ def train(
             members=kinds,
             ensemble=ensemble,
             ensemble_weights=_numbers(ensemble_weights, float, "ensemble-weights") or None,
-            folds=(5 if search or (len(kinds) > 1 and ensemble == "stack") else 0)
+            folds=(5 if search or transfer or (len(kinds) > 1 and ensemble == "stack") else 0)
             if folds is None
             else folds,
             search=search,
@@ -272,7 +282,14 @@ def train(
             folder = RunFolder(path=run or out / ".runs" / settings.model)
             with StepProgress(quiet=quiet) as progress, resumable(folder):
                 report = run_groups(
-                    table, groups, store=out, run=folder, progress=progress, jobs=jobs, ray=ray
+                    table,
+                    groups,
+                    store=out,
+                    run=folder,
+                    progress=progress,
+                    jobs=jobs,
+                    ray=ray,
+                    transfer=transfer,
                 )
             _print_run(report, quiet=quiet)
             return
@@ -295,13 +312,18 @@ def _numbers(text: str | None, kind: type, option: str) -> tuple[Any, ...]:
         raise SettingsError(f"{option} {text!r}: give numbers with commas between them") from error
 
 
+def _transferred(marker: dict[str, Any]) -> str:
+    admitted = marker.get("transfer")
+    return "" if admitted is None else ", from the pooled model" if admitted else ", alone"
+
+
 def _print_run(report: "RunReport", *, quiet: bool) -> None:
     for key, marker in sorted(report.done.items()):
         typer.echo(
             marker["bundle"]
             if quiet
             else f"{key}: {marker['rows']} rows, log loss {marker['log_loss']:.4f}, "
-            f"gain {marker['gain']:+.4f}, {marker['bundle']}"
+            f"gain {marker['gain']:+.4f}{_transferred(marker)}, {marker['bundle']}"
         )
     for key, reason in sorted(report.failed.items()):
         typer.echo(f"candlewire: {key} failed: {reason}", err=True)

@@ -17,7 +17,8 @@ from candlewire_training.ensemble.profile import FittedPool, OutOfFoldRows, Prof
 from candlewire_training.ensemble.stacking import make_ensemble
 from candlewire_training.errors import GateError, TooFewBarsError
 from candlewire_training.groups.regimes import REGIMES, regime_of_rows
-from candlewire_training.members.contract import FitRows
+from candlewire_training.members.contract import FitRows, Member
+from candlewire_training.members.pooled_start import PooledStart
 from candlewire_training.members.registry import make_member
 from candlewire_training.progress import StepProgress
 from candlewire_training.scoring_model import Direction, ScoringModel
@@ -26,7 +27,8 @@ from candlewire_training.trust.dissimilarity import fit_dissimilarity
 from candlewire_training.validation.block_bootstrap import time_blocks
 from candlewire_training.validation.chronological import ChronologicalSplit, chronological_split
 from candlewire_training.validation.evaluation import Evaluation, evaluate
-from candlewire_training.validation.folds import Fold, RowTimes, walk_forward_folds
+from candlewire_training.validation.folds import Fold, RowTimes, folds_within, walk_forward_folds
+from candlewire_training.validation.transfer import TransferReport, compare_transfer
 from candlewire_training.validation.walk_forward import OutOfFold, WalkForward, judge, out_of_fold
 
 
@@ -44,10 +46,47 @@ class TrainedModel:
     profile: ProfileReport
     walk_forward: WalkForward | None = None
     oof: OutOfFold | None = None
+    transfer: TransferReport | None = None
 
 
-def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgress) -> TrainedModel:
-    """Features, labels, split, members, calibration, band, dissimilarity, evaluation.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Rows of a run and their parts.
+
+    Attributes:
+        bars: The bars that are used.
+        spec: The features, those that the band needs included.
+        settings: What to train, threads resolved.
+        samples: The labelled rows.
+        split: Their parts.
+    """
+
+    bars: BarTable
+    spec: cf.FeatureSpec
+    settings: TrainingSettings
+    samples: Samples
+    split: ChronologicalSplit
+
+    @property
+    def before(self) -> Samples:
+        """Rows before the test part, which judges what the folds choose."""
+        return self.samples.take(np.concatenate((self.split.train, self.split.calibration)))
+
+
+def prepare(
+    bars: BarTable,
+    settings: TrainingSettings,
+    progress: StepProgress,
+    *,
+    boundaries_ns: tuple[int, int] | None = None,
+) -> Prepared:
+    """Features, labels and parts.
+
+    Args:
+        bars: The bars.
+        settings: What to train.
+        progress: Shows the symbols.
+        boundaries_ns: Where calibration and test begin, in place of the settings' shares.
 
     Raises:
         TooFewBarsError: The history is too short.
@@ -68,14 +107,43 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
         calibration_share=settings.calibration_share,
         test_share=settings.test_share,
         embargo_bars=settings.embargo_bars,
+        boundaries_ns=boundaries_ns,
     )
-    train = samples.take(split.train)
+    return Prepared(bars=bars, spec=spec, settings=settings, samples=samples, split=split)
+
+
+def train_model(
+    bars: BarTable, settings: TrainingSettings, progress: StepProgress, *, start: PooledStart | None = None
+) -> TrainedModel:
+    """Features, labels, split, members, calibration, band, dissimilarity, evaluation.
+
+    Args:
+        bars: The bars.
+        settings: What to train.
+        progress: Shows the steps.
+        start: Members of all symbols; those of this model go on from them where that scores better out of
+            fold. Its times of calibration, test and folds are taken too: it has seen nothing later.
+
+    Raises:
+        TooFewBarsError: The history is too short.
+        SettingsError: The preset is unknown.
+    """
+    ready = prepare(bars, settings, progress, boundaries_ns=start.boundaries_ns if start else None)
+    bars, spec, settings, samples, split = ready.bars, ready.spec, ready.settings, ready.samples, ready.split
+    train, before = samples.take(split.train), ready.before
     if train.up.min() == train.up.max():
         raise TooFewBarsError("the train part holds only one direction; give longer history")
-    before = samples.take(np.concatenate((split.train, split.calibration)))
-    folds = _folds(before, settings)
+    numbers, folds = walk_folds(before, settings, start)
     settings = _searched(before, folds, settings, progress)
-    oof, walk = _walk_forward(before, folds, settings, progress)
+    oof = _out_of_fold(before, folds, settings, progress)
+    transfer = None
+    if start is not None and oof is not None:
+        begun = tuple(start.by_fold[number] for number in numbers)
+        started = _out_of_fold(before, folds, settings, progress, starts=begun)
+        assert started is not None  # noqa: S101 - the same folds
+        transfer = compare_transfer(before, oof, started, horizon=settings.horizon, seed=settings.seed)
+        oof = started if transfer.admitted else oof
+    walk = _judged_walk(before, folds, oof, settings)
     model, profile = fit_model(
         train,
         samples.take(split.calibration),
@@ -84,6 +152,7 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
         volatility=volatility_columns(spec.canonical_json),
         ensemble=_ensemble(settings, walk),
         oof=None if oof is None else _judged(before, oof, settings),
+        start=start.final if start is not None and transfer is not None and transfer.admitted else None,
     )
     test = samples.take(split.test)
     with progress.step("Evaluation on unseen bars", 1):
@@ -108,6 +177,7 @@ def train_model(bars: BarTable, settings: TrainingSettings, progress: StepProgre
         profile=profile,
         walk_forward=walk,
         oof=oof,
+        transfer=transfer,
     )
 
 
@@ -118,16 +188,20 @@ def _ensemble(settings: TrainingSettings, walk: WalkForward | None) -> Ensemble:
     return Ensemble(weights=equal_weights(1) if walk is None else walk.weights)
 
 
-def _folds(before: Samples, settings: TrainingSettings) -> tuple[Fold, ...]:
-    """Folds of the rows before the test part: that one judges what the folds choose."""
+def walk_folds(
+    before: Samples, settings: TrainingSettings, start: PooledStart | None = None
+) -> tuple[tuple[int, ...], tuple[Fold, ...]]:
+    """Folds of the rows before the test part, and the number of each among those of the start."""
+    times = RowTimes(decision_time_ns=before.decision_time_ns, known_from_ns=before.known_from_ns)
+    if start is not None:
+        numbered = folds_within(times, start.folds, embargo_bars=settings.embargo_bars)
+        return tuple(number for number, _ in numbered), tuple(fold for _, fold in numbered)
     if settings.folds == 0:
-        return ()
-    return walk_forward_folds(
-        RowTimes(decision_time_ns=before.decision_time_ns, known_from_ns=before.known_from_ns),
-        way=settings.walk_forward,
-        folds=settings.folds,
-        embargo_bars=settings.embargo_bars,
+        return (), ()
+    folds = walk_forward_folds(
+        times, way=settings.walk_forward, folds=settings.folds, embargo_bars=settings.embargo_bars
     )
+    return tuple(range(len(folds))), folds
 
 
 def _searched(
@@ -145,22 +219,37 @@ def _searched(
         ).settings
 
 
-def _walk_forward(
-    before: Samples, folds: tuple[Fold, ...], settings: TrainingSettings, progress: StepProgress
-) -> tuple[OutOfFold | None, WalkForward | None]:
-    """Out-of-fold predictions, and their scores and weights."""
+def _out_of_fold(
+    before: Samples,
+    folds: tuple[Fold, ...],
+    settings: TrainingSettings,
+    progress: StepProgress,
+    *,
+    starts: tuple[tuple[Member | None, ...], ...] = (),
+) -> OutOfFold | None:
+    """Out-of-fold predictions; None without folds."""
     if not folds:
-        return None, None
-    with progress.step("Walk forward", len(folds) * len(settings.members)) as advance:
-        oof = out_of_fold(
+        return None
+    name = "Walk forward from pooled" if starts else "Walk forward"
+    with progress.step(name, len(folds) * len(settings.members)) as advance:
+        return out_of_fold(
             before,
             folds,
             settings.member_settings,
             ensemble=settings.ensemble,
             weights=settings.ensemble_weights,
+            starts=starts,
             advance=advance,
             seed=settings.seed,
         )
+
+
+def _judged_walk(
+    before: Samples, folds: tuple[Fold, ...], oof: OutOfFold | None, settings: TrainingSettings
+) -> WalkForward | None:
+    """Scores and weights of out-of-fold predictions, and the gate on the overfit gap."""
+    if oof is None:
+        return None
     walk = judge(before, folds, oof, horizon=settings.horizon, trials=settings.trials, seed=settings.seed)
     if settings.maximum_overfit_gap is not None and walk.overfit_gap > settings.maximum_overfit_gap:
         raise GateError(
@@ -168,7 +257,7 @@ def _walk_forward(
             f"{settings.maximum_overfit_gap:g}: accuracy on train rows is that much above that of later "
             "ones; use fewer or shallower trees"
         )
-    return oof, walk
+    return walk
 
 
 def _judged(before: Samples, oof: OutOfFold, settings: TrainingSettings) -> OutOfFoldRows:
@@ -191,6 +280,7 @@ def fit_model(
     volatility: VolatilityColumns,
     ensemble: Ensemble | None = None,
     oof: OutOfFoldRows | None = None,
+    start: tuple[Member | None, ...] | None = None,
 ) -> tuple[ScoringModel, ProfileReport]:
     """Fits members, band and dissimilarity on `train`; probabilities and band width on `calibration`.
 
@@ -204,13 +294,14 @@ def fit_model(
         volatility: Columns that foretell volatility; the band's width follows them.
         ensemble: How members are pooled; all alike when absent.
         oof: Out-of-fold predictions, by which a latency budget chooses among members.
+        start: Fitted members that those of the same place go on from.
     """
     ensemble = ensemble or Ensemble(weights=equal_weights(len(settings.members)))
     members = tuple(make_member(each) for each in settings.member_settings)
     rows = FitRows(X=train.X, target=train.target, weight=train.weight, classes=train.classes)
-    for member in members:
+    for member, begun in zip(members, start or (None,) * len(members), strict=True):
         with progress.step(f"Training {member.name}", member.steps) as advance:
-            member.fit(rows, advance=advance)
+            member.fit(rows, start=begun, advance=advance)
     blocks = time_blocks(calibration.decision_time_ns, horizon=settings.horizon)
     unseen = CalibrationRows(
         X=calibration.X,
@@ -260,4 +351,4 @@ def _fewer(ensemble: Ensemble, kept: tuple[int, ...]) -> Ensemble:
     return Ensemble(weights=tuple(share.tolist()), rule=ensemble.rule)
 
 
-__all__ = ["TrainedModel", "fit_model", "train_model"]
+__all__ = ["Prepared", "TrainedModel", "fit_model", "prepare", "train_model", "walk_folds"]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from candlewire_training.card.profile_facts import profile_facts
+from candlewire_training.card.profile_facts import profile_facts, transfer_facts
 
 if TYPE_CHECKING:
     from candlewire_training.export.parity import ParityReport
@@ -67,6 +67,7 @@ def walk_forward_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
         trials,
         ("Walk forward", f"{len(walk.folds)} folds, {settings.walk_forward}, before the test part"),
         *folds,
+        *transfer_facts(trained.transfer),
         ("Gain over majority, out of fold", f"{estimate(walk.gain, 4)} nats a row"),
         ("Overfit gap", f"{walk.overfit_gap:+.3f}, accuracy on train rows minus that on later ones"),
         (

@@ -1,6 +1,7 @@
-"""What the card and the summary say of latency: the profile, what it left out, and what that cost."""
+"""What the card and the summary say of latency and of transfer: what was chosen, and by which score."""
 
 from candlewire_training.ensemble.profile import ProfileReport
+from candlewire_training.validation.transfer import TransferReport
 
 
 def profile_facts(report: ProfileReport) -> tuple[tuple[str, str], ...]:
@@ -40,4 +41,21 @@ def profile_score(report: ProfileReport) -> str:
     )
 
 
-__all__ = ["profile_facts", "profile_score"]
+def transfer_facts(report: TransferReport | None) -> tuple[tuple[str, str], ...]:
+    """The line on transfer from the pooled model; none when it was not asked for."""
+    if report is None:
+        return ()
+    start = "goes on from the pooled members" if report.admitted else "starts from nothing"
+    gain = report.gain
+    return (
+        (
+            "Transfer",
+            (
+                f"the model {start}: out-of-fold log loss alone minus from pooled {gain.value:+.5f} "
+                f"[{gain.low:+.5f}, {gain.high:+.5f}] nats on {report.rows:,} rows of {report.folds} folds"
+            ),
+        ),
+    )
+
+
+__all__ = ["profile_facts", "profile_score", "transfer_facts"]

@@ -114,6 +114,7 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
             "scale_features": [samples.feature_names[column] for column in model.band.scale.columns],
         },
         "profile": profile_record(trained.profile),
+        "transfer": asdict(trained.transfer) if trained.transfer else None,
         "weights": list(model.direction.ensemble.weights),
         "ensemble_rule": model.direction.ensemble.rule,
         "test": {

@@ -16,9 +16,11 @@ from candlewire_training.data.parquet import read_bars, write_bars
 from candlewire_training.errors import TrainingError
 from candlewire_training.export.bundle import write_bundle
 from candlewire_training.export.deployment import deploy_models
-from candlewire_training.groups.fan_out import Outcome, Task, in_processes, on_ray
+from candlewire_training.groups.fan_out import Outcome, Task, Work, in_processes, on_ray
 from candlewire_training.groups.plan import Group
+from candlewire_training.groups.pooled_start import PooledWork, check_transfer, fit_pooled_start
 from candlewire_training.groups.run_folder import RunFolder
+from candlewire_training.members.pooled_start import INDEX, read_start
 from candlewire_training.pipeline import train_model
 from candlewire_training.progress import StepProgress
 
@@ -31,6 +33,7 @@ class GroupWork:
     bars: tuple[Path, ...]
     timeframe: str
     store: Path
+    start: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ def run_groups(
     progress: StepProgress,
     jobs: int = 1,
     ray: str | None = None,
+    transfer: bool = False,
 ) -> RunReport:
     """Trains every group that is not done, writes its bundle, and routes to it.
 
@@ -73,16 +77,21 @@ def run_groups(
         progress: Shows how many are done.
         jobs: Processes at once.
         ray: Address of a Ray cluster in place of local processes.
+        transfer: Models go on from members of all symbols where that scores better out of fold.
 
     Raises:
         SettingsError: The run folder was begun with other settings or other bars.
         TrainingError: Not one group could be trained.
     """
     started = time.monotonic()
-    run.open(_asked(bars, groups, store))
+    run.open(_asked(bars, groups, store, transfer=transfer))
     paths = _lay_down(bars, run)
     done = run.done()
     resumed = len(done)
+    left = [group for group in groups if group.key not in done]
+    starts = (
+        _pooled_starts(left, tuple(paths.values()), bars.timeframe, run, progress, ray) if transfer else {}
+    )
     tasks = [
         Task(
             key=group.key,
@@ -91,14 +100,17 @@ def run_groups(
                 bars=tuple(paths[symbol] for symbol in group.symbols),
                 timeframe=bars.timeframe,
                 store=store,
+                start=starts.get(group.settings.horizon),
             ),
         )
-        for group in groups
-        if group.key not in done
+        for group in left
     ]
     failed: dict[str, str] = {}
     name = f"Models ({resumed} were done)" if resumed else "Models"
-    with progress.step(name, max(len(tasks), 1)) as advance, closing(_outcomes(tasks, jobs, ray)) as outcomes:
+    with (
+        progress.step(name, max(len(tasks), 1)) as advance,
+        closing(_outcomes(train_group, tasks, jobs, ray)) as outcomes,
+    ):
         for outcome in outcomes:
             if outcome.result is None:
                 failed[outcome.key] = outcome.reason
@@ -120,7 +132,8 @@ def train_group(work: GroupWork) -> dict[str, Any]:
     tables = [read_bars(path, timeframe=work.timeframe) for path in work.bars]
     bars = replace(tables[0], frame=pl.concat([table.frame for table in tables]))
     quiet = StepProgress(quiet=True)
-    trained = train_model(bars, work.group.settings, quiet)
+    start = None if work.start is None else read_start(work.start)
+    trained = train_model(bars, work.group.settings, quiet, start=start)
     bundle = write_bundle(trained, work.store, quiet, deploy=False)
     direction = trained.evaluation.direction["model"]
     return {
@@ -130,20 +143,56 @@ def train_group(work: GroupWork) -> dict[str, Any]:
         "rows": len(trained.samples),
         "log_loss": direction.log_loss.value,
         "gain": direction.gain.value,
+        "transfer": None if trained.transfer is None else trained.transfer.admitted,
         "seconds": round(time.monotonic() - started, 2),
         "finished_at": datetime.now(tz=UTC).isoformat(timespec="seconds"),
     }
 
 
-def _outcomes(tasks: list[Task], jobs: int, ray: str | None) -> Generator[Outcome]:
+def _outcomes(work: Work, tasks: list[Task], jobs: int, ray: str | None) -> Generator[Outcome]:
     if ray is None:
-        yield from in_processes(train_group, tasks, jobs=jobs)
+        yield from in_processes(work, tasks, jobs=jobs)
     else:
-        yield from on_ray(train_group, tasks, address=ray)
+        yield from on_ray(work, tasks, address=ray)
 
 
-def _asked(bars: BarTable, groups: tuple[Group, ...], store: Path) -> dict[str, Any]:
+def _pooled_starts(
+    groups: list[Group],
+    bars: tuple[Path, ...],
+    timeframe: str,
+    run: RunFolder,
+    progress: StepProgress,
+    ray: str | None,
+) -> dict[int, Path]:
+    """Folder of the pooled members of each horizon; those that an earlier run wrote stay."""
+    horizons = {group.settings.horizon: replace(group.settings, regime=None) for group in groups}
+    folders = {horizon: run.path / "pooled" / f"h{horizon}" for horizon in horizons}
+    for settings in horizons.values():
+        check_transfer(settings)
+    tasks = [
+        Task(
+            key=f"pooled-h{horizon}",
+            payload=PooledWork(
+                settings=settings, bars=bars, timeframe=timeframe, folder=folders[horizon].resolve()
+            ),
+        )
+        for horizon, settings in horizons.items()
+        if not (folders[horizon] / INDEX).exists()
+    ]
+    with (
+        progress.step("Pooled start", max(len(tasks), 1)) as advance,
+        closing(_outcomes(fit_pooled_start, tasks, 1, ray)) as outcomes,
+    ):
+        for outcome in outcomes:
+            if outcome.result is None:
+                raise TrainingError(f"{outcome.key}: {outcome.reason}")
+            advance()
+    return {horizon: folder.resolve() for horizon, folder in folders.items()}
+
+
+def _asked(bars: BarTable, groups: tuple[Group, ...], store: Path, *, transfer: bool) -> dict[str, Any]:
     return {
+        "transfer": transfer,
         "bars": bars.fingerprint,
         "timeframe": bars.timeframe,
         "store": str(store),

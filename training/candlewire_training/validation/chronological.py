@@ -38,6 +38,7 @@ def chronological_split(
     test_share: float = 0.2,
     embargo_bars: int = 0,
     minimum_rows: int = MINIMUM_ROWS,
+    boundaries_ns: tuple[int, int] | None = None,
 ) -> ChronologicalSplit:
     """Splits by time, never by row.
 
@@ -52,6 +53,7 @@ def chronological_split(
         test_share: Share of rows in test, the newest.
         embargo_bars: Decision times left out after each boundary.
         minimum_rows: Least rows in each part.
+        boundaries_ns: Where calibration and test begin, in place of the shares.
 
     Raises:
         SettingsError: The shares leave nothing to train on.
@@ -65,10 +67,11 @@ def chronological_split(
     times, counts = np.unique(decision_time_ns, return_counts=True)
     rows_before = np.cumsum(counts) - counts
     total = decision_time_ns.size
-    starts = [
-        int(np.searchsorted(rows_before, total * share))
-        for share in (1 - calibration_share - test_share, 1 - test_share)
-    ]
+    if boundaries_ns is None:
+        shares = (1 - calibration_share - test_share, 1 - test_share)
+        starts = [int(np.searchsorted(rows_before, total * share)) for share in shares]
+    else:
+        starts = [int(np.searchsorted(times, boundary)) for boundary in boundaries_ns]
     if not 0 < starts[0] + embargo_bars < starts[1] or starts[1] + embargo_bars >= times.size:
         raise TooFewBarsError(
             f"too few bars: {times.size} decision times cannot be split in three with an embargo of "

@@ -190,6 +190,43 @@ def walk_forward_folds(
     return tuple(result)
 
 
+def folds_within(
+    rows: RowTimes, spans: tuple[tuple[int, int], ...], *, embargo_bars: int = 0, minimum_rows: int = 100
+) -> tuple[tuple[int, Fold], ...]:
+    """Anchored folds whose test rows are decided within the spans given.
+
+    Args:
+        rows: Times of all rows.
+        spans: First and last decision time of each fold's test rows, ns.
+        embargo_bars: Decision times left out at each boundary.
+        minimum_rows: See `walk_forward_folds`; a fold with fewer rows is left out.
+
+    Returns:
+        (number of the span, fold) of every fold with rows enough.
+
+    Raises:
+        TooFewBarsError: No fold has rows enough.
+    """
+    times = rows.decision_time_ns
+    result = []
+    for number, (first, last) in enumerate(spans):
+        fold = purged_fold(
+            rows,
+            name=f"span {number + 1}",
+            train_span=times < first,
+            test_span=(times >= first) & (times <= last),
+            embargo_bars=embargo_bars,
+        )
+        if fold.train.size >= minimum_rows and fold.test.size >= minimum_rows // 2:
+            result.append((number, fold))
+    if not result:
+        raise TooFewBarsError(
+            f"too few bars: none of {len(spans)} folds has {minimum_rows} rows to train and "
+            f"{minimum_rows // 2} to test on; give longer history or fewer folds"
+        )
+    return tuple(result)
+
+
 def combinatorial_folds(
     rows: RowTimes, *, groups: int = 6, test_groups: int = 2, embargo_bars: int = 0
 ) -> tuple[tuple[tuple[int, ...], Fold], ...]:
@@ -292,6 +329,7 @@ __all__ = [
     "RowTimes",
     "combinatorial_folds",
     "combinatorial_paths",
+    "folds_within",
     "leaking_rows",
     "purged_fold",
     "walk_forward_folds",

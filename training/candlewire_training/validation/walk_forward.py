@@ -10,7 +10,7 @@ from candlewire_training.arrays import F64, I32, I64
 from candlewire_training.data.samples import Samples
 from candlewire_training.ensemble.stacking import fit_weights, make_ensemble
 from candlewire_training.errors import TooFewBarsError
-from candlewire_training.members.contract import FitRows, MemberSettings
+from candlewire_training.members.contract import FitRows, Member, MemberSettings
 from candlewire_training.members.registry import make_member
 from candlewire_training.validation.baselines import baseline_probabilities
 from candlewire_training.validation.block_bootstrap import Estimate, block_estimate, time_blocks
@@ -94,7 +94,7 @@ class WalkForward:
     trials: int
 
 
-def out_of_fold(
+def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
     samples: Samples,
     folds: tuple[Fold, ...],
     members: tuple[MemberSettings, ...],
@@ -102,6 +102,7 @@ def out_of_fold(
     ensemble: str = "stack",
     weights: tuple[float, ...] | None = None,
     choose: Callable[[Samples], I64] | None = None,
+    starts: tuple[tuple[Member | None, ...], ...] = (),
     advance: Callable[[], None] = lambda: None,
     seed: int = 7,
 ) -> OutOfFold:
@@ -114,6 +115,7 @@ def out_of_fold(
         ensemble: How they are pooled, see `make_ensemble`.
         weights: Of `fixed`.
         choose: Chooses feature columns from train rows alone, for each fold anew; None takes all.
+        starts: For each fold, the members that its own go on from; none when empty.
         advance: Called after each fit.
         seed: Of the baselines.
 
@@ -124,7 +126,7 @@ def out_of_fold(
     pooled: list[F64] = []
     accuracy: list[float] = []
     baselines: dict[str, list[F64]] = {}
-    for fold in folds:
+    for number, fold in enumerate(folds):
         train, test = samples.take(fold.train), samples.take(fold.test)
         columns = None if choose is None else choose(train)
         X, unseen = (part.X if columns is None else part.X[:, columns] for part in (train, test))
@@ -134,8 +136,9 @@ def out_of_fold(
         except TooFewBarsError as error:
             raise TooFewBarsError(f"fold {fold.name}: {error}") from error
         said, known = [], []
-        for settings in members:
-            member = make_member(settings).fit(rows)
+        begun = starts[number] if starts else (None,) * len(members)
+        for settings, start in zip(members, begun, strict=True):
+            member = make_member(settings).fit(rows, start=start)
             said.append(member.probabilities(unseen))
             known.append(member.probabilities(X[seen]))
             advance()
