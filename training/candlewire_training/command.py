@@ -177,8 +177,7 @@ def train(
     run: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of a run of many models; the same command goes on where it stopped. "
-            "STORE/.runs/MODEL when absent.",
+            help="Folder of a run; the same command goes on where it stopped. STORE/.runs/MODEL when absent.",
             rich_help_panel="Many",
         ),
     ] = None,
@@ -236,6 +235,7 @@ def train(
         from candlewire_training.pipeline import train_model
         from candlewire_training.progress import StepProgress
         from candlewire_training.settings import TrainingSettings
+        from candlewire_training.validation.fold_memory import fold_memory, resumable_folds
 
         if sample == (bars is not None):
             raise SettingsError("give either --bars FILE_OR_FOLDER or --sample")
@@ -294,8 +294,9 @@ def train(
             _print_run(report, quiet=quiet)
             return
         settings = replace(settings, horizon=steps[0]) if steps else settings
-        with StepProgress(quiet=quiet) as progress:
-            trained = train_model(table, settings, progress)
+        memory = fold_memory(run or out / ".runs" / settings.model, settings, table.fingerprint)
+        with StepProgress(quiet=quiet) as progress, resumable_folds(memory):
+            trained = train_model(table, settings, progress, memory=memory)
             bundle = write_bundle(trained, out, progress)
         if quiet:
             typer.echo(bundle.folder)

@@ -27,6 +27,7 @@ from candlewire_training.trust.dissimilarity import fit_dissimilarity
 from candlewire_training.validation.block_bootstrap import time_blocks
 from candlewire_training.validation.chronological import ChronologicalSplit, chronological_split
 from candlewire_training.validation.evaluation import Evaluation, evaluate
+from candlewire_training.validation.fold_memory import FoldMemory
 from candlewire_training.validation.folds import Fold, RowTimes, folds_within, walk_forward_folds
 from candlewire_training.validation.transfer import TransferReport, compare_transfer
 from candlewire_training.validation.walk_forward import OutOfFold, WalkForward, judge, out_of_fold
@@ -113,7 +114,12 @@ def prepare(
 
 
 def train_model(
-    bars: BarTable, settings: TrainingSettings, progress: StepProgress, *, start: PooledStart | None = None
+    bars: BarTable,
+    settings: TrainingSettings,
+    progress: StepProgress,
+    *,
+    start: PooledStart | None = None,
+    memory: FoldMemory | None = None,
 ) -> TrainedModel:
     """Features, labels, split, members, calibration, band, dissimilarity, evaluation.
 
@@ -123,6 +129,7 @@ def train_model(
         progress: Shows the steps.
         start: Members of all symbols; those of this model go on from them where that scores better out of
             fold. Its times of calibration, test and folds are taken too: it has seen nothing later.
+        memory: Keeps each fold that is done, and gives it back to a run that goes on.
 
     Raises:
         TooFewBarsError: The history is too short.
@@ -135,7 +142,7 @@ def train_model(
         raise TooFewBarsError("the train part holds only one direction; give longer history")
     numbers, folds = walk_folds(before, settings, start)
     settings = _searched(before, folds, settings, progress)
-    oof = _out_of_fold(before, folds, settings, progress)
+    oof = _out_of_fold(before, folds, settings, progress, memory=memory)
     transfer = None
     if start is not None and oof is not None:
         begun = tuple(start.by_fold[number] for number in numbers)
@@ -226,6 +233,7 @@ def _out_of_fold(
     progress: StepProgress,
     *,
     starts: tuple[tuple[Member | None, ...], ...] = (),
+    memory: FoldMemory | None = None,
 ) -> OutOfFold | None:
     """Out-of-fold predictions; None without folds."""
     if not folds:
@@ -239,6 +247,7 @@ def _out_of_fold(
             ensemble=settings.ensemble,
             weights=settings.ensemble_weights,
             starts=starts,
+            memory=memory and memory.of_members(settings.member_settings),
             advance=advance,
             seed=settings.seed,
         )

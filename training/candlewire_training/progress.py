@@ -9,14 +9,28 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+
+class RateColumn(ProgressColumn):
+    """How many parts of a step are done a second, or how many seconds one takes."""
+
+    def render(self, task: Task) -> Text:
+        """The rate over the last parts; over the whole step once it is done."""
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1.0 else f"{1.0 / speed:.1f} s each")
 
 
 class StepProgress:
-    """Shows each step with its count and time left while it runs."""
+    """Shows each step with its count, rate and time left while it runs."""
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -25,6 +39,7 @@ class StepProgress:
             TextColumn("{task.description:<28}"),
             BarColumn(),
             MofNCompleteColumn(),
+            RateColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self._console,
@@ -38,6 +53,10 @@ class StepProgress:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def refresh(self) -> None:
+        """Draws now rather than at the next turn."""
+        self._progress.refresh()
+
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Callable[[], None]]:
         """Yields the function that advances the step by one."""
@@ -46,4 +65,4 @@ class StepProgress:
         self._progress.update(task, completed=total)
 
 
-__all__ = ["StepProgress"]
+__all__ = ["RateColumn", "StepProgress"]

@@ -79,13 +79,73 @@ def test_a_run_without_one_model_fails(long_walk_bars: BarTable, tmp_path: Path)
         )
 
 
+def test_a_local_ray_cluster_trains_the_same_bundles(long_walk_bars: BarTable, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra candlewire-training[ray]")
+    groups = plan_groups(
+        long_walk_bars.symbols, replace(SETTINGS, version=20261121000000), timeframe="1d", per="symbol"
+    )[:2]
+    graphs = []
+    for name, ray in (("here", None), ("ray", "local")):
+        report = run_groups(
+            long_walk_bars,
+            groups,
+            store=tmp_path / name,
+            run=RunFolder(path=tmp_path / f"{name}-run"),
+            progress=StepProgress(quiet=True),
+            jobs=2,
+            ray=ray,
+        )
+        assert (sorted(report.done), report.failed) == (["walk-AAA", "walk-BBB"], {})
+        graphs.append([(Path(one["bundle"]) / "model.onnx").read_bytes() for one in report.done.values()])
+    assert sorted(graphs[0]) == sorted(graphs[1])
+
+
+def test_ctrl_c_in_a_walk_forward_keeps_its_folds(long_walk_bars: BarTable, tmp_path: Path) -> None:
+    write_bars(long_walk_bars, tmp_path / "bars.parquet")
+    command = [
+        sys.executable, "-c",
+        PROGRAM,
+        "train", "--bars", "bars.parquet", "--out", "store", "--folds", "12", "--model", "walk",
+        "--members", "xgboost,random_forest", "--trees", "150", "--version-stamp", "20261121000000",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 90
+    while len(list(tmp_path.glob("store/.runs/walk/folds-*/*/*.npz"))) < 2:
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "folds are done: give the same command again to go on" in err
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("store/.runs/walk/folds-*/*/*.npz")}
+    assert 2 <= len(kept) < 12
+    # Half a file, as an earlier crash may have left it, is no fold.
+    half = min(kept).with_name("11.npz")
+    half.write_bytes(b"PK")
+    finished = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=110)
+    assert finished.returncode == 0, finished.stderr
+    assert not (tmp_path / "store" / ".runs").exists()
+    whole = [part.replace("store", "store2") for part in command]
+    again = subprocess.run(whole, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=110)
+    assert again.returncode == 0, again.stderr
+    for name in ("model.onnx", "manifest.json", "golden.npz"):
+        first, second = (
+            (tmp_path / store / "walk" / "20261121000000" / name).read_bytes()
+            for store in ("store", "store2")
+        )
+        assert first == second, name
+
+
 def test_ctrl_c_leaves_a_state_to_go_on_from(long_walk_bars: BarTable, tmp_path: Path) -> None:
     write_bars(long_walk_bars, tmp_path / "bars.parquet")
     command = [
         sys.executable, "-c",
         PROGRAM,
         "train", "--bars", "bars.parquet", "--out", "store", "--per", "symbol", "--run", "run",
-        "--model", "walk", "--trees", "60",
+        "--model", "walk", "--trees", "60", "--version-stamp", "20261121000000",
     ]  # fmt: skip
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -108,3 +168,11 @@ def test_ctrl_c_leaves_a_state_to_go_on_from(long_walk_bars: BarTable, tmp_path:
     after = {path.stem: path.read_bytes() for path in tmp_path.glob("run/done/*.json")}
     assert len(after) == 3
     assert all(after[key] == content for key, content in first.items())
+    # What an uninterrupted run writes is the same to the byte.
+    whole = [*command[:-2], "--version-stamp", "20261121000000"]
+    whole[whole.index("store")], whole[whole.index("run")] = "store2", "run2"
+    again = subprocess.run(whole, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=110)
+    assert again.returncode == 0, again.stderr
+    for graph in tmp_path.glob("store/*/*/model.onnx"):
+        other = tmp_path / "store2" / graph.relative_to(tmp_path / "store")
+        assert graph.read_bytes() == other.read_bytes()

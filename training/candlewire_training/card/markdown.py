@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from candlewire_training.validation.evaluation import Evaluation
 
 
+# Fewer independent calibration rows than this are told of.
+FEW_ROWS = 100
+
+
 def render_card(
     trained: "TrainedModel", manifest: dict[str, Any], parity: "ParityReport", timing: "GraphTiming"
 ) -> str:
@@ -234,6 +238,13 @@ def limits_of_use(trained: "TrainedModel", evaluation: "Evaluation") -> tuple[st
     ]
     if len(trained.bars.symbols) < 20:
         lines.append(f"{len(trained.bars.symbols)} symbols are few: nothing here speaks for other symbols.")
+    interval = trained.model.direction.interval
+    independent = interval.rows / interval.design_effect
+    if independent < FEW_ROWS:
+        lines.append(
+            f"Calibration rests on few rows: {interval.rows}, worth {independent:.0f} independent ones; the "
+            "interval of the probability and the width of the band are as wide as that asks."
+        )
     if not evaluation.has_skill():
         lines.append("No skill in direction is shown: use the band and the interval, not the signal.")
     return tuple(lines)

@@ -85,7 +85,8 @@ def run_groups(
     """
     started = time.monotonic()
     run.open(_asked(bars, groups, store, transfer=transfer))
-    paths = _lay_down(bars, run)
+    # A worker elsewhere has another working folder.
+    paths = {symbol: path.resolve() for symbol, path in _lay_down(bars, run).items()}
     done = run.done()
     resumed = len(done)
     left = [group for group in groups if group.key not in done]
@@ -96,10 +97,10 @@ def run_groups(
         Task(
             key=group.key,
             payload=GroupWork(
-                group=group,
+                group=_beside_others(group) if jobs > 1 or ray is not None else group,
                 bars=tuple(paths[symbol] for symbol in group.symbols),
                 timeframe=bars.timeframe,
-                store=store,
+                store=store.resolve(),
                 start=starts.get(group.settings.horizon),
             ),
         )
@@ -147,6 +148,11 @@ def train_group(work: GroupWork) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 2),
         "finished_at": datetime.now(tz=UTC).isoformat(timespec="seconds"),
     }
+
+
+def _beside_others(group: Group) -> Group:
+    """Models that train beside one another take a thread each, unless the settings say otherwise."""
+    return replace(group, settings=replace(group.settings, threads=group.settings.threads or 1))
 
 
 def _outcomes(work: Work, tasks: list[Task], jobs: int, ray: str | None) -> Generator[Outcome]:

@@ -63,7 +63,8 @@ class MemberSettings:
         learning_rate: Shrinkage of each boosting round.
         patience: Rounds without a better validation score after which boosting stops.
         row_share: Share of the rows that each boosting round sees.
-        feature_share: Share of the features that each tree (boosting) or split (forest) may use.
+        feature_share: Share of the features that each tree (boosting) or split (forest) may use; None takes
+            half of them for boosting, and for a forest the root of their number (Breiman, 2001).
         leaf_share: Least share of the rows in a leaf: a leaf of a hundredth of the rows can still be a real
             effect, a smaller one hardly.
         l2: Penalty on leaf values (boosting) or coefficients (logistic).
@@ -80,7 +81,7 @@ class MemberSettings:
     learning_rate: float = 0.02
     patience: int = 15
     row_share: float = 0.5
-    feature_share: float = 0.5
+    feature_share: float | None = None
     leaf_share: float = 0.01
     l2: float = 10.0
     multi_output: bool = True
@@ -96,7 +97,7 @@ class MemberSettings:
             "learning-rate": (self.learning_rate, 1e-5, 1.0),
             "patience": (self.patience, 1, 10_000),
             "row-share": (self.row_share, 0.01, 1.0),
-            "feature-share": (self.feature_share, 0.01, 1.0),
+            "feature-share": (self.boosted_feature_share, 0.01, 1.0),
             "leaf-share": (self.leaf_share, 0.0, 0.5),
             "l2": (self.l2, 0.0, 1e9),
             "seed": (self.seed, 0, 2**31 - 1),
@@ -105,6 +106,11 @@ class MemberSettings:
         for name, (value, low, high) in ranges.items():
             if not low <= value <= high:
                 raise SettingsError(f"{self.kind} {name} {value} is out of range; use {low:g} to {high:g}")
+
+    @property
+    def boosted_feature_share(self) -> float:
+        """Share of the features that each boosted tree may use."""
+        return 0.5 if self.feature_share is None else self.feature_share
 
     @property
     def label(self) -> str:

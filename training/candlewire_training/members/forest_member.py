@@ -60,7 +60,7 @@ class ForestMember:
         share = min(settings.row_share, MOST_TREE_ROWS / count)
         parameters = {
             "max_depth": settings.depth,
-            "max_features": settings.feature_share,
+            "max_features": "sqrt" if settings.feature_share is None else settings.feature_share,
             "min_samples_leaf": max(1, round(count * settings.leaf_share * share / settings.row_share)),
             # Trees of a forest differ by the rows they see.
             "bootstrap": True,

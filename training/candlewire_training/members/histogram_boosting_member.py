@@ -43,7 +43,7 @@ class HistogramBoostingMember(BoostedTrees):
             max_depth=settings.depth,
             max_leaf_nodes=None,
             learning_rate=settings.learning_rate,
-            max_features=settings.feature_share,
+            max_features=settings.boosted_feature_share,
             min_samples_leaf=max(1, round(rows.X.shape[0] * settings.leaf_share)),
             l2_regularization=settings.l2,
             max_bins=63,

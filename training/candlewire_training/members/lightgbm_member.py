@@ -60,7 +60,7 @@ class LightGBMMember(BoostedTrees):
             "learning_rate": settings.learning_rate,
             "bagging_fraction": settings.row_share,
             "bagging_freq": 1,
-            "feature_fraction": settings.feature_share,
+            "feature_fraction": settings.boosted_feature_share,
             "min_data_in_leaf": max(1, round(rows.X.shape[0] * settings.leaf_share)),
             "lambda_l2": settings.l2,
             "max_bin": 63,

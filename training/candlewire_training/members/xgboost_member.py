@@ -73,7 +73,7 @@ class XGBoostMember(BoostedTrees):
             "max_depth": settings.depth,
             "eta": settings.learning_rate,
             "subsample": settings.row_share,
-            "colsample_bytree": settings.feature_share,
+            "colsample_bytree": settings.boosted_feature_share,
             "min_child_weight": max(1.0, curvature * float(rows.weight.sum()) * settings.leaf_share),
             "lambda": settings.l2,
             "max_bin": 64,

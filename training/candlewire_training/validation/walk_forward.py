@@ -14,6 +14,7 @@ from candlewire_training.members.contract import FitRows, Member, MemberSettings
 from candlewire_training.members.registry import make_member
 from candlewire_training.validation.baselines import baseline_probabilities
 from candlewire_training.validation.block_bootstrap import Estimate, block_estimate, time_blocks
+from candlewire_training.validation.fold_memory import FoldMemory, FoldPredictions
 from candlewire_training.validation.folds import Fold
 from candlewire_training.validation.proper_scores import log_loss
 from candlewire_training.validation.selection_bias import (
@@ -103,6 +104,7 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
     weights: tuple[float, ...] | None = None,
     choose: Callable[[Samples], I64] | None = None,
     starts: tuple[tuple[Member | None, ...], ...] = (),
+    memory: FoldMemory | None = None,
     advance: Callable[[], None] = lambda: None,
     seed: int = 7,
 ) -> OutOfFold:
@@ -116,6 +118,7 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
         weights: Of `fixed`.
         choose: Chooses feature columns from train rows alone, for each fold anew; None takes all.
         starts: For each fold, the members that its own go on from; none when empty.
+        memory: Folds that are done, and where new ones are kept; None keeps none.
         advance: Called after each fit.
         seed: Of the baselines.
 
@@ -127,21 +130,15 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
     accuracy: list[float] = []
     baselines: dict[str, list[F64]] = {}
     for number, fold in enumerate(folds):
-        train, test = samples.take(fold.train), samples.take(fold.test)
-        columns = None if choose is None else choose(train)
-        X, unseen = (part.X if columns is None else part.X[:, columns] for part in (train, test))
-        seen = slice(None, None, max(1, len(train) // GAP_ROWS))
-        try:
-            rows = FitRows(X=X, target=train.target, weight=train.weight, classes=train.classes)
-        except TooFewBarsError as error:
-            raise TooFewBarsError(f"fold {fold.name}: {error}") from error
-        said, known = [], []
-        begun = starts[number] if starts else (None,) * len(members)
-        for settings, start in zip(members, begun, strict=True):
-            member = make_member(settings).fit(rows, start=start)
-            said.append(member.probabilities(unseen))
-            known.append(member.probabilities(X[seen]))
-            advance()
+        said = None if memory is None else memory.recall(number)
+        if said is None:
+            begun = starts[number] if starts else (None,) * len(members)
+            said = _fitted_fold(samples, fold, members, begun, choose=choose, advance=advance, seed=seed)
+            if memory is not None:
+                memory.keep(number, said)
+        else:
+            for _ in members:
+                advance()
         earlier = _earlier(samples, folds, parts) if parts else None
         pool = (
             make_ensemble("vote", len(members))
@@ -155,11 +152,11 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
                 weights=weights,
             )
         )
-        parts.append(np.stack(said, axis=1))
-        pooled.append(pool.pool(parts[-1]))
-        right = pool.pool(np.stack(known, axis=1)).argmax(axis=1) == train.target[seen]
+        parts.append(said.unseen)
+        pooled.append(pool.pool(said.unseen))
+        right = pool.pool(said.seen).argmax(axis=1) == samples.target[_seen(fold)]
         accuracy.append(float(right.mean()))
-        for name, up in baseline_probabilities(train, test, seed=seed).items():
+        for name, up in said.baselines.items():
             baselines.setdefault(name, []).append(up)
     return OutOfFold(
         rows=np.concatenate([fold.test for fold in folds]),
@@ -169,6 +166,43 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
         baselines={name: np.concatenate(values) for name, values in baselines.items()},
         train_accuracy=tuple(accuracy),
     )
+
+
+def _fitted_fold(
+    samples: Samples,
+    fold: Fold,
+    members: tuple[MemberSettings, ...],
+    begun: tuple[Member | None, ...],
+    *,
+    choose: Callable[[Samples], I64] | None,
+    advance: Callable[[], None],
+    seed: int,
+) -> FoldPredictions:
+    train, test = samples.take(fold.train), samples.take(fold.test)
+    columns = None if choose is None else choose(train)
+    X, unseen, seen = (
+        part if columns is None else part[:, columns] for part in (train.X, test.X, samples.X[_seen(fold)])
+    )
+    try:
+        rows = FitRows(X=X, target=train.target, weight=train.weight, classes=train.classes)
+    except TooFewBarsError as error:
+        raise TooFewBarsError(f"fold {fold.name}: {error}") from error
+    said, known = [], []
+    for settings, start in zip(members, begun, strict=True):
+        member = make_member(settings).fit(rows, start=start)
+        said.append(member.probabilities(unseen))
+        known.append(member.probabilities(seen))
+        advance()
+    return FoldPredictions(
+        unseen=np.stack(said, axis=1),
+        seen=np.stack(known, axis=1),
+        baselines=baseline_probabilities(train, test, seed=seed),
+    )
+
+
+def _seen(fold: Fold) -> I64:
+    """Train rows that the overfit gap is measured on."""
+    return fold.train[:: max(1, fold.train.size // GAP_ROWS)]
 
 
 def judge(
