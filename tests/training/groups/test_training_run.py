@@ -79,6 +79,30 @@ def test_a_run_without_one_model_fails(long_walk_bars: BarTable, tmp_path: Path)
         )
 
 
+def test_a_bundle_that_an_interruption_left_without_its_marker_counts(
+    long_walk_bars: BarTable, tmp_path: Path
+) -> None:
+    store, run = tmp_path / "store", RunFolder(path=tmp_path / "run")
+    settings = replace(SETTINGS, version=20261121000000)
+    groups = plan_groups(long_walk_bars.symbols, settings, timeframe="1d", per="symbol")[:1]
+    quiet = StepProgress(quiet=True)
+    first = run_groups(long_walk_bars, groups, store=store, run=run, progress=quiet)
+    (marker,) = (run.path / "done").iterdir()
+    marker.unlink()
+    graph = (Path(first.done["walk-AAA"]["bundle"]) / "model.onnx").stat()
+    again = run_groups(long_walk_bars, groups, store=store, run=run, progress=quiet)
+    assert (again.resumed, again.failed) == (0, {})
+    told, before = (each.done["walk-AAA"] for each in (again, first))
+    assert {key: told[key] for key in told if key not in {"seconds", "finished_at"}} == {
+        key: before[key] for key in before if key not in {"seconds", "finished_at"}
+    }
+    assert (Path(told["bundle"]) / "model.onnx").stat().st_mtime_ns == graph.st_mtime_ns
+    # A bundle of other settings under the same version is another thing.
+    other = plan_groups(long_walk_bars.symbols, replace(settings, trees=11), timeframe="1d", per="symbol")[:1]
+    with pytest.raises(TrainingError, match="exists; choose another --version-stamp"):
+        run_groups(long_walk_bars, other, store=store, run=RunFolder(path=tmp_path / "other"), progress=quiet)
+
+
 def test_a_local_ray_cluster_trains_the_same_bundles(long_walk_bars: BarTable, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="needs the extra candlewire-training[ray]")
     groups = plan_groups(

@@ -11,7 +11,7 @@ from candlewire_training.ensemble.profile import ProfileReport
 from candlewire_training.export.parity import ParityReport
 from candlewire_training.pipeline import TrainedModel
 from candlewire_training.scoring_model import Direction
-from candlewire_training.settings import parse_version
+from candlewire_training.settings import TrainingSettings, parse_version
 
 FORMAT = "candlewire-bundle"
 FORMAT_VERSION = 1
@@ -86,22 +86,7 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
         },
         "purged_rows": split.purged_rows,
         "dropped_rows": samples.dropped_rows,
-        "settings": {
-            "preset": settings.preset,
-            "members": list(settings.members),
-            "ensemble": settings.ensemble,
-            "label": asdict(settings.label),
-            "folds": settings.folds,
-            "walk_forward": settings.walk_forward,
-            "regime": settings.regime,
-            "trials": settings.trials,
-            "trees": settings.trees,
-            "depth": settings.depth,
-            "learning_rate": settings.learning_rate,
-            "seed": settings.seed,
-            "embargo_bars": settings.embargo_bars,
-            "until": settings.until.isoformat() if settings.until else None,
-        },
+        "settings": settings_record(settings),
         "walk_forward": asdict(trained.walk_forward) if trained.walk_forward else None,
         "calibration": calibration_record(model.direction),
         "band": {
@@ -141,6 +126,34 @@ def profile_record(report: ProfileReport) -> dict[str, Any]:
     }
 
 
+def settings_record(settings: TrainingSettings) -> dict[str, Any]:
+    """The settings that the bytes of a bundle hang on, beside its bars and its version."""
+    return {
+        "preset": settings.preset,
+        "members": list(settings.members),
+        "ensemble": settings.ensemble,
+        "ensemble_weights": settings.ensemble_weights and list(settings.ensemble_weights),
+        "label": asdict(settings.label),
+        "horizon": settings.horizon,
+        "target_coverage": settings.target_coverage,
+        "calibration_share": settings.calibration_share,
+        "test_share": settings.test_share,
+        "asset_class": settings.asset_class,
+        "folds": settings.folds,
+        "walk_forward": settings.walk_forward,
+        "regime": settings.regime,
+        "trials": settings.trials,
+        "trees": settings.trees,
+        "depth": settings.depth,
+        "learning_rate": settings.learning_rate,
+        "seed": settings.seed,
+        "embargo_bars": settings.embargo_bars,
+        "until": settings.until.isoformat() if settings.until else None,
+        "profile": settings.profile,
+        "budget_us": settings.budget_us,
+    }
+
+
 def calibration_record(direction: Direction) -> dict[str, Any]:
     """What the manifest says of calibration and interval."""
     calibrator = direction.calibrator
@@ -167,5 +180,6 @@ __all__ = [
     "controller_step",
     "parity_record",
     "profile_record",
+    "settings_record",
     "to_json",
 ]

@@ -16,6 +16,7 @@ from candlewire_training.data.parquet import read_bars, write_bars
 from candlewire_training.errors import TrainingError
 from candlewire_training.export.bundle import write_bundle
 from candlewire_training.export.deployment import deploy_models
+from candlewire_training.export.manifest import settings_record
 from candlewire_training.groups.fan_out import Outcome, Task, Work, in_processes, on_ray
 from candlewire_training.groups.plan import Group
 from candlewire_training.groups.pooled_start import PooledWork, check_transfer, fit_pooled_start
@@ -132,22 +133,45 @@ def train_group(work: GroupWork) -> dict[str, Any]:
     started = time.monotonic()
     tables = [read_bars(path, timeframe=work.timeframe) for path in work.bars]
     bars = replace(tables[0], frame=pl.concat([table.frame for table in tables]))
-    quiet = StepProgress(quiet=True)
-    start = None if work.start is None else read_start(work.start)
-    trained = train_model(bars, work.group.settings, quiet, start=start)
-    bundle = write_bundle(trained, work.store, quiet, deploy=False)
-    direction = trained.evaluation.direction["model"]
+    settings = work.group.settings
+    manifest = _written_before(work, bars)
+    if manifest is None:
+        quiet = StepProgress(quiet=True)
+        start = None if work.start is None else read_start(work.start)
+        trained = train_model(bars, settings, quiet, start=start)
+        manifest = write_bundle(trained, work.store, quiet, deploy=False).manifest
+    training = manifest["training"]
+    scores = training["test"]["direction"]["model"]
     return {
-        "bundle": str(bundle.folder),
-        "version": bundle.version,
+        "bundle": str(work.store / settings.model / str(manifest["version"])),
+        "version": manifest["version"],
         "symbols": len(bars.symbols),
-        "rows": len(trained.samples),
-        "log_loss": direction.log_loss.value,
-        "gain": direction.gain.value,
-        "transfer": None if trained.transfer is None else trained.transfer.admitted,
+        "rows": sum(part["rows"] for part in training["parts"].values()),
+        "log_loss": scores["log_loss"]["value"],
+        "gain": scores["gain"]["value"],
+        "transfer": training["transfer"] and training["transfer"]["admitted"],
         "seconds": round(time.monotonic() - started, 2),
         "finished_at": datetime.now(tz=UTC).isoformat(timespec="seconds"),
     }
+
+
+def _written_before(work: GroupWork, bars: BarTable) -> dict[str, Any] | None:
+    """The manifest of the same bundle, where an interruption came between it and its marker."""
+    settings = work.group.settings
+    if settings.version is None:
+        return None
+    try:
+        file = work.store / settings.model / str(settings.version) / "manifest.json"
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        training = manifest["training"]
+        same = (
+            training["data"]["fingerprint"] == bars.until(settings.until).fingerprint
+            and training["settings"] == json.loads(json.dumps(settings_record(settings)))
+            and (training["transfer"] is not None) == (work.start is not None)
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+    return manifest if same else None
 
 
 def _beside_others(group: Group) -> Group:
