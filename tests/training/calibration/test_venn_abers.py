@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from candlewire_training.calibration.rising_curve import STEEPEST
 from candlewire_training.calibration.venn_abers import VennAbers, fit_venn_abers
 from candlewire_training.export.graph_builder import GraphBuilder
 from hypothesis import given, settings
@@ -63,6 +64,24 @@ def test_dependent_rows_widen_the_interval() -> None:
 def test_the_graph_agrees(seed: int) -> None:
     calibrator = fit_venn_abers(*rows(seed))
     check_graph(calibrator, np.linspace(-8, 8, 999))
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.02, 0.002])
+def test_a_narrow_score_widens_the_interval_rather_than_its_slope(spread: float) -> None:
+    """Pools of weak members say nearly the same of every row; a curve over them must not magnify rounding."""
+    margin, up, blocks = rows(7)
+    score = 0.55 + spread * (margin / np.abs(margin).max())
+    plain = fit_venn_abers(score, up, blocks)
+    gentle = fit_venn_abers(score, up, blocks, steepest=STEEPEST)
+    assert np.diff(plain.high).max() > 0
+    for name in ("low", "high"):
+        slopes = np.diff(getattr(gentle, name)) / np.diff(gentle.knots)
+        assert (slopes >= 0).all()
+        assert slopes.max() <= STEEPEST * (1 + 1e-9)
+    assert (gentle.low <= plain.low + 1e-12).all()
+    assert (gentle.high >= plain.high - 1e-12).all()
+    # On the whole the probability stays where the rows are.
+    assert abs(gentle.apply(score)[0].mean() - up.mean()) < 0.06
 
 
 def test_one_margin_for_all_rows() -> None:

@@ -38,6 +38,18 @@ def test_a_model_each_of_four_years(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_data
+def test_a_real_symbol_stacks_members(real_data: Path, tmp_path: Path) -> None:
+    """Its pool is so narrow that a curve over it once magnified rounding beyond the parity gate."""
+    stocks = pl.read_parquet(real_data / "us_stocks_1d.parquet").filter(pl.col("symbol") == "AAPL")
+    stocks.write_parquet(tmp_path / "aapl.parquet")
+    code, _, err = run(
+        "train", "--bars", tmp_path / "aapl.parquet", "--out", tmp_path / "store", "--preset", "full",
+        "--members", "xgboost,lightgbm,random_forest", "--folds", 5, "--bad-bars", "drop",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.real_data
 def test_a_real_symbol(real_data: Path, tmp_path: Path) -> None:
     stocks = pl.read_parquet(real_data / "us_stocks_1d.parquet").filter(pl.col("symbol") == "AAPL")
     stocks.write_parquet(tmp_path / "aapl.parquet")

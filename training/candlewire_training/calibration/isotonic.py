@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.isotonic import isotonic_regression
 
 from candlewire_training.arrays import F64, I32
-from candlewire_training.calibration.rising_curve import RisingCurve, gentle_knots, knot_grid
+from candlewire_training.calibration.rising_curve import RisingCurve, gentle_middle, knot_grid
 from candlewire_training.export.graph_builder import GraphBuilder
 
 KNOTS = 24
@@ -77,8 +77,7 @@ def _curve(said: F64, happened: F64, weight: F64) -> RisingCurve:
     sums = np.bincount(place, weights=weights * fitted, minlength=grid.size)
     filled = mass > 0
     grid, heights = grid[filled], np.maximum.accumulate(sums[filled] / mass[filled])
-    kept = gentle_knots(grid, heights[None, :])
-    return RisingCurve(knots=grid[kept], heights=heights[kept])
+    return RisingCurve(knots=grid, heights=gentle_middle(grid, heights))
 
 
 __all__ = ["Isotonic", "fit_isotonic"]

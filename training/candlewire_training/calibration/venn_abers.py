@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.isotonic import isotonic_regression
 
 from candlewire_training.arrays import F64, I32, I64
-from candlewire_training.calibration.rising_curve import export_curves, gentle_knots, knot_grid
+from candlewire_training.calibration.rising_curve import export_curves, gentle_above, gentle_below, knot_grid
 from candlewire_training.export.graph_builder import GraphBuilder
 from candlewire_training.validation.block_bootstrap import design_effect
 
@@ -67,7 +67,7 @@ def fit_venn_abers(
         up: 1 where the last class happened.
         blocks: Time block of each row.
         knots: Most knots.
-        steepest: Steepest piece of either curve; knots that would make a steeper one are left out. Give
+        steepest: Steepest piece of either curve; where one would be steeper the interval is wider. Give
             STEEPEST when the score is a probability.
     """
     effect = design_effect(up.astype(np.float64), blocks)
@@ -82,10 +82,10 @@ def fit_venn_abers(
     # Isotonic regression is monotone in the knot up to rounding; make it exactly so.
     low, high = (np.maximum.accumulate(np.clip(curve, 0.0, 1.0)) for curve in curves)
     low = np.minimum(low, high)
-    kept = gentle_knots(grid, np.stack((low, high)), steepest=steepest)
-    return VennAbers(
-        knots=grid[kept], low=low[kept], high=high[kept], rows=int(margin.size), design_effect=effect
-    )
+    # What is too steep for float32 widens the interval.
+    low = gentle_below(grid, low, steepest=steepest)
+    high = gentle_above(grid, high, steepest=steepest)
+    return VennAbers(knots=grid, low=low, high=high, rows=int(margin.size), design_effect=effect)
 
 
 def _isotonic_with(scores: F64, means: F64, weights: F64, knot: float, label: float) -> float:
