@@ -263,16 +263,13 @@ fn run_plan(plan: &Plan, columns: &Columns<'_>, out: &mut [f64]) {
             } else {
                 kernel.runner.outputs()
             };
-            let run = |out: &mut [f64]| {
-                let bars = bars.clone();
-                (kernel.runner).run_bars(memory, columns, bars, only_classic, out);
-            };
             if plan.features == 1 && outputs == 1 {
-                run(rows);
+                (kernel.runner).run_bars(memory, columns, bars.clone(), &mut [rows]);
                 continue;
             }
             let values = &mut values[..bars.len() * outputs];
-            run(values);
+            let mut slices: Vec<&mut [f64]> = values.chunks_exact_mut(bars.len()).collect();
+            (kernel.runner).run_bars(memory, columns, bars.clone(), &mut slices);
             for OutputColumn { output, column } in &kernel.columns {
                 let values = &values[*output * bars.len()..][..bars.len()];
                 let cells = rows[*column..].iter_mut().step_by(plan.features);

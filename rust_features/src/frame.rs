@@ -333,3 +333,110 @@ impl<'a> Block<'a> {
         self.own(self.columns.volume)
     }
 }
+
+/// Consecutive bars, any number, that a kernel may take at once; see [`crate::kernel::Kernel::span`].
+#[derive(Debug, Clone, Copy)]
+pub struct Span<'a> {
+    columns: Columns<'a>,
+    source: &'a [f64],
+    first: usize,
+}
+
+impl<'a> Block<'a> {
+    /// All bars from the block's first to the last there is.
+    #[inline(always)]
+    pub(crate) fn span(self) -> Span<'a> {
+        Span {
+            columns: self.columns,
+            source: self.source,
+            first: self.first,
+        }
+    }
+}
+
+impl<'a> Span<'a> {
+    #[inline(always)]
+    fn own(self, values: &'a [f64]) -> &'a [f64] {
+        values.get(self.first..).unwrap_or_default()
+    }
+
+    /// The values `bars` before each bar of the span, or `None` while there are fewer.
+    #[inline(always)]
+    fn earlier(self, values: &'a [f64], bars: usize) -> Option<&'a [f64]> {
+        values.get(self.first.checked_sub(bars)?..values.len() - bars)
+    }
+
+    /// The values of the `source` column.
+    #[inline(always)]
+    pub(crate) fn source(self) -> &'a [f64] {
+        self.own(self.source)
+    }
+
+    /// The values of the `source` column `bars` before.
+    #[inline(always)]
+    pub(crate) fn earlier_source(self, bars: usize) -> Option<&'a [f64]> {
+        self.earlier(self.source, bars)
+    }
+
+    /// The windows of `bars` values of the `source` column that end at each bar, side by side.
+    #[inline(always)]
+    pub(crate) fn sources(self, bars: usize) -> Option<&'a [f64]> {
+        self.source.get((self.first + 1).checked_sub(bars)?..)
+    }
+
+    /// Opens, highs, lows, closes and volumes.
+    #[inline(always)]
+    pub(crate) fn prices(self) -> [&'a [f64]; 5] {
+        let columns = self.columns;
+        [
+            columns.open,
+            columns.high,
+            columns.low,
+            columns.close,
+            columns.volume,
+        ]
+        .map(|values| self.own(values))
+    }
+
+    /// Calls `each` with the number of each of the first `bars` bars and the bar itself, in a loop that vectors can
+    /// take; open times are left out.
+    #[inline(always)]
+    pub(crate) fn bars(self, bars: usize, mut each: impl FnMut(usize, &Bar)) {
+        let [open, high, low, close, volume] = self.prices().map(|values| &values[..bars]);
+        for at in 0..bars {
+            let bar = Bar {
+                open_time_ns: 0,
+                open: open[at],
+                high: high[at],
+                low: low[at],
+                close: close[at],
+                volume: volume[at],
+            };
+            each(at, &bar);
+        }
+    }
+
+    /// The first `bars` closes.
+    #[inline(always)]
+    pub(crate) fn closes(self, bars: usize) -> &'a [f64] {
+        &self.own(self.columns.close)[..bars]
+    }
+
+    /// The highs, lows and closes before each bar's, or `None` at the first bar of all.
+    #[inline(always)]
+    pub(crate) fn previous_high_low_close(self) -> Option<[&'a [f64]; 3]> {
+        let columns = self.columns;
+        let [Some(highs), Some(lows), Some(closes)] =
+            [columns.high, columns.low, columns.close].map(|values| self.earlier(values, 1))
+        else {
+            return None;
+        };
+        Some([highs, lows, closes])
+    }
+
+    /// The closes before each bar's, or `None` at the first bar of all.
+    #[inline(always)]
+    pub(crate) fn previous_closes(self) -> Option<&'a [f64]> {
+        self.earlier(self.columns.close, 1)
+    }
+}

@@ -11,8 +11,8 @@ use crate::kernel::Description;
 use crate::runner::{Memory, Runner};
 use crate::spec::{FeatureRequest, SpecError, find_kernel};
 
-/// Bars between two hand-overs of several outputs: they stay in the first-level cache.
-const CHUNK: usize = 512;
+/// Bars that are checked and then run: they stay in the first-level cache.
+const CHUNK: usize = 1024;
 
 /// Times of bars that have none. Memory that is never touched costs nothing.
 static TIMES: [i64; 1 << 16] = [0; 1 << 16];
@@ -124,9 +124,7 @@ impl Indicator {
                 outputs: known,
             });
         }
-        let finite = |(_, values): &(Column, &[f64])| with_widest_vectors(AllFinite(values));
-        if columns.iter().all(finite) {
-            self.run(columns, outputs);
+        if self.run(columns, outputs) {
             return Ok(());
         }
         let good: Vec<usize> = (0..expected)
@@ -157,9 +155,10 @@ impl Indicator {
         Ok(())
     }
 
-    fn run(&self, columns: &[(Column, &[f64])], outputs: &mut [(usize, &mut [f64])]) {
+    /// False at a value that is not finite; what the outputs hold is then worth nothing.
+    fn run(&self, columns: &[(Column, &[f64])], outputs: &mut [(usize, &mut [f64])]) -> bool {
         let Some((_, first)) = columns.first() else {
-            return;
+            return true;
         };
         let of = |wanted: Column| {
             columns
@@ -174,7 +173,7 @@ impl Indicator {
             Vec::new()
         };
         let open_time_ns = TIMES.get(..bars).unwrap_or(&own_times);
-        let columns = Columns {
+        let all = Columns {
             open_time_ns,
             open: of(Column::Open),
             high: of(Column::High),
@@ -186,33 +185,40 @@ impl Indicator {
         let mut window = vec![0.0; self.runner.window_len()];
         self.runner.initialise(&mut words);
         let classic = self.runner.classic_outputs();
-        let only_classic = outputs.iter().all(|(output, _)| *output < classic);
-        let width = if only_classic {
+        let width = if outputs.iter().all(|(output, _)| *output < classic) {
             classic
         } else {
             self.runner.outputs()
         };
-        let mut run = |bars, values: &mut [f64]| {
+        let in_order = outputs.iter().map(|(output, _)| *output).eq(0..width);
+        let mut values = vec![0.0; if in_order { 0 } else { CHUNK.min(bars) * width }];
+        for first in (0..bars).step_by(CHUNK) {
+            let end = bars.min(first + CHUNK);
+            let finite = |(_, values): &(Column, &[f64])| {
+                with_widest_vectors(AllFinite(&values[first..end]))
+            };
+            if !columns.iter().all(finite) {
+                return false;
+            }
             let memory = Memory {
                 words: &mut words,
                 window: &mut window,
             };
-            self.runner
-                .run_bars(memory, &columns, bars, only_classic, values);
-        };
-        if let ([(_, output)], 1) = (&mut *outputs, width) {
-            return run(0..bars, output);
-        }
-        let mut values = vec![0.0; CHUNK.min(bars) * width];
-        for first in (0..bars).step_by(CHUNK) {
-            let end = bars.min(first + CHUNK);
-            let values = &mut values[..(end - first) * width];
-            run(first..end, values);
-            for (at, output) in &mut *outputs {
-                let column = &values[*at * (end - first)..][..end - first];
-                output[first..end].copy_from_slice(column);
+            let mut slices: Vec<&mut [f64]> = if in_order {
+                let own = outputs.iter_mut();
+                own.map(|(_, output)| &mut output[first..end]).collect()
+            } else {
+                values.chunks_exact_mut(end - first).take(width).collect()
+            };
+            self.runner.run_bars(memory, &all, first..end, &mut slices);
+            if !in_order {
+                for (at, output) in &mut *outputs {
+                    let column = &values[*at * (end - first)..][..end - first];
+                    output[first..end].copy_from_slice(column);
+                }
             }
         }
+        true
     }
 }
 

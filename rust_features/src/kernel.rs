@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Frame, Lookback};
+use crate::frame::{Block, Frame, Lookback, Span};
 use crate::neighbours::Row;
 use crate::state::State;
 
@@ -64,6 +64,20 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     ) -> bool {
         let _ = (state, window, block, outputs);
         false
+    }
+
+    /// As [`Kernel::block`] for any number of bars, straight into the columns of the outputs: for recursions and
+    /// functions of a bar, which need no windows side by side. The bars taken, from the first one; the next is stepped.
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut Self::State,
+        window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let _ = (state, window, span, outputs);
+        0
     }
 }
 

@@ -184,6 +184,48 @@ fn extremes(values: &[f64], length: usize, pick: impl Fn(f64, f64) -> f64) -> Ro
     row
 }
 
+/// How many values of each window of at most [`LONGEST`] stand before its extreme, as [`sums`]; of equal ones the
+/// latest counts. `wins` tells whether a later value replaces an earlier one.
+#[inline(always)]
+pub(crate) fn latest_places(values: &[f64], length: usize, wins: impl Fn(f64, f64) -> bool) -> Row {
+    let (mut best, mut places): (Wide, Wide) = ([0.0; WINDOWS + LONGEST], [0.0; WINDOWS + LONGEST]);
+    let (mut next, mut next_places) = (best, places);
+    for (at, (best, place)) in best.iter_mut().zip(&mut places).enumerate() {
+        *best = values.get(at).copied().unwrap_or_default();
+        *place = at as f64;
+    }
+    let mut span = 1;
+    while 2 * span <= length {
+        let needed = (WINDOWS + length - 2 * span).next_multiple_of(LANES);
+        let needed = needed.min(WINDOWS + LONGEST - span);
+        let (later, later_places) = (&best[span..][..needed], &places[span..][..needed]);
+        for at in 0..needed {
+            let later_wins = wins(later[at], best[at]);
+            next[at] = if later_wins { later[at] } else { best[at] };
+            next_places[at] = if later_wins {
+                later_places[at]
+            } else {
+                places[at]
+            };
+        }
+        (best, next) = (next, best);
+        (places, next_places) = (next_places, places);
+        span *= 2;
+    }
+    let later = &best[length - span..][..WINDOWS];
+    let later_places = &places[length - span..][..WINDOWS];
+    let mut row = Row::ZEROS;
+    for (at, row) in row.0.iter_mut().enumerate() {
+        let place = if wins(later[at], best[at]) {
+            later_places[at]
+        } else {
+            places[at]
+        };
+        *row = place - at as f64;
+    }
+    row
+}
+
 /// Sums of `term`, which also takes the number of the window, over the bars of each window: the bits of
 /// [`crate::window::sum_over`]. Columns as in [`sums`].
 #[inline(always)]
@@ -256,6 +298,9 @@ mod tests {
                 if let Some((highest, lowest)) = extremes {
                     assert_eq!(highest.0[at], window::highest(own), "{length} from {at}");
                     assert_eq!(lowest.0[at], window::lowest(own), "{length} from {at}");
+                    let place = own.iter().rposition(|value| *value == highest.0[at]);
+                    let places = latest_places(given, length, |later, best| later >= best);
+                    assert_eq!(Some(places.0[at] as usize), place, "{length} from {at}");
                 }
             }
         }

@@ -30,15 +30,14 @@ pub(crate) trait Runner: Debug + Send + Sync {
     fn window_len(&self) -> usize;
     /// Writes the state of a series that has seen no bar.
     fn initialise(&self, words: &mut [u64]);
-    /// Steps one series over consecutive bars; `out` takes every output, or only the classic ones, each of all bars
-    /// in a row.
+    /// Steps one series over consecutive bars; each of `out` takes one output of all bars: every output, or only the
+    /// classic ones.
     fn run_bars(
         &self,
         memory: Memory<'_>,
         columns: &Columns<'_>,
         bars: Range<usize>,
-        only_classic: bool,
-        out: &mut [f64],
+        out: &mut [&mut [f64]],
     );
     /// Steps several series by one bar each; `out` takes every output of each series.
     fn run_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]);
@@ -86,26 +85,28 @@ const fn has_source<K: Kernel>() -> bool {
     false
 }
 
-/// Bars stepped before a kernel that took no block is asked again.
+/// Bars stepped before a kernel that took no block is asked again; twice as many after each refusal, up to a block.
 const STEPS: usize = 8;
 
-struct Chunk<'a, K> {
+/// Outputs that a kernel may have to take blocks and spans.
+const MOST_OUTPUTS: usize = 8;
+
+struct Chunk<'a, 'o, K> {
     kernel: &'a K,
     source: Option<Column>,
     memory: Memory<'a>,
     columns: &'a Columns<'a>,
     bars: Range<usize>,
-    only_classic: bool,
-    out: &'a mut [f64],
+    out: &'a mut [&'o mut [f64]],
 }
 
-impl<K: Kernel> Work for Chunk<'_, K> {
+impl<K: Kernel> Work for Chunk<'_, '_, K> {
     type Result = ();
 
     #[inline(always)]
     fn run(self) {
         // Two loops: what the first does not write, the compiler does not compute.
-        if const { K::CLASSIC_OUTPUTS < K::Output::LEN } && self.only_classic {
+        if const { K::CLASSIC_OUTPUTS < K::Output::LEN } && self.out.len() < K::Output::LEN {
             self.run_loop(const { K::CLASSIC_OUTPUTS });
         } else {
             self.run_loop(const { K::Output::LEN });
@@ -113,7 +114,7 @@ impl<K: Kernel> Work for Chunk<'_, K> {
     }
 }
 
-impl<K: Kernel> Chunk<'_, K> {
+impl<K: Kernel> Chunk<'_, '_, K> {
     #[inline(always)]
     fn run_loop(self, outputs: usize) {
         let mut state = K::State::load(&mut Words::new(self.memory.words));
@@ -122,28 +123,40 @@ impl<K: Kernel> Chunk<'_, K> {
         let columns = self.columns.first(self.bars.end);
         let source = columns.column(self.source.unwrap_or(Column::Close));
         let length = self.bars.len();
-        let out = &mut self.out[..outputs * length];
-        let mut rows = [Row::ZEROS; 8];
-        let mut at = 0;
+        let out = &mut self.out[..outputs];
+        let mut rows = [Row::ZEROS; MOST_OUTPUTS];
+        let (mut at, mut steps) = (0, STEPS);
         while at < length {
-            let first = self.bars.start + at;
-            if outputs <= rows.len() && length - at >= WINDOWS {
-                let block = Block {
-                    columns,
-                    source,
-                    first,
-                };
-                let rows = &mut rows[..outputs];
-                if self.kernel.block(&mut state, window, block, rows) {
-                    for (row, column) in rows.iter().zip(out.chunks_exact_mut(length)) {
-                        column[at..at + WINDOWS].copy_from_slice(&row.0);
-                    }
-                    at += WINDOWS;
+            let block = Block {
+                columns,
+                source,
+                first: self.bars.start + at,
+            };
+            if outputs <= MOST_OUTPUTS {
+                let mut rest: [&mut [f64]; MOST_OUTPUTS] = Default::default();
+                for (rest, column) in rest.iter_mut().zip(&mut *out) {
+                    *rest = &mut column[at..length];
+                }
+                let rest = &mut rest[..outputs];
+                let taken = self.kernel.span(&mut state, window, block.span(), rest);
+                if taken > 0 {
+                    (at, steps) = (at + taken, STEPS);
                     continue;
+                }
+                if length - at >= WINDOWS {
+                    let rows = &mut rows[..outputs];
+                    if self.kernel.block(&mut state, window, block, rows) {
+                        for (row, column) in rows.iter().zip(rest) {
+                            column[..WINDOWS].copy_from_slice(&row.0);
+                        }
+                        (at, steps) = (at + WINDOWS, STEPS);
+                        continue;
+                    }
                 }
             }
             // Bars up to the next try.
-            let end = length.min(at + STEPS);
+            let end = length.min(at + steps);
+            steps = WINDOWS.min(2 * steps);
             for bar in at..end {
                 let index = self.bars.start + bar;
                 let mut frame = columns.frame(index);
@@ -151,8 +164,8 @@ impl<K: Kernel> Chunk<'_, K> {
                     frame = frame.with_source(&source[..=index]);
                 }
                 let values = self.kernel.step(&mut state, window, &frame);
-                for (output, value) in values.as_slice()[..outputs].iter().enumerate() {
-                    out[output * length + bar] = *value;
+                for (column, value) in out.iter_mut().zip(values.as_slice()) {
+                    column[bar] = *value;
                 }
             }
             at = end;
@@ -224,8 +237,7 @@ impl<K: Kernel> Runner for Built<K> {
         memory: Memory<'_>,
         columns: &Columns<'_>,
         bars: Range<usize>,
-        only_classic: bool,
-        out: &mut [f64],
+        out: &mut [&mut [f64]],
     ) {
         with_widest_vectors(Chunk {
             kernel: &self.kernel,
@@ -233,7 +245,6 @@ impl<K: Kernel> Runner for Built<K> {
             memory,
             columns,
             bars,
-            only_classic,
             out,
         });
     }

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int32]
 
+_FLOAT64 = np.dtype(np.float64)
+
 
 def only(function: str, parameter: str, value: float, supported: float) -> None:
     """Refuses a value that the kernel behind a function does not offer.
@@ -44,7 +46,10 @@ def indicator(
     """
     arrays = [(name, _floats(name, values)) for name, values in columns]
     results = compute_indicator(kernel, parameters, arrays, range(outputs))
-    return tuple(_like(columns[0][1], result) for result in results)
+    given = columns[0][1]
+    if type(given) is np.ndarray:
+        return cast("tuple[Any, ...]", results)
+    return tuple(_like(given, result) for result in results)
 
 
 def pattern(kernel: str, parameters: dict[str, Any], columns: Sequence[tuple[str, Any]]) -> Any:  # noqa: ANN401
@@ -55,6 +60,8 @@ def pattern(kernel: str, parameters: dict[str, Any], columns: Sequence[tuple[str
 
 
 def _floats(name: str, values: Any) -> Floats:  # noqa: ANN401
+    if type(values) is np.ndarray and values.dtype is _FLOAT64 and values.ndim == 1 and values.flags.c_contiguous:
+        return values
     try:
         array = np.ascontiguousarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

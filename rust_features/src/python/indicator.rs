@@ -2,6 +2,7 @@
 
 use numpy::{PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::arrays::view;
@@ -9,6 +10,9 @@ use super::errors::{CoreError, InputError, without_gil};
 use super::spec::arguments;
 use crate::Indicator;
 use crate::frame::Column;
+
+/// `numpy.empty`: what the core fills need not be zero before.
+static EMPTY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// Some outputs of a kernel over named columns of float64, as a tuple of arrays.
 #[pyfunction]
@@ -37,7 +41,7 @@ pub(super) fn compute_indicator<'py>(
         .collect::<PyResult<Vec<_>>>()?;
     let indicator = Indicator::new(kernel, parameters).map_err(CoreError::from)?;
     let bars = slices.first().map_or(0, |(_, values)| values.len());
-    let empty = PyModule::import(py, "numpy")?.getattr("empty")?;
+    let empty = EMPTY.import(py, "numpy", "empty")?;
     let arrays = outputs
         .iter()
         .map(|_| Ok(empty.call1((bars,))?.cast_into::<PyArray1<f64>>()?))

@@ -1,8 +1,9 @@
 //! Aroon: how long ago the extremes of the last bars were.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{LONGEST, Row, latest_places};
 use crate::window::{highest, lowest};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars looked back on", 14, 2);
@@ -24,6 +25,26 @@ fn down_and_up(frame: &Frame<'_>, period: usize) -> Option<(f64, f64)> {
     let lowest_at = lows.iter().rposition(|value| *value == low)?;
     let factor = 100.0 / period as f64;
     Some((factor * lowest_at as f64, factor * highest_at as f64))
+}
+
+/// The same for a block, where the window is short enough.
+#[inline(always)]
+fn downs_and_ups(block: Block<'_>, period: usize) -> Option<[Row; 2]> {
+    let (highs, lows) = (block.highs(period + 1)?, block.lows(period + 1)?);
+    if period + 1 > LONGEST {
+        return None;
+    }
+    let factor = 100.0 / period as f64;
+    let mut rows = [
+        latest_places(lows, period + 1, |later, best| later <= best),
+        latest_places(highs, period + 1, |later, best| later >= best),
+    ];
+    for row in &mut rows {
+        for cell in &mut row.0 {
+            *cell *= factor;
+        }
+    }
+    Some(rows)
 }
 
 impl Kernel for Aroon {
@@ -67,6 +88,21 @@ impl Kernel for Aroon {
             None => [f64::NAN; 2],
         }
     }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(rows), [_, _]) = (downs_and_ups(block, self.period), &*outputs) else {
+            return false;
+        };
+        outputs.copy_from_slice(&rows);
+        true
+    }
 }
 
 /// Aroon up less Aroon down.
@@ -106,5 +142,22 @@ impl Kernel for AroonOsc {
             Some((down, up)) => [up - down],
             None => [f64::NAN],
         }
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some([downs, ups]), [row]) = (downs_and_ups(block, self.period), outputs) else {
+            return false;
+        };
+        for (at, cell) in row.0.iter_mut().enumerate() {
+            *cell = ups.0[at] - downs.0[at];
+        }
+        true
     }
 }

@@ -1,7 +1,8 @@
 //! Balance of power.
 
 use crate::arguments::{ArgumentError, Arguments};
-use crate::frame::Frame;
+use crate::bar::Bar;
+use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 
 /// Body of the bar as a share of its range.
@@ -32,12 +33,32 @@ impl Kernel for Bop {
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let bar = &frame.bar;
-        let range = bar.high - bar.low;
-        [if range > 0.0 {
-            (bar.close - bar.open) / range
-        } else {
-            0.0
-        }]
+        [balance(&frame.bar)]
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [balances] = outputs else {
+            return 0;
+        };
+        let bars = balances.len();
+        span.bars(bars, |at, bar| balances[at] = balance(bar));
+        bars
+    }
+}
+
+#[inline(always)]
+fn balance(bar: &Bar) -> f64 {
+    let range = bar.high - bar.low;
+    if range > 0.0 {
+        (bar.close - bar.open) / range
+    } else {
+        0.0
     }
 }

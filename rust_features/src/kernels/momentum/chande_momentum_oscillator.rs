@@ -2,7 +2,7 @@
 
 use super::relative_strength_index::GainsAndLosses;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame};
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 
 /// Balance of gains and losses, Wilder smoothing.
@@ -42,14 +42,32 @@ impl Kernel for Cmo {
 
     #[inline(always)]
     fn step(&self, state: &mut GainsAndLosses, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let Some((gain, loss)) = state.averages(self.period, frame.current(self.column)) else {
-            return [f64::NAN];
+        [state
+            .averages(self.period, frame.current(self.column))
+            .map_or(f64::NAN, |(gain, loss)| balance(gain, loss))]
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut GainsAndLosses,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [cells] = outputs else {
+            return 0;
         };
-        let total = gain + loss;
-        [if total > 0.0 {
-            100.0 * ((gain - loss) / total)
-        } else {
-            0.0
-        }]
+        state.take_span(self.period, span, cells, balance)
+    }
+}
+
+#[inline(always)]
+fn balance(gain: f64, loss: f64) -> f64 {
+    let total = gain + loss;
+    if total > 0.0 {
+        100.0 * ((gain - loss) / total)
+    } else {
+        0.0
     }
 }

@@ -1,7 +1,7 @@
 //! Momentum.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 
 /// Change over some bars.
@@ -27,6 +27,7 @@ impl Kernel for Mom {
         ],
         source: "TA-Lib MOM",
     };
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -51,5 +52,27 @@ impl Kernel for Mom {
         let value = frame.current(self.column);
         let change = value - old;
         [change, if value == 0.0 { 0.0 } else { change / value }]
+    }
+    #[inline(always)]
+    fn span(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some(olds), [changes, ratios @ ..]) = (span.earlier_source(self.period), outputs)
+        else {
+            return 0;
+        };
+        for ((cell, value), old) in changes.iter_mut().zip(span.source()).zip(olds) {
+            *cell = value - old;
+        }
+        if let [ratios, ..] = ratios {
+            for ((cell, value), change) in ratios.iter_mut().zip(span.source()).zip(&**changes) {
+                *cell = if *value == 0.0 { 0.0 } else { change / value };
+            }
+        }
+        olds.len()
     }
 }

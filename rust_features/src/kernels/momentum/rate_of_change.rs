@@ -1,7 +1,7 @@
 //! Rate of change, in the four forms that TA-Lib knows.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 
 /// One kernel of the family: how it relates the value to the old one.
@@ -51,6 +51,24 @@ macro_rules! change_kernel {
                     Some(_) => [0.0],
                     None => [f64::NAN],
                 }
+            }
+
+            #[inline(always)]
+            fn span(
+                &self,
+                (): &mut (),
+                _window: &mut [f64],
+                span: Span<'_>,
+                outputs: &mut [&mut [f64]],
+            ) -> usize {
+                let relate: fn(f64, f64) -> f64 = $relate;
+                let (Some(olds), [changes]) = (span.earlier_source(self.period), outputs) else {
+                    return 0;
+                };
+                for ((cell, value), old) in changes.iter_mut().zip(span.source()).zip(olds) {
+                    *cell = if *old == 0.0 { 0.0 } else { relate(*value, *old) };
+                }
+                olds.len()
             }
         }
     };

@@ -1,11 +1,11 @@
 //! Relative strength index.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame};
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::Row;
+use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
-use crate::window::flush_tiny;
+use crate::window::{any_tiny, flush_tiny};
 
 /// Share of gains in all moves, Wilder smoothing.
 #[derive(Debug)]
@@ -43,6 +43,78 @@ impl GainsAndLosses {
         self.gain = flush_tiny(self.gain.mul_add(keep, gain * share));
         self.loss = flush_tiny(self.loss.mul_add(keep, loss * share));
         (self.gain, self.loss)
+    }
+
+    /// What `show` makes of the averages at a span's bars, once they are warm; the bars taken.
+    #[inline(always)]
+    pub(crate) fn take_span(
+        &mut self,
+        period: usize,
+        span: Span<'_>,
+        cells: &mut [f64],
+        show: impl Fn(f64, f64) -> f64,
+    ) -> usize {
+        let (values, Some(previous)) = (span.source(), span.earlier_source(1)) else {
+            return 0;
+        };
+        if self.values <= period as u64 {
+            return 0;
+        }
+        for first in (0..values.len()).step_by(WINDOWS) {
+            let own = first..values.len().min(first + WINDOWS);
+            let mut rows = [Row::ZEROS; 2];
+            let [gains, losses] = rows.each_mut().map(|row| &mut row.0[..own.len()]);
+            let moves = [&values[own.clone()], &previous[own.clone()]];
+            self.take(period, moves, [&mut *gains, &mut *losses]);
+            for ((cell, gain), loss) in cells[own].iter_mut().zip(&*gains).zip(&*losses) {
+                *cell = show(*gain, *loss);
+            }
+        }
+        values.len()
+    }
+
+    /// The averages at a few values, once they are warm.
+    ///
+    /// First without a look at tiny numbers, which no market has; that keeps both recursions in registers.
+    #[inline(always)]
+    fn take(
+        &mut self,
+        period: usize,
+        [values, previous]: [&[f64]; 2],
+        [gains, losses]: [&mut [f64]; 2],
+    ) {
+        let length = period as f64;
+        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+        let bars = values.len();
+        let (previous, gains, losses) =
+            (&previous[..bars], &mut gains[..bars], &mut losses[..bars]);
+        for (at, value) in values.iter().enumerate() {
+            gains[at] = value - previous[at];
+        }
+        let mut tiny = any_tiny(gains);
+        if !tiny {
+            for (gain, loss) in gains.iter_mut().zip(&mut *losses) {
+                let change = *gain;
+                *gain = if change > 0.0 { change } else { 0.0 } * share;
+                *loss = if change < 0.0 { -change } else { 0.0 } * share;
+            }
+            let (mut gain, mut loss) = (self.gain, self.loss);
+            for (gains, losses) in gains.iter_mut().zip(&mut *losses) {
+                gain = gain.mul_add(keep, *gains);
+                loss = loss.mul_add(keep, *losses);
+                (*gains, *losses) = (gain, loss);
+            }
+            tiny = any_tiny(gains) || any_tiny(losses);
+            if !tiny {
+                (self.gain, self.loss) = (gain, loss);
+                self.previous = values.last().copied().unwrap_or(self.previous);
+            }
+        }
+        if tiny {
+            for (at, value) in values.iter().enumerate() {
+                (gains[at], losses[at]) = self.advance(period, *value);
+            }
+        }
     }
 
     /// Rise and fall since the previous value.
@@ -114,28 +186,19 @@ impl Kernel for Rsi {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         state: &mut GainsAndLosses,
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let (Some(values), [row]) = (block.source(), outputs) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [cells] = outputs else {
+            return 0;
         };
-        if state.values <= self.period as u64 {
-            return false;
-        }
-        let mut totals = Row::ZEROS;
-        for (at, value) in values.iter().enumerate() {
-            let (gain, loss) = state.advance(self.period, *value);
-            (row.0[at], totals.0[at]) = (gain, gain + loss);
-        }
-        for (cell, total) in row.0.iter_mut().zip(&totals.0) {
-            *cell = index(*cell, *total);
-        }
-        true
+        state.take_span(self.period, span, cells, |gain, loss| {
+            index(gain, gain + loss)
+        })
     }
 }
 

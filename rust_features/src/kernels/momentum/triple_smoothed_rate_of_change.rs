@@ -1,9 +1,9 @@
 //! Rate of change of a triple-smoothed average.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame};
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::kernels::trend::exponential_averages::cascade;
+use crate::kernels::trend::exponential_averages::{cascade, cascade_all};
 use crate::kernels::trend::exponential_moving_average::{ExponentialAverage, Smoothing};
 use crate::state::state;
 
@@ -61,10 +61,37 @@ impl Kernel for Trix {
         if !std::mem::replace(&mut state.known, true) {
             return [f64::NAN];
         }
-        [if previous == 0.0 {
-            0.0
-        } else {
-            (average / previous - 1.0) * 100.0
-        }]
+        [change(average, previous)]
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut TrixState,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (values, [cells]) = (span.source(), outputs) else {
+            return 0;
+        };
+        let last = |[_, _, average]: [f64; 3]| average;
+        if !state.known || !cascade_all(&mut state.chain, self.smoothing, values, cells, last) {
+            return 0;
+        }
+        for cell in cells.iter_mut() {
+            let average = std::mem::replace(cell, change(*cell, state.previous));
+            state.previous = average;
+        }
+        values.len()
+    }
+}
+
+#[inline(always)]
+fn change(average: f64, previous: f64) -> f64 {
+    if previous == 0.0 {
+        0.0
+    } else {
+        (average / previous - 1.0) * 100.0
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use super::simple_moving_average::ratio;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::state::State;
 
@@ -34,6 +34,20 @@ pub(crate) trait Average: Debug + Send + Sync + Sized + 'static {
 
     /// Takes a value; the average once it is warm. `newest` holds `taps` values, or is `None` while there are fewer.
     fn push(&self, state: &mut Self::State, value: f64, newest: Option<&[f64]>) -> Option<f64>;
+
+    /// The averages at many values, with the bits of `push`, where that is faster; false, with nothing changed, when
+    /// it cannot. `newest` are the windows of `taps` values that end at each value, side by side.
+    #[inline(always)]
+    fn push_all(
+        &self,
+        state: &mut Self::State,
+        values: &[f64],
+        newest: Option<&[f64]>,
+        averages: &mut [f64],
+    ) -> bool {
+        let _ = (state, values, newest, averages);
+        false
+    }
 }
 
 /// A moving average of a column.
@@ -59,6 +73,7 @@ impl<A: Average> Kernel for AverageKernel<A> {
         ],
         source: A::SOURCE,
     };
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -83,5 +98,27 @@ impl<A: Average> Kernel for AverageKernel<A> {
             Some(average) => [average, ratio(value, average)],
             None => [f64::NAN; 2],
         }
+    }
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut A::State,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (values, [averages, ratios @ ..]) = (span.source(), outputs) else {
+            return 0;
+        };
+        let newest = span.sources(self.average.taps());
+        if !self.average.push_all(state, values, newest, averages) {
+            return 0;
+        }
+        if let [ratios, ..] = ratios {
+            for ((cell, value), average) in ratios.iter_mut().zip(values).zip(averages.iter()) {
+                *cell = ratio(*value, *average);
+            }
+        }
+        values.len()
     }
 }

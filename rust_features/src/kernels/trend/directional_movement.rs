@@ -1,10 +1,11 @@
 //! Wilder's directional movement: +DI, -DI, DX and ADX.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
+use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
-use crate::window::flush_tiny;
+use crate::window::{any_tiny, flush_tiny};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 2);
 const SOURCE: &str =
@@ -43,12 +44,95 @@ state! {
 }
 
 impl Movement {
+    /// As `push` for a span's bars once all is warm: the outputs that `shown` numbers; the bars taken, up to one
+    /// without movement or with a tiny number.
+    #[inline(always)]
+    pub(crate) fn take_span(
+        &mut self,
+        period: usize,
+        span: Span<'_>,
+        shown: &[usize],
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some([highs, lows, closes]), [first_output, ..]) =
+            (span.previous_high_low_close(), &*outputs)
+        else {
+            return 0;
+        };
+        if self.bars < 2 * period as u64 {
+            return 0;
+        }
+        let bars = first_output.len();
+        let [_, own_highs, own_lows, own_closes, _] = span.prices().map(|values| &values[..bars]);
+        for first in (0..bars).step_by(WINDOWS) {
+            let own = first..bars.min(first + WINDOWS);
+            let given = [own_highs, own_lows].map(|values| &values[own.clone()]);
+            let previous = [highs, lows, closes].map(|values| &values[own.clone()]);
+            let mut all = [Row::ZEROS; 4];
+            let mut next = *self;
+            if !next.take(period, given, previous, &mut all) {
+                return first;
+            }
+            *self = next;
+            for (output, number) in outputs.iter_mut().zip(shown) {
+                output[own.clone()].copy_from_slice(&all[*number].0[..own.len()]);
+            }
+            if let [.., close] = own_closes[own.clone()] {
+                self.close = close;
+            }
+        }
+        bars
+    }
+
+    /// A few bars, loop by loop; false when a step is needed to do them right.
+    #[inline(always)]
+    fn take(
+        &mut self,
+        period: usize,
+        [highs, lows]: [&[f64]; 2],
+        previous: [&[f64]; 3],
+        all: &mut [Row; 4],
+    ) -> bool {
+        let bars = highs.len();
+        let (lows, previous) = (&lows[..bars], previous.map(|values| &values[..bars]));
+        let length = period as f64;
+        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+        let mut rows = [Row::ZEROS; 3];
+        let [plus, minus, ranges] = rows.each_mut().map(|row| &mut row.0[..bars]);
+        for at in 0..bars {
+            let before = previous.map(|values| values[at]);
+            [plus[at], minus[at], ranges[at]] = moves([highs[at], lows[at]], before);
+        }
+        for at in 0..bars {
+            self.plus = self.plus.mul_add(keep, plus[at]);
+            self.minus = self.minus.mul_add(keep, minus[at]);
+            self.range = self.range.mul_add(keep, ranges[at]);
+            [plus[at], minus[at], ranges[at]] = [self.plus, self.minus, self.range];
+        }
+        let [adx, plus_di, minus_di, dx] = all.each_mut().map(|row| &mut row.0[..bars]);
+        let mut moved = true;
+        for at in 0..bars {
+            plus_di[at] = 100.0 * (plus[at] / ranges[at]);
+            minus_di[at] = 100.0 * (minus[at] / ranges[at]);
+            let total = plus_di[at] + minus_di[at];
+            moved &= (ranges[at] > 0.0) & (total > 0.0);
+            dx[at] = 100.0 * ((minus_di[at] - plus_di[at]).abs() / total);
+        }
+        for (cell, dx) in adx.iter_mut().zip(&*dx) {
+            self.adx = self.adx.mul_add(keep, dx * share);
+            *cell = self.adx;
+        }
+        if let ([.., high], [.., low], [.., newest]) = (highs, lows, &*dx) {
+            (self.high, self.low, self.dx) = (*high, *low, *newest);
+        }
+        moved && ![&*plus, minus, ranges, adx].into_iter().any(any_tiny)
+    }
+
     /// Takes a bar: adx, +DI, -DI, dx, each NaN before its warm-up.
     #[inline(always)]
     pub(crate) fn push(&mut self, period: usize, frame: &Frame<'_>) -> [f64; 4] {
         let (high, low, close) = (frame.bar.high, frame.bar.low, frame.bar.close);
-        let (rise, fall) = (high - self.high, self.low - low);
-        let range = true_range(high, low, self.close);
+        let [plus, minus, range] = moves([high, low], [self.high, self.low, self.close]);
         (self.high, self.low, self.close) = (high, low, close);
         let length = period as f64;
         let warm = 2 * period as u64;
@@ -59,8 +143,6 @@ impl Movement {
         if bars == 0 {
             return [f64::NAN; 4];
         }
-        let minus = if fall > 0.0 && rise < fall { fall } else { 0.0 };
-        let plus = if rise > 0.0 && rise > fall { rise } else { 0.0 };
         if bars < period as u64 {
             self.plus += plus;
             self.minus += minus;
@@ -94,6 +176,25 @@ impl Movement {
     }
 }
 
+/// +DM, -DM and the true range of a bar after the high, low and close before it.
+#[inline(always)]
+fn moves([high, low]: [f64; 2], [previous_high, previous_low, close]: [f64; 3]) -> [f64; 3] {
+    let (rise, fall) = (high - previous_high, previous_low - low);
+    [
+        if (rise > 0.0) & (rise > fall) {
+            rise
+        } else {
+            0.0
+        },
+        if (fall > 0.0) & (rise < fall) {
+            fall
+        } else {
+            0.0
+        },
+        true_range(high, low, close),
+    ]
+}
+
 /// Largest of high - low and the distances of high and low from the previous close.
 #[inline(always)]
 pub(crate) fn true_range(high: f64, low: f64, previous_close: f64) -> f64 {
@@ -122,6 +223,7 @@ macro_rules! movement_kernel {
                 outputs: &$outputs,
                 source: SOURCE,
             };
+            const CLASSIC_OUTPUTS: usize = 1;
 
             fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
                 Ok(Self { period: arguments.count("timeperiod")? })
@@ -136,6 +238,17 @@ macro_rules! movement_kernel {
             fn step(&self, state: &mut Movement, _window: &mut [f64], frame: &Frame<'_>) -> Self::Output {
                 let all = state.push(self.period, frame);
                 $shown.map(|index: usize| all[index])
+            }
+
+            #[inline(always)]
+            fn span(
+                &self,
+                state: &mut Movement,
+                _window: &mut [f64],
+                span: Span<'_>,
+                outputs: &mut [&mut [f64]],
+            ) -> usize {
+                state.take_span(self.period, span, &$shown, outputs)
             }
         }
     };

@@ -1,11 +1,12 @@
 //! Moving averages built from exponential ones: double, triple, Tillson's, zero-lag, Wilder's.
 
 use super::average::{Average, AverageKernel};
-use super::exponential_moving_average::{ExponentialAverage, Smoothing};
+use super::exponential_moving_average::{ExponentialAverage, Smoothing, take_chain};
 use super::simple_moving_average::ratio;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{Row, WINDOWS};
 
 /// Double exponential moving average.
 pub(crate) type Dema = AverageKernel<Double>;
@@ -30,6 +31,29 @@ pub(crate) fn cascade<const N: usize>(
         *average = value;
     }
     Some(averages)
+}
+
+/// As [`cascade`] for many values, `combine`d into one at each; false, with nothing changed, before all are warm.
+#[inline(always)]
+pub(crate) fn cascade_all<const N: usize>(
+    chain: &mut [ExponentialAverage; N],
+    smoothing: Smoothing,
+    values: &[f64],
+    combined: &mut [f64],
+    combine: impl Fn([f64; N]) -> f64,
+) -> bool {
+    if !chain.iter().all(|link| link.is_warm(smoothing)) {
+        return false;
+    }
+    let mut rows = [Row::ZEROS; N];
+    for (values, combined) in values.chunks(WINDOWS).zip(combined.chunks_mut(WINDOWS)) {
+        let cells = rows.each_mut().map(|row| &mut row.0[..]);
+        take_chain(chain.each_mut(), [smoothing; N], values, cells);
+        for (at, cell) in combined.iter_mut().enumerate() {
+            *cell = combine(rows.each_ref().map(|row| row.0[at]));
+        }
+    }
+    true
 }
 
 /// Plain exponential average.
@@ -97,6 +121,19 @@ impl Average for Double {
         let [first, second] = cascade(state, self.0, value)?;
         Some(2.0 * first - second)
     }
+
+    #[inline(always)]
+    fn push_all(
+        &self,
+        state: &mut Self::State,
+        values: &[f64],
+        _newest: Option<&[f64]>,
+        averages: &mut [f64],
+    ) -> bool {
+        cascade_all(state, self.0, values, averages, |[first, second]| {
+            2.0 * first - second
+        })
+    }
 }
 
 /// Three times the difference of the first two averages, plus the third.
@@ -127,6 +164,19 @@ impl Average for Triple {
     fn push(&self, state: &mut Self::State, value: f64, _newest: Option<&[f64]>) -> Option<f64> {
         let [first, second, third] = cascade(state, self.0, value)?;
         Some(3.0 * (first - second) + third)
+    }
+
+    #[inline(always)]
+    fn push_all(
+        &self,
+        state: &mut Self::State,
+        values: &[f64],
+        _newest: Option<&[f64]>,
+        averages: &mut [f64],
+    ) -> bool {
+        cascade_all(state, self.0, values, averages, |[first, second, third]| {
+            3.0 * (first - second) + third
+        })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::simple_moving_average::ratio;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame};
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{Row, WINDOWS};
+use crate::neighbours::WINDOWS;
 use crate::state::state;
 use crate::window::{any_tiny, flush_tiny};
 
@@ -67,43 +67,43 @@ impl Kernel for Ema {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         state: &mut ExponentialAverage,
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let (Some(values), [row, ratios @ ..]) = (block.source(), outputs) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (values, [averages, ratios @ ..]) = (span.source(), outputs) else {
+            return 0;
         };
         if !state.is_warm(self.smoothing) {
-            return false;
+            return 0;
         }
-        state.take_block(self.smoothing, values, row);
+        state.take_span(self.smoothing, values, averages);
         if let [ratios, ..] = ratios {
-            for (at, cell) in ratios.0.iter_mut().enumerate() {
-                *cell = ratio(values[at], row.0[at]);
+            for ((cell, value), average) in ratios.iter_mut().zip(values).zip(averages.iter()) {
+                *cell = ratio(*value, *average);
             }
         }
-        true
+        values.len()
     }
 }
 
-/// Period and factor of an exponential average.
+/// Period and factors of an exponential average.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Smoothing {
     pub(crate) period: usize,
+    /// Share of the new value.
     pub(crate) factor: f64,
+    /// Share of the average before. Both sum to exactly one: then the average of equal values stays that value.
+    pub(crate) keep: f64,
 }
 
 impl Smoothing {
     /// The usual factor, 2 / (period + 1).
     pub(crate) fn of(period: usize) -> Self {
-        Self {
-            period,
-            factor: 2.0 / (period as f64 + 1.0),
-        }
+        Self::fixed(period, 2.0 / (period as f64 + 1.0))
     }
 
     /// Wilder's factor, 1 / period.
@@ -113,7 +113,18 @@ impl Smoothing {
 
     /// A factor that does not follow from the period, which is the seed's length only.
     pub(crate) fn fixed(period: usize, factor: f64) -> Self {
-        Self { period, factor }
+        let keep = 1.0 - factor;
+        Self {
+            period,
+            factor: 1.0 - keep,
+            keep,
+        }
+    }
+
+    /// The average after `value`; one rounding on the way from average to average.
+    #[inline(always)]
+    pub(crate) fn next(self, average: f64, value: f64) -> f64 {
+        self.keep.mul_add(average, self.factor * value)
     }
 }
 
@@ -127,28 +138,11 @@ state! {
 }
 
 impl ExponentialAverage {
-    /// The averages at a block's values, once the seed is complete.
-    ///
-    /// First without a look at tiny numbers, which no market has; that keeps the recursion in one register.
+    /// The averages at some values, once the seed is complete.
     #[inline(always)]
-    pub(crate) fn take_block(
-        &mut self,
-        smoothing: Smoothing,
-        values: &[f64; WINDOWS],
-        row: &mut Row,
-    ) {
-        let (mut average, mut distances) = (self.value, Row::ZEROS);
-        for (at, value) in values.iter().enumerate() {
-            let distance = value - average;
-            average = distance.mul_add(smoothing.factor, average);
-            (distances.0[at], row.0[at]) = (distance, average);
-        }
-        if any_tiny(&distances.0) || any_tiny(&row.0) {
-            for (cell, value) in row.0.iter_mut().zip(values) {
-                *cell = self.advance(smoothing, *value);
-            }
-        } else {
-            self.value = average;
+    pub(crate) fn take_span(&mut self, smoothing: Smoothing, values: &[f64], averages: &mut [f64]) {
+        for (values, averages) in values.chunks(WINDOWS).zip(averages.chunks_mut(WINDOWS)) {
+            take_chain([self], [smoothing], values, [averages]);
         }
     }
 
@@ -161,8 +155,7 @@ impl ExponentialAverage {
     /// Takes a value once the seed is complete; the average.
     #[inline(always)]
     pub(crate) fn advance(&mut self, smoothing: Smoothing, value: f64) -> f64 {
-        let distance = flush_tiny(value - self.value);
-        self.value = flush_tiny(distance.mul_add(smoothing.factor, self.value));
+        self.value = flush_tiny(smoothing.next(self.value, flush_tiny(value)));
         self.value
     }
 
@@ -179,5 +172,44 @@ impl ExponentialAverage {
         }
         self.value /= smoothing.period as f64;
         Some(self.value)
+    }
+}
+
+/// The averages of a chain, each over the one before, at a few values, once all seeds are complete.
+///
+/// First without a look at tiny numbers, which no market has; that keeps each recursion in one register.
+#[inline(always)]
+pub(crate) fn take_chain<const N: usize>(
+    chain: [&mut ExponentialAverage; N],
+    smoothings: [Smoothing; N],
+    values: &[f64],
+    rows: [&mut [f64]; N],
+) {
+    let mut averages = chain.each_ref().map(|link| link.value);
+    let rows = rows.map(|row| &mut row[..values.len()]);
+    let mut tiny = any_tiny(values);
+    if !tiny {
+        for (at, value) in values.iter().enumerate() {
+            let mut value = *value;
+            for link in 0..N {
+                value = smoothings[link].next(averages[link], value);
+                averages[link] = value;
+                rows[link][at] = value;
+            }
+        }
+        tiny = rows.iter().any(|row| any_tiny(row));
+    }
+    if !tiny {
+        for (link, average) in chain.into_iter().zip(averages) {
+            link.value = average;
+        }
+        return;
+    }
+    for (at, value) in values.iter().enumerate() {
+        let mut value = *value;
+        for link in 0..N {
+            value = chain[link].advance(smoothings[link], value);
+            rows[link][at] = value;
+        }
     }
 }

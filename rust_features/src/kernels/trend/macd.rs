@@ -2,7 +2,7 @@
 
 use super::exponential_moving_average::{ExponentialAverage, Smoothing};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame};
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
@@ -111,78 +111,68 @@ impl Kernel for Macd {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         state: &mut MacdState,
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let Some(values) = block.source() else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (values, [macds, signals, histograms, relative @ ..]) = (span.source(), outputs) else {
+            return 0;
         };
         let skipped = state.skipped >= (self.slow.period - self.fast.period) as u64;
         let warm = state.slow.is_warm(self.slow) && state.fast.is_warm(self.fast);
-        let [macds, signals, histograms, relative @ ..] = outputs else {
-            return false;
-        };
         if !(skipped && warm && state.signal.is_warm(self.signal)) {
-            return false;
+            return 0;
         }
-        self.take_block(state, values, [&mut *macds, &mut *signals]);
-        for (at, histogram) in histograms.0.iter_mut().enumerate() {
-            *histogram = macds.0[at] - signals.0[at];
+        for (at, values) in values.chunks(WINDOWS).enumerate() {
+            let own = at * WINDOWS..at * WINDOWS + values.len();
+            let lines = [&mut macds[own.clone()], &mut signals[own]];
+            state.take(self, values, lines);
         }
-        for (row, parts) in relative.iter_mut().zip([&*macds, signals, histograms]) {
-            for (at, cell) in row.0.iter_mut().enumerate() {
-                let value = values[at];
-                *cell = if value == 0.0 {
-                    0.0
-                } else {
-                    parts.0[at] / value
-                };
+        for ((histogram, macd), signal) in histograms.iter_mut().zip(&**macds).zip(&**signals) {
+            *histogram = macd - signal;
+        }
+        for (row, parts) in relative.iter_mut().zip([&**macds, signals, histograms]) {
+            for ((cell, part), value) in row.iter_mut().zip(parts).zip(values) {
+                *cell = if *value == 0.0 { 0.0 } else { part / value };
             }
         }
-        true
+        values.len()
     }
 }
 
-impl Macd {
-    /// The line and its signal at a block's values, once all averages are warm; the three recursions side by side, as
-    /// `ExponentialAverage::take_block` does for one.
+impl MacdState {
+    /// The line and its signal at a few values, once all averages are warm; the three recursions side by side, as
+    /// [`super::exponential_moving_average::take_chain`] has them.
     #[inline(always)]
-    fn take_block(
-        &self,
-        state: &mut MacdState,
-        values: &[f64; WINDOWS],
-        [macds, signals]: [&mut Row; 2],
-    ) {
-        let mut all = [state.slow.value, state.fast.value, state.signal.value];
-        let mut seen = [Row::ZEROS; 5];
-        for (at, value) in values.iter().enumerate() {
-            let [slow, fast, signal] = &mut all;
-            let (to_slow, to_fast) = (value - *slow, value - *fast);
-            *slow = to_slow.mul_add(self.slow.factor, *slow);
-            *fast = to_fast.mul_add(self.fast.factor, *fast);
-            let macd = *fast - *slow;
-            let to_signal = macd - *signal;
-            *signal = to_signal.mul_add(self.signal.factor, *signal);
-            (macds.0[at], signals.0[at]) = (macd, *signal);
-            for (row, value) in seen
-                .iter_mut()
-                .zip([to_slow, to_fast, to_signal, *slow, *fast])
-            {
-                row.0[at] = value;
-            }
-        }
-        if seen.iter().any(|row| any_tiny(&row.0)) || any_tiny(&signals.0) {
+    fn take(&mut self, kernel: &Macd, values: &[f64], [macds, signals]: [&mut [f64]; 2]) {
+        let [mut slow, mut fast, mut signal] =
+            [self.slow.value, self.fast.value, self.signal.value];
+        let mut rows = [Row::ZEROS; 2];
+        let [slows, fasts] = rows.each_mut().map(|row| &mut row.0[..values.len()]);
+        let (macds, signals) = (&mut macds[..values.len()], &mut signals[..values.len()]);
+        let mut tiny = any_tiny(values);
+        if !tiny {
             for (at, value) in values.iter().enumerate() {
-                let slow = state.slow.advance(self.slow, *value);
-                macds.0[at] = state.fast.advance(self.fast, *value) - slow;
-                signals.0[at] = state.signal.advance(self.signal, macds.0[at]);
+                slow = kernel.slow.next(slow, *value);
+                fast = kernel.fast.next(fast, *value);
+                let macd = fast - slow;
+                signal = kernel.signal.next(signal, macd);
+                (slows[at], fasts[at]) = (slow, fast);
+                (macds[at], signals[at]) = (macd, signal);
             }
-        } else {
-            [state.slow.value, state.fast.value, state.signal.value] = all;
+            tiny = [&*slows, fasts, macds, signals].into_iter().any(any_tiny);
+        }
+        if !tiny {
+            [self.slow.value, self.fast.value, self.signal.value] = [slow, fast, signal];
+            return;
+        }
+        for (at, value) in values.iter().enumerate() {
+            let slow = self.slow.advance(kernel.slow, *value);
+            macds[at] = self.fast.advance(kernel.fast, *value) - slow;
+            signals[at] = self.signal.advance(kernel.signal, macds[at]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::arguments::{ArgumentError, Arguments};
 use crate::bar::Bar;
-use crate::frame::Frame;
+use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 
 /// Declares a price of the current bar: name, summary, formula text and a function of the bar.
@@ -41,6 +41,28 @@ macro_rules! prices {
                     let $bar: &Bar = &frame.bar;
                     let price = $price;
                     [price, super::simple_moving_average::ratio($bar.close, price)]
+                }
+
+                #[inline(always)]
+                fn span(
+                    &self,
+                    (): &mut (),
+                    _window: &mut [f64],
+                    span: Span<'_>,
+                    outputs: &mut [&mut [f64]],
+                ) -> usize {
+                    let [prices, ratios @ ..] = outputs else {
+                        return 0;
+                    };
+                    let bars = prices.len();
+                    span.bars(bars, |at, $bar| prices[at] = $price);
+                    if let [ratios, ..] = ratios {
+                        let prices = &prices[..];
+                        span.bars(bars, |at, bar| {
+                            ratios[at] = super::simple_moving_average::ratio(bar.close, prices[at]);
+                        });
+                    }
+                    bars
                 }
             }
         )+

@@ -1,7 +1,7 @@
 //! True range and its Wilder average.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Frame};
+use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
 use crate::neighbours::{Row, WINDOWS};
@@ -32,38 +32,52 @@ impl AverageRange {
         self.average
     }
 
-    /// The averages at a block's bars, once they are warm.
+    /// The averages at a span's bars, once they are warm; the bars taken.
     #[inline(always)]
-    fn take_block(&mut self, period: usize, block: Block<'_>, row: &mut Row) -> bool {
-        let (Some(highs), Some(lows), Some(closes)) = (block.high(), block.low(), block.close())
-        else {
-            return false;
+    fn take_span(&mut self, period: usize, span: Span<'_>, averages: &mut [f64]) -> usize {
+        let Some(previous) = span.previous_closes() else {
+            return 0;
         };
         if self.bars <= period as u64 {
-            return false;
+            return 0;
         }
-        let mut previous = [self.previous_close; WINDOWS + 1];
-        previous[1..].copy_from_slice(closes);
-        for (at, cell) in row.0.iter_mut().enumerate() {
-            *cell = true_range(highs[at], lows[at], previous[at]);
-        }
+        let bars = averages.len();
+        let [_, highs, lows, closes, _] = span.prices().map(|values| &values[..bars]);
+        let previous = &previous[..bars];
         let length = period as f64;
         let (keep, share) = ((length - 1.0) / length, 1.0 / length);
-        let (ranges, mut average) = (*row, self.average);
-        // First without a look at tiny numbers, which no market has.
-        for (cell, range) in row.0.iter_mut().zip(&ranges.0) {
-            average = average.mul_add(keep, range * share);
-            *cell = average;
-        }
-        if any_tiny(&ranges.0) || any_tiny(&row.0) {
-            for (cell, range) in row.0.iter_mut().zip(&ranges.0) {
-                *cell = self.advance(period, *range);
+        for first in (0..bars).step_by(WINDOWS) {
+            let own = first..bars.min(first + WINDOWS);
+            let mut row = Row::ZEROS;
+            let ranges = &mut row.0[..own.len()];
+            let averages = &mut averages[own.clone()];
+            let (highs, lows) = (&highs[own.clone()], &lows[own.clone()]);
+            for (at, previous) in previous[own].iter().enumerate() {
+                ranges[at] = true_range(highs[at], lows[at], *previous);
             }
-        } else {
-            self.average = average;
+            // First without a look at tiny numbers, which no market has.
+            let mut tiny = any_tiny(ranges);
+            if !tiny {
+                let mut average = self.average;
+                for (cell, range) in averages.iter_mut().zip(&*ranges) {
+                    average = average.mul_add(keep, range * share);
+                    *cell = average;
+                }
+                tiny = any_tiny(averages);
+                if !tiny {
+                    self.average = average;
+                }
+            }
+            if tiny {
+                for (cell, range) in averages.iter_mut().zip(&*ranges) {
+                    *cell = self.advance(period, *range);
+                }
+            }
         }
-        self.previous_close = previous[WINDOWS];
-        true
+        if let [.., close] = closes {
+            self.previous_close = *close;
+        }
+        bars
     }
 
     /// Takes a bar; the average once it is warm.
@@ -130,28 +144,25 @@ impl Kernel for Atr {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         state: &mut AverageRange,
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let Some(closes) = block.close() else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [averages, ratios @ ..] = outputs else {
+            return 0;
         };
-        let [row, ratios @ ..] = outputs else {
-            return false;
-        };
-        if !state.take_block(self.period, block, row) {
-            return false;
-        }
+        let bars = state.take_span(self.period, span, averages);
         if let [ratios, ..] = ratios {
-            for (at, cell) in ratios.0.iter_mut().enumerate() {
-                *cell = row.0[at] / closes[at];
+            for ((cell, average), close) in
+                ratios.iter_mut().zip(&**averages).zip(span.closes(bars))
+            {
+                *cell = average / close;
             }
         }
-        true
+        bars
     }
 }
 
@@ -190,23 +201,21 @@ impl Kernel for Natr {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         state: &mut AverageRange,
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let (Some(closes), [row]) = (block.close(), outputs) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [cells] = outputs else {
+            return 0;
         };
-        if !state.take_block(self.period, block, row) {
-            return false;
-        }
-        for (cell, close) in row.0.iter_mut().zip(closes) {
+        let bars = state.take_span(self.period, span, cells);
+        for (cell, close) in cells.iter_mut().zip(span.closes(bars)) {
             *cell = *cell / close * 100.0;
         }
-        true
+        bars
     }
 }
 
@@ -253,5 +262,27 @@ impl Kernel for TrueRange {
         } else {
             [f64::NAN]
         }
+    }
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut PreviousClose,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some(previous), [ranges]) = (span.previous_closes(), outputs) else {
+            return 0;
+        };
+        let bars = ranges.len();
+        let [_, highs, lows, closes, _] = span.prices().map(|values| &values[..bars]);
+        let previous = &previous[..bars];
+        for (at, cell) in ranges.iter_mut().enumerate() {
+            *cell = true_range(highs[at], lows[at], previous[at]);
+        }
+        if let [.., close] = closes {
+            state.close = *close;
+        }
+        bars
     }
 }

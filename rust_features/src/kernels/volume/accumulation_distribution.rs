@@ -2,7 +2,7 @@
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::bar::Bar;
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
 use crate::trailing::{append, room_for};
@@ -55,16 +55,40 @@ impl Kernel for Ad {
 
     #[inline(always)]
     fn step(&self, state: &mut RunningTotal, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        // Neumaier (1974): a line that outlives any outlier keeps the digits of what came after it.
-        let flow = money_flow(&frame.bar);
-        let total = state.total + flow;
-        state.lost += if state.total.abs() >= flow.abs() {
-            (state.total - total) + flow
-        } else {
-            (flow - total) + state.total
+        [state.add(money_flow(&frame.bar))]
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut RunningTotal,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [totals] = outputs else {
+            return 0;
         };
-        state.total = total;
-        [total + state.lost]
+        let bars = totals.len();
+        span.bars(bars, |at, bar| totals[at] = money_flow(bar));
+        for total in totals.iter_mut() {
+            *total = state.add(*total);
+        }
+        bars
+    }
+}
+
+impl RunningTotal {
+    /// Adds a flow; a line that outlives any outlier keeps the digits of what came after it.
+    ///
+    /// Source: Neumaier (1974), with the exact error of a sum as Knuth has it, without a branch.
+    #[inline(always)]
+    fn add(&mut self, flow: f64) -> f64 {
+        let total = self.total + flow;
+        let added = total - self.total;
+        self.lost += (self.total - (total - added)) + (flow - added);
+        self.total = total;
+        total + self.lost
     }
 }
 
@@ -131,14 +155,46 @@ impl Kernel for AdOsc {
         // falls behind by each flow and keeps a share of its distance.
         if started {
             let flow = money_flow(&frame.bar);
-            state.fast = flush_tiny(self.keep_fast * (state.fast - flow));
-            state.slow = flush_tiny(self.keep_slow * (state.slow - flow));
+            self.fall_behind(state, flow);
         }
         [if warm {
             state.fast - state.slow
         } else {
             f64::NAN
         }]
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut LineAverages,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [differences] = outputs else {
+            return 0;
+        };
+        if state.bars < self.warmup.max(1) as u64 {
+            return 0;
+        }
+        let bars = differences.len();
+        span.bars(bars, |at, bar| differences[at] = money_flow(bar));
+        for cell in differences.iter_mut() {
+            self.fall_behind(state, *cell);
+            *cell = state.fast - state.slow;
+        }
+        bars
+    }
+}
+
+impl AdOsc {
+    /// Moves both averages, relative to the line, by a flow of the line.
+    #[inline(always)]
+    fn fall_behind(&self, state: &mut LineAverages, flow: f64) {
+        let next = |average: f64, keep: f64| keep.mul_add(average, -(keep * flow));
+        state.fast = flush_tiny(next(state.fast, self.keep_fast));
+        state.slow = flush_tiny(next(state.slow, self.keep_slow));
     }
 }
 
