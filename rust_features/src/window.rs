@@ -324,11 +324,13 @@ pub(crate) fn flush_tiny(value: f64) -> f64 {
 /// Whether [`flush_tiny`] would change one of the values.
 #[inline(always)]
 pub(crate) fn any_tiny(values: &[f64]) -> bool {
-    let mut found = false;
+    // Without their sign the bits of numbers have the numbers' order; zero, less one, comes last.
+    let without_sign = |value: f64| value.to_bits() << 1;
+    let mut least = u64::MAX;
     for value in values {
-        found |= value.abs() < TINY && value.to_bits() != 0;
+        least = least.min(without_sign(*value).wrapping_sub(1));
     }
-    found
+    least < without_sign(TINY) - 1
 }
 
 /// Kept out of line, and its value from the compiler, so that the check stays a predicted branch: a selection would

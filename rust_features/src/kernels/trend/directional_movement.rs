@@ -115,7 +115,8 @@ impl Movement {
             plus_di[at] = 100.0 * (plus[at] / ranges[at]);
             minus_di[at] = 100.0 * (minus[at] / ranges[at]);
             let total = plus_di[at] + minus_di[at];
-            moved &= (ranges[at] > 0.0) & (total > 0.0);
+            moved &= ranges[at] > 0.0;
+            moved &= total > 0.0;
             dx[at] = 100.0 * ((minus_di[at] - plus_di[at]).abs() / total);
         }
         for (cell, dx) in adx.iter_mut().zip(&*dx) {
@@ -181,16 +182,8 @@ impl Movement {
 fn moves([high, low]: [f64; 2], [previous_high, previous_low, close]: [f64; 3]) -> [f64; 3] {
     let (rise, fall) = (high - previous_high, previous_low - low);
     [
-        if (rise > 0.0) & (rise > fall) {
-            rise
-        } else {
-            0.0
-        },
-        if (fall > 0.0) & (rise < fall) {
-            fall
-        } else {
-            0.0
-        },
+        if rise > 0.0 && rise > fall { rise } else { 0.0 },
+        if fall > 0.0 && rise < fall { fall } else { 0.0 },
         true_range(high, low, close),
     ]
 }
