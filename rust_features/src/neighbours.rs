@@ -77,7 +77,7 @@ fn divide(row: &mut Row, count: f64) {
     let mut safe = true;
     for value in &row.0 {
         let size = value.abs();
-        safe &= (size > 1e-280) | (size == 0.0);
+        safe &= size > 1e-280 || size == 0.0;
         safe &= size < 1e300;
     }
     if safe {

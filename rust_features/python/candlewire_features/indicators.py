@@ -60,7 +60,12 @@ def pattern(kernel: str, parameters: dict[str, Any], columns: Sequence[tuple[str
 
 
 def _floats(name: str, values: Any) -> Floats:  # noqa: ANN401
-    if type(values) is np.ndarray and values.dtype is _FLOAT64 and values.ndim == 1 and values.flags.c_contiguous:
+    if (
+        type(values) is np.ndarray
+        and values.dtype is _FLOAT64
+        and values.ndim == 1
+        and values.flags.c_contiguous
+    ):
         return values
     try:
         array = np.ascontiguousarray(values, dtype=np.float64)
