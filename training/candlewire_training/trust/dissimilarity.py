@@ -16,6 +16,8 @@ from candlewire_training.export.graph_builder import GraphBuilder
 CENTRES = 12
 # Share of training rows inside the edge.
 EDGE_QUANTILE = 0.99
+# Rows that are in memory in double precision at a time.
+ROWS_AT_ONCE = 16_384
 # Standardised values beyond this say no more: keeps squares finite for any float32 input.
 LARGEST_DEVIATION = 1e4
 
@@ -41,10 +43,12 @@ class Dissimilarity:
         return self._distance(X) / self.edge
 
     def _distance(self, X: F32) -> F64:
-        standard = _standardise(X, self.mean, self.spread)
         nearest = np.full(X.shape[0], np.inf)
-        for centre in self.centres:
-            nearest = np.minimum(nearest, np.sum((standard - centre) ** 2, axis=1))
+        for start in range(0, X.shape[0], ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            standard = _standardise(X[rows], self.mean, self.spread)
+            for centre in self.centres:
+                nearest[rows] = np.minimum(nearest[rows], np.sum((standard - centre) ** 2, axis=1))
         distance: F64 = np.sqrt(nearest)
         return distance
 
@@ -76,7 +80,11 @@ def fit_dissimilarity(X: F32, *, seed: int, centres: int = CENTRES, most_rows: i
         centres: Cluster centres.
         most_rows: Rows that the centres are fitted on, evenly spaced; the edge uses all.
     """
-    mean, spread = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    # Column by column: a copy of all rows in double precision would be the largest thing in memory.
+    mean, spread = (
+        np.array([reduce(X[:, column], dtype=np.float64) for column in range(X.shape[1])])
+        for reduce in (np.mean, np.std)
+    )
     spread = np.where(spread > 0, spread, 1.0)
     thinned = X[:: max(1, X.shape[0] // most_rows)]
     # Sums over threads would not be reproducible to the bit.
