@@ -53,10 +53,11 @@ format: setup ## Format all code
 stubs: setup ## Generate the Python stubs from proto/ again
 	@$(VENV)/python proto/generate_stubs.py
 
-soak: setup ## Kill a journaling server under load 50 times, reload a model 1,000 times: it must continue bit for bit and leak nothing
-	@CANDLEWIRE_SOAK_RESTARTS=50 CANDLEWIRE_SOAK_RELOADS=1000 $(VENV)/pytest --timeout=3600 \
-		tests/server/test_journal.py tests/server/test_reloads.py
-	@CANDLEWIRE_SOAK_CONNECTIONS=10000 $(VENV)/pytest --timeout=3600 tests/server/test_hostile_bytes.py
+soak: setup ## The long form of what breaks servers: 50 kills under load, 1,000 reloads, 500 swaps, 10,000 connections, 200,000 vanished requests
+	@CANDLEWIRE_SOAK_RESTARTS=50 CANDLEWIRE_SOAK_RELOADS=1000 CANDLEWIRE_SOAK_SWAPS=500 CANDLEWIRE_SOAK_VANISHING=20 \
+		CANDLEWIRE_SOAK_CONNECTIONS=10000 $(VENV)/pytest --timeout=3600 --durations=10 \
+		tests/server/test_journal.py tests/server/test_reloads.py tests/server/test_storms.py \
+		tests/server/test_hostile_bytes.py tests/server/test_clock_jumps.py tests/server/test_full_disk.py
 
 bench-serving: setup ## Measure serving latency and throughput beside the server's own echo
 	@$(VENV)/python benchmarks/serving/run.py

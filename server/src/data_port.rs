@@ -130,8 +130,8 @@ impl Foundations<'_> {
         ))
     }
 
-    /// Health follows what a caller of the data port loads and unloads.
-    fn on_change(&self) -> Arc<dyn Fn() + Send + Sync> {
+    /// Health follows what a caller of the data port, or who writes the store, loads and unloads.
+    pub(crate) fn on_change(&self) -> Arc<dyn Fn() + Send + Sync> {
         let (runtime, health, registry) = (
             self.runtime.clone(),
             self.health.clone(),

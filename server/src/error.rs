@@ -149,6 +149,17 @@ pub enum ServeError {
         /// Value of the first bar.
         expected: String,
     },
+    /// Routes depend on the market's regime, and the request does not tell it.
+    #[error(
+        "bars: models of timeframe {timeframe:?} are chosen by the market's regime, which is not known; send {needed} \
+         bars or more, or name a model"
+    )]
+    RegimeUnknown {
+        /// Timeframe asked for.
+        timeframe: String,
+        /// Bars that tell the regime.
+        needed: usize,
+    },
     /// The window is too short for the features to be valid.
     #[error("bars: {got} bars do not cover the warm-up of model {model:?}; send at least {needed}")]
     WindowTooShort {

@@ -13,14 +13,18 @@ use crate::{
     bars::pipeline::Pipeline,
     journal::{
         bars::BarRecord,
-        scores::ScoreLog,
-        segments::{read_after, retire_until},
+        decisions::DecisionRecord,
+        scores::{ScoreLog, ScoreRecord},
+        segments::{read_after, retire_aged, retire_until},
         snapshot,
         writer::{FolderLock, Journal, JournalError, JournalSettings},
     },
     scoring::shadow::Shadows,
     telemetry::metrics::Metrics,
 };
+
+/// Time between looks for segments that grew old.
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What health calls the journal.
 pub(crate) const JOURNAL: &str = "journal";
@@ -45,6 +49,9 @@ impl Records {
     ) -> Result<Self, JournalError> {
         let (mut keeper, mut score_log) = (None, None);
         if let Some(settings) = journal {
+            if let Some(keep) = settings.keep {
+                runtime.spawn(sweep(settings.folder.clone(), keep));
+            }
             let kept = keep_journal(runtime, pipeline, health, settings.clone(), metrics)?;
             keeper = Some(kept);
             let log = ScoreLog::start(&settings, metrics.score_log())
@@ -74,6 +81,28 @@ impl Records {
         if let Some(log) = &self.score_log {
             log.close();
         }
+    }
+}
+
+/// Removes segments that are older than `keep`, now and from time to time.
+async fn sweep(folder: PathBuf, keep: Duration) {
+    loop {
+        let swept = folder.clone();
+        let outcome = tokio::task::spawn_blocking(move || {
+            let done = snapshot::done_until(&swept)?;
+            Ok(retire_aged::<BarRecord>(&swept, keep, done)?
+                + retire_aged::<DecisionRecord>(&swept, keep, u64::MAX)?
+                + retire_aged::<ScoreRecord>(&swept, keep, u64::MAX)?)
+        });
+        match outcome.await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(segments)) => tracing::info!(segments, "segments grew old and were removed"),
+            Ok(Err::<_, std::io::Error>(error)) => {
+                tracing::warn!(%error, "old segments stay: the journal's folder cannot be swept");
+            }
+            Err(_) => return,
+        }
+        tokio::time::sleep(SWEEP_INTERVAL).await;
     }
 }
 

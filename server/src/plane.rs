@@ -17,7 +17,7 @@ use crate::{
     error::ServeError,
     journal::writer::JournalError,
     keeping::{JOURNAL, Records},
-    models::{loaded::Workshop, registry::Registry},
+    models::{loaded::Workshop, registry::Registry, store_watch},
     scoring::{arrivals::Arrivals, engine::EngineLoader, gate::Gate},
     settings::Settings,
     telemetry::{
@@ -120,6 +120,7 @@ impl DataPlane {
             metrics: Arc::clone(&metrics),
             settings: settings.clone(),
         };
+        let seen = store_watch::look(&settings.store);
         let registry = Arc::new(Registry::open(&settings.store, workshop)?);
         let pipeline = Arc::new(Pipeline::new(
             Arc::clone(&registry),
@@ -151,6 +152,7 @@ impl DataPlane {
             shadows: records.shadows.clone(),
             score_log: records.score_log.clone(),
         };
+        let on_change = foundations.on_change();
         let services = foundations
             .services(&health_service)
             .map_err(|error| StartError::Reflection(error.to_string()))?;
@@ -164,25 +166,21 @@ impl DataPlane {
             tls,
             traces: traces.clone(),
         };
-        let connections = Connections::new(
-            settings,
-            door,
-            arrivals,
-            &metrics,
-            draining.clone(),
-            tracker.clone(),
-        );
+        let (cut, tracked) = (draining.clone(), tracker.clone());
+        let connections = Connections::new(settings, door, arrivals, &metrics, cut, tracked);
         {
             let _runtime = runtime.enter();
             let data = TcpListener::from_std(data).map_err(StartError::Runtime)?;
             let scrapes = TcpListener::from_std(metrics_listener).map_err(StartError::Runtime)?;
-            tokio::spawn(credential_watch::watch(
-                watched.0,
-                watched.1,
-                stopped.clone(),
-            ));
+            let (access, tls) = watched;
+            tokio::spawn(credential_watch::watch(access, tls, stopped.clone()));
             tokio::spawn(connections.accept(data, services));
             tokio::spawn(exporter::serve(scrapes, metrics, stopped.clone()));
+        }
+        if let Some(interval) = settings.store_watch() {
+            let registry = Arc::clone(&registry);
+            let watch = store_watch::watch(registry, seen, interval, stopped.clone(), on_change);
+            runtime.spawn(watch);
         }
         let plane = Self {
             registry,

@@ -212,7 +212,9 @@ fn start_logging(level: &str, line_format: &str) {
         .with_env_filter(tracing_subscriber::EnvFilter::new(level))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false);
+        .with_target(false)
+        // A log that cannot be written (its disk is full) must not end the thread that had something to say.
+        .log_internal_errors(false);
     // A second call in one process finds logging started: that is what it asks for.
     let _ = if line_format == "json" {
         builder.json().try_init()

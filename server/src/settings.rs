@@ -9,6 +9,8 @@ use crate::{
     scoring::onnx::TreeKernel,
 };
 
+const DAY: Duration = Duration::from_hours(24);
+
 /// Everything the data plane can be told. Unknown keys are refused.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -79,6 +81,8 @@ pub struct Settings {
     pub trace_share: f64,
     /// Longest wait for running requests when the server stops.
     pub drain_timeout_ms: u64,
+    /// Time between looks at the store; zero looks only when asked.
+    pub store_watch_ms: u64,
     /// Bars that may arrive out of order and still be applied in their place.
     pub late_window_bars: usize,
     /// Most series (symbol and timeframe) held.
@@ -101,6 +105,8 @@ pub struct Settings {
     pub journal_decision_segments: usize,
     /// Segments of bars kept beside those that a restart needs; zero keeps all.
     pub journal_bar_segments: usize,
+    /// Days that closed segments are kept at most; zero keeps them for ever.
+    pub journal_keep_days: u64,
     /// Time between snapshots of the state, from which a restart goes on; zero takes none.
     pub journal_snapshot_interval_ms: u64,
     /// Signals kept for subscribers that resume or lag.
@@ -143,6 +149,7 @@ impl Default for Settings {
             otlp_headers: None,
             trace_share: 1.0,
             drain_timeout_ms: 10_000,
+            store_watch_ms: 1_000,
             late_window_bars: 8,
             max_series: 20_000,
             future_tolerance_ms: 60_000,
@@ -154,6 +161,7 @@ impl Default for Settings {
             journal_segment_bytes: 64 << 20,
             journal_decision_segments: 0,
             journal_bar_segments: 0,
+            journal_keep_days: 0,
             journal_snapshot_interval_ms: 300_000,
             hub_ring_signals: 16_384,
             outcomes_kept: 10_000,
@@ -190,8 +198,17 @@ impl Settings {
             segment_bytes: self.journal_segment_bytes,
             decision_segments: self.journal_decision_segments,
             bar_segments: self.journal_bar_segments,
+            keep: (self.journal_keep_days > 0).then(|| {
+                DAY.saturating_mul(u32::try_from(self.journal_keep_days).unwrap_or(u32::MAX))
+            }),
             snapshot_interval: Duration::from_millis(self.journal_snapshot_interval_ms),
         })
+    }
+
+    /// Time between looks at the store, if it is looked at.
+    #[must_use]
+    pub fn store_watch(&self) -> Option<Duration> {
+        (self.store_watch_ms > 0).then(|| Duration::from_millis(self.store_watch_ms))
     }
 
     /// Longest drain.

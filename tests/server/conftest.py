@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -74,7 +75,9 @@ def running_server(store: Path, folder: Path, *flags: str) -> Iterator[RunningSe
     ready_file.unlink(missing_ok=True)
     with (folder / "server.log").open("w", encoding="utf-8") as log:
         command = serve_command(store, "--ready-file", str(ready_file), *flags)
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True)
+        # A test that writes a store says when it is read again, unless it is about that.
+        environment = {"CANDLEWIRE_SERVER_STORE_WATCH_MS": "0"} | os.environ
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, env=environment)
         try:
             deadline = time.monotonic() + START_SECONDS
             while not ready_file.exists():

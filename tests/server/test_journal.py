@@ -20,7 +20,7 @@ SYMBOLS = ("AAPL", "MSFT")
 # Bars that may be under way when the server is killed.
 IN_FLIGHT = 100
 # `make soak` asks for more.
-RESTARTS = int(os.environ.get("CANDLEWIRE_SOAK_RESTARTS", "2"))
+RESTARTS = int(os.environ.get("CANDLEWIRE_SOAK_RESTARTS", "3"))
 
 
 def scores(events: list[signals_pb2.SignalEvent]) -> list[bytes]:

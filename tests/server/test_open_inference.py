@@ -1,5 +1,7 @@
 """The Open Inference Protocol through the stock client, unchanged."""
 
+import functools
+import json
 import queue
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,6 +227,82 @@ def test_statistics_count_requests_rows_and_runs(two_models: RunningServer) -> N
         assert after.last_inference > 1_700_000_000_000
         every = client.get_inference_statistics().model_stats
         assert {stats.name for stats in every} == {"daily", "hourly"}
+
+
+def test_statistics_count_failures_and_batch_sizes_of_each_version(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    bundles.write_bundle(store, version=1)
+    bundles.write_bundle(store, version=2, seed=2)
+    deployment = {
+        "format_version": 1,
+        "models": {"daily": {"production": 2, "canary": {"version": 1, "share": 0.0}}},
+    }
+    (store / "deployment.json").write_text(json.dumps(deployment), encoding="utf-8")
+    with (
+        running_server(store, tmp_path) as server,
+        triton.InferenceServerClient(server.addresses["data"]) as client,
+    ):
+        for rows in (1, 1, 1, 3, 3):
+            client.infer("daily", [features(np.repeat(ROWS[:1], rows, axis=0))], model_version="2")
+        client.infer("daily", [features()], model_version="1")
+        # So late that the batcher refuses it at its door.
+        with pytest.raises(InferenceServerException) as raised:
+            client.infer("daily", [features()], model_version="2", timeout=1)
+        assert raised.value.status() == "StatusCode.DEADLINE_EXCEEDED"
+        stats = {entry.version: entry for entry in client.get_inference_statistics("").model_stats}
+        sizes = {
+            version: {size.batch_size: size.compute_infer.count for size in entry.batch_stats}
+            for version, entry in stats.items()
+        }
+        assert sizes == {"1": {3: 1}, "2": {1: 3, 3: 2}}
+        for version, failed in (("1", 0), ("2", 1)):
+            fail = stats[version].inference_stats.fail
+            assert (fail.count, fail.ns > 0) == (failed, failed > 0), version
+            spent = sum(size.compute_infer.ns for size in stats[version].batch_stats)
+            assert spent == stats[version].inference_stats.compute_infer.ns
+        (of_one,) = client.get_inference_statistics("daily", "1").model_stats
+        assert (of_one.version, of_one.inference_count, of_one.execution_count) == ("1", 3, 1)
+
+
+def test_priorities_are_levels_of_the_queue(client: triton.InferenceServerClient) -> None:
+    batching = client.get_model_config("daily").config.dynamic_batching
+    assert (batching.priority_levels, batching.default_priority_level) == (2, 1)
+    wanted = expected(ROWS)["probabilities"]
+    for level in (0, 1, 2):
+        answer = client.infer("daily", [features()], priority=level)
+        assert np.array_equal(answer.as_numpy("probabilities"), wanted)
+    for level in (3, 2**63, 2**64 - 1):
+        with pytest.raises(InferenceServerException, match="is no level; use 1"):
+            client.infer("daily", [features()], priority=level)
+
+
+def test_less_urgent_requests_wait_for_the_others(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    bundles.write_bundle(store, trees=400, depth=6)
+    flags = ("--set", "engine.tree_kernel=off", "--set", "engine.executors=1")
+    rows = np.repeat(ROWS[:1], 16, axis=0)
+    with (
+        running_server(store, tmp_path, *flags) as server,
+        triton.InferenceServerClient(server.addresses["data"]) as client,
+    ):
+        order: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+        def note(level: int, result: object, error: object) -> None:
+            if error is None and result is not None:
+                order.put(level)
+
+        for number in range(60):
+            level = 2 if number < 30 else 1
+            client.async_infer(
+                "daily",
+                [features(rows)],
+                functools.partial(note, level),
+                priority=level,
+                request_id=str(number),
+            )
+        ended = [order.get(timeout=WAIT_SECONDS) for _ in range(50)]
+    places = {level: [place for place, ran in enumerate(ended) if ran == level] for level in (1, 2)}
+    assert np.median(places[1]) < np.median(places[2]), "what came later and is more urgent ran first"
 
 
 def test_a_model_is_unloaded_and_loaded_again(two_models: RunningServer) -> None:

@@ -9,7 +9,7 @@ from candlewire_proto.v1 import models_pb2, scoring_pb2
 from conftest import RunningServer, running_server
 
 # `make soak` asks for more.
-RELOADS = int(os.environ.get("CANDLEWIRE_SOAK_RELOADS", "40"))
+RELOADS = int(os.environ.get("CANDLEWIRE_SOAK_RELOADS", "50"))
 WARM_RELOADS = 20
 VERSION = 20_260_101_000_000
 ROW = [0.01, 0.02, -0.01, 0.005]

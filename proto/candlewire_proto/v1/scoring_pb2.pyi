@@ -530,6 +530,7 @@ class ScoreBatchResponse(_message.Message):
     FEATURE_SPEC_HASH_FIELD_NUMBER: _builtins.int
     TARGET_COVERAGE_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    FIRST_DECISION_ID_FIELD_NUMBER: _builtins.int
     rows: _builtins.int
     """Number of rows."""
     classes: _builtins.int
@@ -560,6 +561,10 @@ class ScoreBatchResponse(_message.Message):
     """SHA-256, hexadecimal, of the feature spec's canonical JSON."""
     target_coverage: _builtins.float
     """Coverage the bands aim at in the long run."""
+    first_decision_id: _builtins.str
+    """Identifier of the first row's decision in the decision log, the next rows'
+    count on from it; empty when not logged.
+    """
     @_builtins.property
     def timings(self) -> Global___ServerTimings:
         """Where the server's time went."""
@@ -583,10 +588,11 @@ class ScoreBatchResponse(_message.Message):
         feature_spec_hash: _builtins.str = ...,
         target_coverage: _builtins.float = ...,
         timings: Global___ServerTimings | None = ...,
+        first_decision_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["band_high", b"band_high", "band_low", b"band_low", "band_mid", b"band_mid", "classes", b"classes", "dissimilarity", b"dissimilarity", "feature_spec_hash", b"feature_spec_hash", "model", b"model", "model_version", b"model_version", "probabilities", b"probabilities", "probability_high", b"probability_high", "probability_low", b"probability_low", "rows", b"rows", "signals", b"signals", "target_coverage", b"target_coverage", "timings", b"timings", "trusted", b"trusted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["band_high", b"band_high", "band_low", b"band_low", "band_mid", b"band_mid", "classes", b"classes", "dissimilarity", b"dissimilarity", "feature_spec_hash", b"feature_spec_hash", "first_decision_id", b"first_decision_id", "model", b"model", "model_version", b"model_version", "probabilities", b"probabilities", "probability_high", b"probability_high", "probability_low", b"probability_low", "rows", b"rows", "signals", b"signals", "target_coverage", b"target_coverage", "timings", b"timings", "trusted", b"trusted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,4 +6,6 @@ pub mod hub;
 pub mod image;
 pub mod outcomes;
 pub mod pipeline;
+pub mod regime;
+mod routing;
 pub mod series;

@@ -11,13 +11,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use candlewire_features::{Bar, BarFate};
+use candlewire_features::{Bar, BarFate, FeatureSpec};
 use tokio::sync::RwLock;
 
 use super::{
     admission::{AdmittedBar, RawBar, Rejection, Timeframe},
     hub::{Hub, Signal, SignalCause},
     outcomes::OutcomeLog,
+    routing::Served,
     series::SeriesBook,
 };
 use crate::{
@@ -27,13 +28,12 @@ use crate::{
         writer::{Entry, Journal},
     },
     models::{
-        deployment::RouteKey,
         loaded::LoadedModel,
         registry::{Registry, Role},
     },
     scoring::{
         batcher::{Priority, Scored},
-        decision::{self, Decision, Timings},
+        decision::{self, Decision, Standing, Timings},
         engine::RowScore,
         shadow::{ShadowRow, Shadows},
     },
@@ -77,7 +77,7 @@ pub struct Published {
 /// The bar path.
 pub struct Pipeline {
     pub(super) registry: Arc<Registry>,
-    settings: Settings,
+    pub(super) settings: Settings,
     pub(super) series: SeriesBook,
     pub(super) hub: Arc<Hub>,
     pub(super) outcomes: OutcomeLog,
@@ -210,7 +210,7 @@ impl Pipeline {
         for chunk in records.chunks(REPLAY_CHUNK) {
             let mut steps = Vec::with_capacity(chunk.len());
             for record in chunk {
-                let Some((model, role, is_same)) = self.model_then(record) else {
+                let Some((served, is_same)) = self.served_then(record) else {
                     continue;
                 };
                 unscored += usize::from(record.scored && !is_same);
@@ -220,7 +220,7 @@ impl Pipeline {
                     bar: record.bar,
                 };
                 let received = (Instant::now(), record.received_time_ns);
-                if let Ok((_, mut step)) = self.apply(&bar, (model, role), received) {
+                if let Ok((_, mut step)) = self.apply(&bar, served, received) {
                     step.sequence = record.sequence;
                     if !(record.scored && is_same) {
                         step.features = None;
@@ -234,23 +234,6 @@ impl Pipeline {
             }
         }
         unscored
-    }
-
-    /// The version that served the bar then, or else the one that serves its series now.
-    fn model_then(&self, record: &BarRecord) -> Option<(Arc<LoadedModel>, Role, bool)> {
-        let deployment = self.registry.deployment();
-        let then = deployment.pick(&record.model, record.version, RouteKey::default());
-        if let Ok((model, _)) = then {
-            let role = deployment.role(&record.model, record.version);
-            return Some((Arc::clone(model), role, true));
-        }
-        let key = RouteKey {
-            symbol: &record.symbol,
-            timeframe: record.timeframe.as_str(),
-            ..RouteKey::default()
-        };
-        let (model, role) = deployment.pick("", 0, key).ok()?;
-        Some((Arc::clone(model), role, false))
     }
 
     fn advance(
@@ -268,13 +251,10 @@ impl Pipeline {
             Ok(admitted) => admitted,
             Err(problem) => return Fate::Rejected(Rejection::Invalid(problem)),
         };
-        let Some(served) = self.model_of(&admitted) else {
-            return Fate::Rejected(Rejection::UnknownSymbol {
-                symbol: admitted.symbol.to_owned(),
-                timeframe: admitted.timeframe.as_str(),
-            });
-        };
-        match self.apply(&admitted, served, (received, now_ns)) {
+        let applied = self
+            .served(&admitted)
+            .and_then(|served| self.apply(&admitted, served, (received, now_ns)));
+        match applied {
             Ok((fate, step)) => {
                 steps.push(step);
                 fate
@@ -287,23 +267,57 @@ impl Pipeline {
     fn apply(
         &self,
         admitted: &AdmittedBar<'_>,
-        (model, role): (Arc<LoadedModel>, Role),
+        served: Served,
         (received, received_time_ns): (Instant, i64),
     ) -> Result<(Fate, Step), Fate> {
         let started = Instant::now();
-        let late_window = self.settings.late_window_bars;
+        let Served {
+            model,
+            role,
+            is_routed,
+            others,
+        } = served;
+        let trades_always = |model: &LoadedModel| model.manifest.asset_class == "crypto";
+        for other in &others {
+            // What the bar is to the version that answers is its fate.
+            let mut row = vec![f64::NAN; other.spec.len()];
+            let _ = self.advance_series(admitted, &other.spec, trades_always(other), &mut row);
+        }
         let mut row = vec![f64::NAN; model.spec.len()];
-        let trades_always = model.manifest.asset_class == "crypto";
+        let (fate, cause, newest) =
+            self.advance_series(admitted, &model.spec, trades_always(&model), &mut row)?;
+        // The model's input is float32, as in training; what does not fit is as unusable as what is not warm.
+        let ready = is_routed && row.iter().all(|value| (*value as f32).is_finite());
+        let step = Step {
+            symbol: admitted.symbol.to_owned(),
+            timeframe: admitted.timeframe,
+            published: admitted.bar,
+            newest,
+            features: ready.then(|| row.into_iter().map(|value| value as f32).collect()),
+            model,
+            role,
+            cause,
+            features_time: started.elapsed(),
+            received,
+            received_time_ns,
+            sequence: 0,
+        };
+        Ok((fate, step))
+    }
+
+    /// Gives a bar to the features of `spec`: its fate, and the newest bar of the series, whose features are in `row`.
+    pub(super) fn advance_series(
+        &self,
+        admitted: &AdmittedBar<'_>,
+        spec: &FeatureSpec,
+        trades_always: bool,
+        row: &mut [f64],
+    ) -> Result<(Fate, SignalCause, Bar), Fate> {
+        let late_window = self.settings.late_window_bars;
         let applied = self
             .series
             .with(admitted.symbol, admitted.timeframe, |series| {
-                series.apply(
-                    &model.spec,
-                    &admitted.bar,
-                    late_window,
-                    trades_always,
-                    &mut row,
-                )
+                series.apply(spec, &admitted.bar, late_window, trades_always, row)
             });
         let Some((fate, newest)) = applied else {
             return Err(Fate::Rejected(Rejection::TooManySeries {
@@ -320,36 +334,7 @@ impl Pipeline {
                 return Err(Fate::Rejected(Rejection::Invalid(problem.into())));
             }
         };
-        // The model's input is float32, as in training; what does not fit is as unusable as what is not warm.
-        let ready = row.iter().all(|value| (*value as f32).is_finite());
-        let step = Step {
-            symbol: admitted.symbol.to_owned(),
-            timeframe: admitted.timeframe,
-            published: admitted.bar,
-            newest: newest.unwrap_or(admitted.bar),
-            features: ready.then(|| row.into_iter().map(|value| value as f32).collect()),
-            model,
-            role,
-            cause,
-            features_time: started.elapsed(),
-            received,
-            received_time_ns,
-            sequence: 0,
-        };
-        Ok((fate, step))
-    }
-
-    fn model_of(&self, bar: &AdmittedBar<'_>) -> Option<(Arc<LoadedModel>, Role)> {
-        let key = RouteKey {
-            symbol: bar.symbol,
-            timeframe: bar.timeframe.as_str(),
-            ..RouteKey::default()
-        };
-        let deployment = self.registry.deployment();
-        let (model, role) = deployment.pick("", 0, key).ok()?;
-        let serves = model.manifest.timeframe == bar.timeframe.as_str()
-            && (self.settings.accept_unknown_symbols || model.knows(bar.symbol));
-        serves.then(|| (Arc::clone(model), role))
+        Ok((fate, cause, newest.unwrap_or(admitted.bar)))
     }
 
     fn finish(&self, step: Step, scored: Option<Scored>) {
@@ -383,12 +368,8 @@ impl Pipeline {
                 let reading = {
                     let mut pool = model.band.lock();
                     pool.advance_to(newest.open_time_ns);
-                    decision::read(
-                        &model,
-                        RowScore::new(model.layout, &scored.values),
-                        &symbol,
-                        &pool,
-                    )
+                    let row = RowScore::new(model.layout, &scored.values);
+                    decision::read(&model, row, Standing::of(&pool, &symbol))
                 };
                 series.open_scores.record_score(
                     newest.open_time_ns,

@@ -17,6 +17,7 @@ use super::{
     hub::Signal,
     image::{FeaturesImage, SeriesImage, Versions, timeframe},
     outcomes::OpenScores,
+    regime,
 };
 
 const SHARDS: usize = 64;
@@ -180,7 +181,9 @@ impl SeriesBook {
     ) -> Result<(), String> {
         let specs: HashMap<String, &FeatureSpec> = versions
             .all()
-            .map(|(_, model)| (model.spec.hash().to_string(), &model.spec))
+            .map(|(_, model)| &model.spec)
+            .chain(regime::spec())
+            .map(|spec| (spec.hash().to_string(), spec))
             .collect();
         for image in images {
             let mut features = Vec::with_capacity(image.features.len());

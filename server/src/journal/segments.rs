@@ -5,6 +5,7 @@ use std::{
     io::{self, BufWriter},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arrow_array::RecordBatch;
@@ -12,9 +13,14 @@ use arrow_buffer::Buffer;
 use arrow_ipc::{reader::StreamDecoder, writer::StreamWriter};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use super::record::{Record, from_batch, schema, to_batch};
+use super::{
+    record::{Record, from_batch, schema, to_batch},
+    writer::JournalSettings,
+};
 
 const EXTENSION: &str = "arrows";
+/// Segments that an age is spread over: none stays longer than it by more than this part.
+const TURNS: u32 = 10;
 
 type Writer = StreamWriter<BufWriter<File>>;
 
@@ -25,17 +31,22 @@ pub(super) struct Segments<R> {
     segment_bytes: u64,
     /// Closed segments kept; zero keeps all.
     kept: usize,
+    /// Time after which a segment is closed, so that it can grow old.
+    turn: Option<Duration>,
+    began: Instant,
     schema: SchemaRef,
     open: Option<Writer>,
     kind: std::marker::PhantomData<fn(&R)>,
 }
 
 impl<R: Record> Segments<R> {
-    pub(super) fn new(folder: &Path, segment_bytes: u64, kept: usize) -> Self {
+    pub(super) fn new(settings: &JournalSettings, kept: usize) -> Self {
         Self {
-            folder: folder.to_owned(),
-            segment_bytes,
+            folder: settings.folder.clone(),
+            segment_bytes: settings.segment_bytes,
             kept,
+            turn: settings.keep.map(|keep| keep / TURNS),
+            began: Instant::now(),
             schema: schema::<R>(),
             open: None,
             kind: std::marker::PhantomData,
@@ -49,15 +60,17 @@ impl<R: Record> Segments<R> {
         };
         let batch = to_batch(&self.schema, records)?;
         // A writer that failed is not used again: its segment ends where it is whole.
-        let mut writer = match self.open.take() {
-            Some(mut writer) => {
-                writer.write(&batch)?;
-                writer.flush()?;
-                writer
-            }
-            None => self.begin(first.sequence(), &batch)?,
+        let mut writer = if let Some(mut writer) = self.open.take() {
+            writer.write(&batch)?;
+            writer.flush()?;
+            writer
+        } else {
+            self.began = Instant::now();
+            self.begin(first.sequence(), &batch)?
         };
-        if writer.get_ref().get_ref().metadata()?.len() >= self.segment_bytes {
+        if writer.get_ref().get_ref().metadata()?.len() >= self.segment_bytes
+            || self.turn.is_some_and(|turn| self.began.elapsed() >= turn)
+        {
             writer.finish()?;
             writer.get_ref().get_ref().sync_data()?;
             drop(writer);
@@ -128,7 +141,7 @@ impl<R: Record> Segments<R> {
         if self.kept > 0 {
             let segments = list(&self.folder, R::NAME)?;
             for old in segments.iter().rev().skip(self.kept) {
-                fs::remove_file(old)?;
+                remove(old)?;
             }
         }
         Ok(())
@@ -186,30 +199,71 @@ pub fn retire_until<R: Record>(folder: &Path, after: u64, kept: usize) -> io::Re
     let segments = list(folder, R::NAME)?;
     let done = done_with::<R>(&segments, after).min(segments.len().saturating_sub(kept));
     for path in segments.iter().take(done) {
-        fs::remove_file(path)?;
+        remove(path)?;
     }
     Ok(done)
+}
+
+/// Removes segments that were last written longer than `keep` ago and hold nothing behind number `after`. The newest
+/// stays: it may be open.
+///
+/// # Errors
+/// The folder cannot be read, or a file not be removed.
+pub fn retire_aged<R: Record>(folder: &Path, keep: Duration, after: u64) -> io::Result<usize> {
+    let segments = list(folder, R::NAME)?;
+    let done = done_with::<R>(&segments, after).min(segments.len().saturating_sub(1));
+    let (now, mut removed) = (SystemTime::now(), 0);
+    for path in segments.iter().take(done) {
+        let written = fs::metadata(path)?.modified()?;
+        // A clock that went back makes nothing older.
+        if now.duration_since(written).unwrap_or_default() <= keep {
+            break;
+        }
+        remove(path)?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// A number above those of all records in `folder`: a record takes more than one byte.
+pub(super) fn above_all<R: Record>(folder: &Path) -> io::Result<u64> {
+    let segments = list(folder, R::NAME)?;
+    let Some(newest) = segments.last() else {
+        return Ok(0);
+    };
+    let bytes = fs::metadata(newest)?.len();
+    Ok(first_of::<R>(newest).unwrap_or(0).saturating_add(bytes))
+}
+
+/// Removes a file that another thread may have removed already.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Number of the first record of a segment, as its name says.
+fn first_of<R: Record>(path: &Path) -> Option<u64> {
+    let stem = path.file_stem()?.to_str()?;
+    let (first, _) = stem
+        .strip_prefix(R::NAME)?
+        .strip_prefix('-')?
+        .split_once('-')?;
+    first.parse().ok()
 }
 
 /// How many of the oldest segments hold nothing behind number `after`: those before the last that begins at or before
 /// the number that follows.
 fn done_with<R: Record>(segments: &[PathBuf], after: u64) -> usize {
-    let begins = |path: &PathBuf| {
-        let stem = path.file_stem()?.to_str()?;
-        let (first, _) = stem
-            .strip_prefix(R::NAME)?
-            .strip_prefix('-')?
-            .split_once('-')?;
-        first.parse::<u64>().ok()
-    };
     segments
         .iter()
-        .rposition(|path| begins(path).is_some_and(|first| first <= after.saturating_add(1)))
+        .rposition(|path| first_of::<R>(path).is_some_and(|first| first <= after.saturating_add(1)))
         .unwrap_or(0)
 }
 
-/// Reads one segment; returns whether it was whole.
-fn decode<R: Record>(bytes: Vec<u8>, records: &mut Vec<R>) -> bool {
+/// Reads the bytes of one segment into `records`; returns whether it was whole.
+pub fn decode<R: Record>(bytes: Vec<u8>, records: &mut Vec<R>) -> bool {
     let mut buffer = Buffer::from(bytes);
     let mut decoder = StreamDecoder::new();
     loop {
@@ -251,7 +305,10 @@ mod tests {
     use candlewire_features::Bar;
 
     use super::*;
-    use crate::{bars::admission::Timeframe, journal::bars::BarRecord};
+    use crate::{
+        bars::admission::Timeframe,
+        journal::{bars::BarRecord, decisions::DecisionRecord, writer::Fsync},
+    };
 
     fn record(sequence: u64) -> BarRecord {
         BarRecord {
@@ -273,8 +330,21 @@ mod tests {
         }
     }
 
+    fn settings(folder: &Path, segment_bytes: u64) -> JournalSettings {
+        JournalSettings {
+            folder: folder.to_owned(),
+            fsync: Fsync::Never,
+            fsync_interval: Duration::ZERO,
+            segment_bytes,
+            decision_segments: 0,
+            bar_segments: 0,
+            keep: None,
+            snapshot_interval: Duration::ZERO,
+        }
+    }
+
     fn write(folder: &Path, segment_bytes: u64, range: std::ops::RangeInclusive<u64>) {
-        let mut segments = Segments::new(folder, segment_bytes, 0);
+        let mut segments = Segments::new(&settings(folder, segment_bytes), 0);
         for sequence in range {
             segments.append(&[record(sequence)]).unwrap();
         }
@@ -357,9 +427,63 @@ mod tests {
     }
 
     #[test]
+    fn what_grew_old_goes_unless_a_restart_needs_it_or_it_may_be_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let day = Duration::from_hours(24);
+        write(folder.path(), 1, 1..=6);
+        let segments = list(folder.path(), "bars").unwrap();
+        assert_eq!(segments.len(), 6);
+        let age = |path: &Path, days: u32| {
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(SystemTime::now() - day * days).unwrap();
+        };
+        for path in segments.iter().take(4) {
+            age(path, 9);
+        }
+        let retire = |after| retire_aged::<BarRecord>(folder.path(), day * 7, after).unwrap();
+        assert_eq!(retire(0), 0, "no snapshot: a restart needs all");
+        assert_eq!(retire(2), 2);
+        assert_eq!(retire(6), 2, "the fifth is young");
+        age(&segments[4], 9);
+        age(&segments[5], 9);
+        assert_eq!(retire(u64::MAX), 1, "the newest may be open");
+        let decisions = retire_aged::<DecisionRecord>(folder.path(), day, u64::MAX).unwrap();
+        assert_eq!(decisions, 0);
+        assert_eq!(list(folder.path(), "bars").unwrap(), &segments[5..]);
+    }
+
+    #[test]
+    fn a_segment_is_closed_when_it_has_been_open_for_a_tenth_of_what_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        for (keep, wanted) in [(Some(Duration::ZERO), 3), (None, 1)] {
+            let mut segments = Segments::new(
+                &JournalSettings {
+                    keep,
+                    ..settings(folder.path(), u64::MAX)
+                },
+                0,
+            );
+            for sequence in 1..=3 {
+                segments.append(&[record(sequence)]).unwrap();
+            }
+            let found = list(folder.path(), "bars").unwrap();
+            assert_eq!(found.len(), wanted);
+            found.iter().for_each(|path| remove(path).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_number_above_all_is_above_all() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(above_all::<BarRecord>(folder.path()).unwrap(), 0);
+        write(folder.path(), u64::MAX, 1_000..=1_400);
+        assert!(above_all::<BarRecord>(folder.path()).unwrap() > 1_400);
+    }
+
+    #[test]
     fn retention_keeps_the_newest() {
         let folder = tempfile::tempdir().unwrap();
-        let mut segments = Segments::new(folder.path(), 1, 2);
+        let mut segments = Segments::new(&settings(folder.path(), 1), 2);
         for sequence in 1..=6 {
             segments.append(&[record(sequence)]).unwrap();
         }

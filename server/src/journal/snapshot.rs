@@ -53,15 +53,24 @@ pub fn write(folder: &Path, sequence: u64, image: &StateImage) -> io::Result<u64
     fs::rename(&beside, &path)?;
     File::open(folder)?.sync_all()?;
     let found = list(folder)?;
-    let (old, kept) = found.split_at(found.len().saturating_sub(KEPT));
+    let (old, _) = found.split_at(found.len().saturating_sub(KEPT));
     for (_, path) in old {
         fs::remove_file(path)?;
     }
-    Ok(if kept.len() < KEPT {
-        0
-    } else {
-        kept.first().map_or(0, |(sequence, _)| *sequence)
-    })
+    done_until(folder)
+}
+
+/// The sequence that the older of the two newest snapshots stands at: a restart needs no bar up to it. Zero while there
+/// are fewer.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn done_until(folder: &Path) -> io::Result<u64> {
+    let found = list(folder)?;
+    let older = found.len().checked_sub(KEPT);
+    Ok(older
+        .and_then(|index| found.get(index))
+        .map_or(0, |(sequence, _)| *sequence))
 }
 
 /// The snapshots of `folder`, newest first; damaged ones are told and left out.
@@ -88,7 +97,11 @@ fn open(path: &Path) -> Result<Snapshot, String> {
     decode(&bytes)
 }
 
-fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
+/// Reads the bytes of one snapshot.
+///
+/// # Errors
+/// It is cut, damaged, or in another layout.
+pub fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
     let content_bytes = bytes.len().checked_sub(HASH_BYTES).ok_or("it is cut")?;
     let (body, hash) = bytes.split_at(content_bytes);
     if Sha256::digest(body).as_slice() != hash {

@@ -57,6 +57,8 @@ pub struct JournalSettings {
     pub decision_segments: usize,
     /// Segments of bars kept beside those that a restart needs; zero keeps all.
     pub bar_segments: usize,
+    /// Longest time that a closed segment stays, unless a restart needs it; for ever without one.
+    pub keep: Option<Duration>,
     /// Time between snapshots; zero takes none.
     pub snapshot_interval: Duration,
 }
@@ -170,12 +172,8 @@ impl Journal {
         metrics.healthy.set(1.0);
         report(true);
         let mut writer = Writer {
-            bars: Segments::new(&settings.folder, settings.segment_bytes, 0),
-            decisions: Segments::new(
-                &settings.folder,
-                settings.segment_bytes,
-                settings.decision_segments,
-            ),
+            bars: Segments::new(&settings, 0),
+            decisions: Segments::new(&settings, settings.decision_segments),
             settings,
             shared: Arc::clone(&shared),
             pending: Vec::new(),

@@ -1,8 +1,15 @@
 //! deployment.json: which versions serve, and how symbols route to models.
 
-use std::{collections::BTreeMap, fs, io::Write, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 /// Name of the file in the store.
 pub const FILE: &str = "deployment.json";
@@ -80,6 +87,29 @@ pub struct RouteKey<'a> {
     pub asset_class: &'a str,
 }
 
+/// A deployment that is on the disk, and not in force yet.
+pub struct PreparedFile {
+    file: NamedTempFile,
+    store: PathBuf,
+}
+
+impl PreparedFile {
+    /// Puts it in force.
+    ///
+    /// # Errors
+    /// The store cannot be written; then the one before stays in force.
+    pub fn put(self) -> Result<(), String> {
+        let describe = |error: std::io::Error| format!("{FILE}: {error}");
+        self.file
+            .persist(self.store.join(FILE))
+            .map_err(|error| describe(error.error))?;
+        // The rename itself must survive a power cut.
+        fs::File::open(&self.store)
+            .and_then(|folder| folder.sync_all())
+            .map_err(describe)
+    }
+}
+
 impl Route {
     /// How specific the match is; `None` when it is none.
     fn rank(&self, key: RouteKey<'_>) -> Option<u8> {
@@ -135,22 +165,42 @@ impl DeploymentFile {
     /// Replaces the file of `store` atomically: a reader sees the old or the new one, whole.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// The store cannot be written; then it is as before.
     pub fn write(&self, store: &Path) -> Result<(), String> {
-        let describe = |error: std::io::Error| format!("{FILE}: {error}");
+        self.prepare(store)?.put()
+    }
+
+    /// Writes the file beside its place and makes it durable there; dropped, it is gone again.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn prepare(&self, store: &Path) -> Result<PreparedFile, String> {
         let text =
             serde_json::to_string_pretty(self).map_err(|error| format!("{FILE}: {error}"))?;
-        let temporary = store.join(format!(".{FILE}.{}", std::process::id()));
-        let mut file = fs::File::create(&temporary).map_err(describe)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| file.sync_all())
-            .map_err(describe)?;
-        fs::rename(&temporary, store.join(FILE)).map_err(describe)?;
-        // The rename itself must survive a power cut.
-        fs::File::open(store)
-            .and_then(|folder| folder.sync_all())
-            .map_err(describe)
+        let write = || {
+            let mut file = tempfile::Builder::new()
+                .prefix(&format!(".{FILE}."))
+                .permissions(fs::Permissions::from_mode(0o644))
+                .tempfile_in(store)?;
+            file.write_all(text.as_bytes())?;
+            file.write_all(b"\n")?;
+            file.as_file().sync_all()?;
+            Ok(file)
+        };
+        let file = write().map_err(|error: std::io::Error| format!("{FILE}: {error}"))?;
+        Ok(PreparedFile {
+            file,
+            store: store.to_owned(),
+        })
+    }
+
+    /// Models of the routes that `key` would match in one regime or another.
+    pub fn regime_routes<'a>(&'a self, key: RouteKey<'a>) -> impl Iterator<Item = &'a str> {
+        let matching = self.routes.iter().filter(move |route| {
+            let regime = route.regime.as_deref();
+            regime.is_some_and(|regime| route.rank(RouteKey { regime, ..key }).is_some())
+        });
+        matching.map(|route| route.model.as_str())
     }
 
     /// Model that the most specific route names.

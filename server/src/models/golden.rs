@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, Array3};
 use ndarray_npy::{NpzReader, ReadNpzError};
 
 use super::bundle::{Bundle, BundleError};
-use crate::scoring::engine::{Engine, RowScore};
+use crate::scoring::engine::{Engine, RowScore, ScoreLayout};
 
 /// Golden rows of a bundle.
 pub struct Golden {
@@ -65,9 +65,15 @@ pub fn check(bundle: &Bundle, golden: &Golden, engine: &mut dyn Engine) -> Resul
 /// # Errors
 /// The file cannot be read, or its shapes are not the manifest's.
 pub fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
-    let layout = bundle.layout();
-    let mut reader = NpzReader::new(Cursor::new(bundle.golden.as_slice()))
-        .map_err(|error| unreadable(&error))?;
+    parse(&bundle.golden, bundle.spec.len(), bundle.layout())
+}
+
+/// Reads golden vectors of rows of `width` features and scores of `layout`.
+///
+/// # Errors
+/// The bytes are no such vectors.
+pub fn parse(bytes: &[u8], width: usize, layout: ScoreLayout) -> Result<Golden, BundleError> {
+    let mut reader = NpzReader::new(Cursor::new(bytes)).map_err(|error| unreadable(&error))?;
     let features: Array2<f32> = reader
         .by_name("features.npy")
         .map_err(|error| unreadable(&error))?;
@@ -92,7 +98,7 @@ pub fn read(bundle: &Bundle) -> Result<Golden, BundleError> {
         scalars.push((name, column));
     }
     let rows = features.nrows();
-    let wide = features.ncols() == bundle.spec.len()
+    let wide = features.ncols() == width
         && probabilities.dim() == (rows, layout.classes)
         && members.dim() == (rows, layout.members, layout.classes);
     if rows == 0 || !wide {

@@ -3,6 +3,9 @@
 pub mod bundle;
 pub mod deployment;
 pub mod golden;
+mod ledger;
 pub mod loaded;
 pub mod registry;
+mod routing;
+pub mod store_watch;
 mod unloading;

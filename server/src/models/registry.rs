@@ -4,10 +4,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
 };
 
 use arc_swap::ArcSwap;
@@ -15,7 +13,9 @@ use parking_lot::Mutex;
 
 use super::{
     deployment::{DeployedVersions, DeploymentFile, RouteKey, in_canary},
+    ledger::Entry,
     loaded::{LoadedModel, Workshop},
+    routing::asset_classes,
 };
 use crate::error::ServeError;
 
@@ -59,17 +59,21 @@ pub enum VersionState {
 /// What serves at one moment.
 #[derive(Clone)]
 pub struct Deployment {
-    file: DeploymentFile,
+    pub(super) file: DeploymentFile,
     pub(super) models: BTreeMap<String, BTreeMap<u64, VersionState>>,
     /// Production and canary by model, so that a request takes one look-up.
     pub(super) serving: BTreeMap<String, Serving>,
     /// Most deployments have none, and then no request looks for one.
     has_shadows: bool,
+    /// Whether any route asks for a regime.
+    pub(super) has_regimes: bool,
+    /// Asset classes of the symbols that models were trained on; empty when no route asks for one.
+    pub(super) asset_classes: BTreeMap<String, String>,
 }
 
 #[derive(Clone)]
 pub(super) struct Serving {
-    production: Arc<LoadedModel>,
+    pub(super) production: Arc<LoadedModel>,
     canary: Option<(Arc<LoadedModel>, f64)>,
     shadows: Vec<Arc<LoadedModel>>,
 }
@@ -106,6 +110,12 @@ impl Registry {
             changing: Mutex::new(()),
             unloaded: Mutex::default(),
         })
+    }
+
+    /// Folder of the store.
+    #[must_use]
+    pub fn store(&self) -> &Path {
+        &self.store
     }
 
     /// What serves now.
@@ -200,35 +210,21 @@ impl Registry {
         action: &str,
         reason: &str,
     ) -> Result<(), ServeError> {
-        file.write(&self.store).map_err(ServeError::Store)?;
-        self.write_ledger(model, from, to, action, reason)
-            .map_err(ServeError::Store)?;
+        // The ledger comes first: no version serves whose promotion is not written down.
+        let prepared = file.prepare(&self.store).map_err(ServeError::Store)?;
+        let entry = Entry {
+            action,
+            model,
+            from,
+            to,
+            reason,
+        };
+        let ledger = entry.append(&self.store).map_err(ServeError::Store)?;
+        if let Err(problem) = prepared.put() {
+            ledger.take_back();
+            return Err(ServeError::Store(problem));
+        }
         self.reload_locked()
-    }
-
-    fn write_ledger(
-        &self,
-        model: &str,
-        from: u64,
-        to: u64,
-        action: &str,
-        reason: &str,
-    ) -> Result<(), String> {
-        let seconds = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |elapsed| elapsed.as_secs());
-        let entry = serde_json::json!({
-            "time_s": seconds, "action": action, "model": model, "from": from, "to": to, "reason": reason,
-        });
-        let describe = |error: std::io::Error| format!("promotions.jsonl: {error}");
-        let mut ledger = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.store.join("promotions.jsonl"))
-            .map_err(describe)?;
-        writeln!(ledger, "{entry}")
-            .and_then(|()| ledger.sync_all())
-            .map_err(describe)
     }
 
     pub(super) fn reload_locked(&self) -> Result<(), ServeError> {
@@ -262,7 +258,7 @@ impl Deployment {
         key: RouteKey<'_>,
     ) -> Result<(&Arc<LoadedModel>, Role), ServeError> {
         let model = if model.is_empty() {
-            self.route(key)
+            self.route(key)?
         } else {
             model
         };
@@ -298,25 +294,6 @@ impl Deployment {
             version,
             failure,
         })
-    }
-
-    fn route(&self, key: RouteKey<'_>) -> &str {
-        if let Some(model) = self.file.route(key) {
-            return model;
-        }
-        let own_timeframe = self
-            .serving
-            .iter()
-            .find(|(_, serving)| serving.production.manifest.timeframe == key.timeframe);
-        match own_timeframe {
-            Some((model, _))
-                if !self.serving.contains_key(&self.file.default_model)
-                    || !key.timeframe.is_empty() =>
-            {
-                model
-            }
-            _ => &self.file.default_model,
-        }
     }
 
     /// Versions that score beside `model`, those whose rows are made like its own.
@@ -501,6 +478,8 @@ fn read_store(
     }
     Ok(Deployment {
         has_shadows: serving.values().any(|serving| !serving.shadows.is_empty()),
+        has_regimes: file.routes.iter().any(|route| route.regime.is_some()),
+        asset_classes: asset_classes(&file, &serving),
         file,
         models,
         serving,

@@ -192,8 +192,24 @@ impl Batcher {
         rows: usize,
         deadline: Option<Instant>,
     ) -> Result<Scored, ServeError> {
-        let shared = &self.shared;
         let admitted = Instant::now();
+        let outcome = self
+            .run_or_queue(priority, features, rows, (admitted, deadline))
+            .await;
+        if outcome.is_err() {
+            self.shared.metrics.count_failure(admitted.elapsed());
+        }
+        outcome
+    }
+
+    async fn run_or_queue(
+        &self,
+        priority: Priority,
+        features: Vec<f32>,
+        rows: usize,
+        (admitted, deadline): (Instant, Option<Instant>),
+    ) -> Result<Scored, ServeError> {
+        let shared = &self.shared;
         if deadline.is_some_and(|deadline| deadline <= admitted) {
             return Err(ServeError::DeadlinePassed {
                 stage: "at admission",
@@ -413,6 +429,7 @@ impl<'a> Claim<'a> {
     fn run_batch(mut self) {
         let shared = self.shared;
         let mut batch = shared.take_batch();
+        let taken = Instant::now();
         let Some(executor) = self.executor.as_mut() else {
             return;
         };
@@ -434,6 +451,8 @@ impl<'a> Claim<'a> {
         let outcome = run(shared, &mut **engine, features, rows, scores);
         let inference = started.elapsed();
         shared.record_run(rows, inference);
+        let batch_wait = (started - taken).as_secs_f64();
+        shared.metrics.batch_wait_seconds.record(batch_wait);
         let mut first = 0;
         for job in batch {
             let last = first + job.rows * shared.shape.scores;
@@ -469,7 +488,7 @@ impl Shared {
         self.row_cost_ns
             .store((mean * 7 + cost) / 8, Ordering::Relaxed);
         self.metrics.scored_rows.increment(rows as u64);
-        self.metrics.count_run(rows);
+        self.metrics.count_run(rows, inference);
         self.metrics
             .inference_seconds
             .record(inference.as_secs_f64());

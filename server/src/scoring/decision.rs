@@ -81,20 +81,42 @@ pub struct Reading {
     pub distrust: Vec<Distrust>,
 }
 
-/// Reads one row of `model` for `symbol` with the state of its band pool.
+/// What a band pool says of one symbol at one moment: all rows of a request are read by the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// Multiplier on the graph's half-widths, in full precision.
+    pub width_multiplier: f64,
+    /// How well the pool did so far.
+    pub coverage: Coverage,
+}
+
+impl Standing {
+    /// How `pool` stands for `symbol`.
+    #[must_use]
+    pub fn of(pool: &BandPool, symbol: &str) -> Self {
+        Self {
+            width_multiplier: pool.multiplier(symbol),
+            coverage: pool.coverage(),
+        }
+    }
+}
+
+/// Reads one row of `model` as its band pool stands.
 #[must_use]
-pub fn read(model: &LoadedModel, row: RowScore<'_>, symbol: &str, pool: &BandPool) -> Reading {
+pub fn read(model: &LoadedModel, row: RowScore<'_>, standing: Standing) -> Reading {
     let policy = model.manifest.policy;
     let probability = |class: usize| row.probabilities().get(class).copied().unwrap_or(f32::NAN);
     let verdict = policy.judge(probability(model.up), probability(model.down));
-    let width_multiplier = pool.multiplier(symbol);
+    let Standing {
+        width_multiplier,
+        coverage,
+    } = standing;
     let band = IssuedBand::widen(
         row.band_low(),
         row.band_mid(),
         row.band_high(),
         width_multiplier,
     );
-    let coverage = pool.coverage();
     let mut distrust = Vec::new();
     if policy.is_outlier(row.dissimilarity()) {
         distrust.push(Distrust::Outlier);

@@ -5,15 +5,18 @@ use std::{sync::Arc, time::Instant};
 use candlewire_features::{Bar, Series};
 
 use super::{
-    batcher::Scored,
-    decision::{self, Decision, Timings},
+    batcher::{Priority, Scored},
+    decision::{self, Decision, Standing, Timings},
     engine::RowScore,
     shadow::{ShadowRow, Shadows},
 };
 use crate::{
-    bars::admission::{RawBar, is_timeframe},
+    bars::{
+        admission::{RawBar, is_timeframe},
+        regime,
+    },
     error::ServeError,
-    journal::scores::{LoggedScore, ScoreLog},
+    journal::scores::{LoggedRows, LoggedScore, ScoreLog},
     models::{
         deployment::RouteKey,
         loaded::LoadedModel,
@@ -40,14 +43,22 @@ pub struct Target<'a> {
     pub reference_price: f64,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// How urgent it is.
+    pub priority: Priority,
 }
 
 /// Scores of many rows.
 pub struct BatchDecision {
     /// The version that scored.
     pub model: Arc<LoadedModel>,
+    /// Role in which it scored.
+    pub role: Role,
     /// The rows and where the time went.
     pub scored: Scored,
+    /// How the version's bands stood: all rows are read by it.
+    pub standing: Standing,
+    /// Where the first row stands in the log, the others follow; zero when they are not logged.
+    pub first_id: u64,
     /// From admission to the end.
     pub total: std::time::Duration,
 }
@@ -145,7 +156,13 @@ impl ScoringDesk {
             ..target
         };
         check_window(bars)?;
-        let (model, role) = self.pick(target)?;
+        let by_regime = self.registry.deployment().routes_by_regime(key_of(target));
+        let regime = if by_regime {
+            regime::of_window(bars)
+        } else {
+            ""
+        };
+        let (model, role) = self.pick_in(target, regime)?;
         let features = window_features(&model, bars)?;
         let computed = Instant::now();
         let copy = self.copy_if_kept(&model, &features);
@@ -173,7 +190,7 @@ impl ScoringDesk {
         rows: usize,
     ) -> Result<BatchDecision, ServeError> {
         let started = Instant::now();
-        let (model, _) = self.pick(target)?;
+        let (model, role) = self.pick(target)?;
         let limit = self.settings.max_request_rows;
         if rows == 0 || rows > limit {
             return Err(ServeError::RowCount { rows, limit });
@@ -190,7 +207,8 @@ impl ScoringDesk {
         }
         let (words, _) = features.as_chunks::<4>();
         let features = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        run_rows(model, features, rows, target.deadline, started).await
+        self.run_rows((model, role), target, features, rows, started)
+            .await
     }
 
     /// Scores `rows` rows of row-major `features`, already numbers, in one run.
@@ -204,7 +222,7 @@ impl ScoringDesk {
         rows: usize,
     ) -> Result<BatchDecision, ServeError> {
         let started = Instant::now();
-        let (model, _) = self.pick(target)?;
+        let (model, role) = self.pick(target)?;
         let limit = self.settings.max_request_rows;
         if rows == 0 || rows > limit {
             return Err(ServeError::RowCount { rows, limit });
@@ -217,7 +235,8 @@ impl ScoringDesk {
                 expected,
             });
         }
-        run_rows(model, features, rows, target.deadline, started).await
+        self.run_rows((model, role), target, features, rows, started)
+            .await
     }
 
     /// The models behind the desk.
@@ -271,16 +290,63 @@ impl ScoringDesk {
         decision
     }
 
+    /// Scores rows in one run, and hands them to the log as they were answered.
+    async fn run_rows(
+        &self,
+        (model, role): (Arc<LoadedModel>, Role),
+        target: Target<'_>,
+        features: Vec<f32>,
+        rows: usize,
+        started: Instant,
+    ) -> Result<BatchDecision, ServeError> {
+        check_finite(&model, &features)?;
+        let copy = self.log.is_some().then(|| features.clone());
+        let scored = model
+            .batcher
+            .score_as(target.priority, features, rows, target.deadline)
+            .await?;
+        let standing = Standing::of(&model.band.lock(), target.symbol);
+        let mut batch = BatchDecision {
+            standing,
+            model,
+            role,
+            scored,
+            first_id: 0,
+            total: started.elapsed(),
+        };
+        if let (Some(log), Some(features)) = (&self.log, copy) {
+            batch.first_id = log.push_rows(LoggedRows {
+                symbol: target.symbol.to_owned(),
+                timeframe: target.timeframe.to_owned(),
+                features,
+                values: batch.scored.values.clone(),
+                model: Arc::clone(&batch.model),
+                role,
+                standing: batch.standing,
+                timings: batch.timings(),
+            });
+        }
+        Ok(batch)
+    }
+
     fn pick(&self, target: Target<'_>) -> Result<(Arc<LoadedModel>, Role), ServeError> {
+        self.pick_in(target, "")
+    }
+
+    /// The version that scores `target` in a market's `regime`; empty when it is not known.
+    fn pick_in(
+        &self,
+        target: Target<'_>,
+        regime: &str,
+    ) -> Result<(Arc<LoadedModel>, Role), ServeError> {
         let price = target.reference_price;
         // NaN must not pass either.
         if !(price >= 0.0 && price.is_finite()) {
             return Err(ServeError::ReferencePrice { price });
         }
         let key = RouteKey {
-            symbol: target.symbol,
-            timeframe: target.timeframe,
-            ..RouteKey::default()
+            regime,
+            ..key_of(target)
         };
         let deployment = self.registry.deployment();
         let (model, role) = deployment.pick(target.model, target.version, key)?;
@@ -289,20 +355,12 @@ impl ScoringDesk {
     }
 }
 
-async fn run_rows(
-    model: Arc<LoadedModel>,
-    features: Vec<f32>,
-    rows: usize,
-    deadline: Option<Instant>,
-    started: Instant,
-) -> Result<BatchDecision, ServeError> {
-    check_finite(&model, &features)?;
-    let scored = model.batcher.score(features, rows, deadline).await?;
-    Ok(BatchDecision {
-        model,
-        scored,
-        total: started.elapsed(),
-    })
+fn key_of(target: Target<'_>) -> RouteKey<'_> {
+    RouteKey {
+        symbol: target.symbol,
+        timeframe: target.timeframe,
+        ..RouteKey::default()
+    }
 }
 
 fn check_target(model: &LoadedModel, target: Target<'_>) -> Result<(), ServeError> {
@@ -438,8 +496,7 @@ fn decide(
     let reading = decision::read(
         &model,
         RowScore::new(model.layout, &scored.values),
-        target.symbol,
-        &model.band.lock(),
+        Standing::of(&model.band.lock(), target.symbol),
     );
     Decision {
         model,

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     batcher::Priority,
-    decision::{self, Decision, Timings},
+    decision::{self, Decision, Standing, Timings},
     engine::RowScore,
     policy::Signal,
 };
@@ -87,8 +87,7 @@ async fn score(row: ShadowRow, log: Option<&ScoreLog>) {
     let reading = decision::read(
         model,
         RowScore::new(model.layout, &scored.values),
-        &row.symbol,
-        &model.band.lock(),
+        Standing::of(&model.band.lock(), &row.symbol),
     );
     let counters = &model.metrics.shadow;
     counters.rows.increment(1);

@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use super::totals::{ModelTotals, Totals};
+use super::totals::{BatchSize, ModelTotals, Totals};
 use crate::journal::scores::ScoreLogMetrics;
 
 /// Bounds of histograms of seconds: 1-2-5 steps from a microsecond to five seconds.
@@ -85,6 +85,10 @@ impl Metrics {
             expired: metrics::counter!("candlewire_rejected_total", with_reason("deadline")),
             cancelled: metrics::counter!("candlewire_rejected_total", with_reason("cancelled")),
             queue_seconds: metrics::histogram!("candlewire_queue_seconds", labels.clone()),
+            batch_wait_seconds: metrics::histogram!(
+                "candlewire_batch_wait_seconds",
+                labels.clone()
+            ),
             inference_seconds: metrics::histogram!("candlewire_inference_seconds", labels.clone()),
             batch_rows: metrics::histogram!("candlewire_batch_rows", labels.clone()),
             waiting_rows: metrics::gauge!("candlewire_waiting_rows", labels.clone()),
@@ -193,6 +197,7 @@ pub struct ModelMetrics {
     pub(crate) expired: Counter,
     pub(crate) cancelled: Counter,
     pub(crate) queue_seconds: Histogram,
+    pub(crate) batch_wait_seconds: Histogram,
     pub(crate) inference_seconds: Histogram,
     pub(crate) batch_rows: Histogram,
     pub(crate) waiting_rows: Gauge,
@@ -204,8 +209,13 @@ pub struct ModelMetrics {
 
 impl ModelMetrics {
     /// Adds one run of the model.
-    pub(crate) fn count_run(&self, rows: usize) {
-        self.totals.count_run(rows as u64);
+    pub(crate) fn count_run(&self, rows: usize, inference: Duration) {
+        self.totals.count_run(rows as u64, inference);
+    }
+
+    /// Adds one request that got no score; it was in the batcher for `spent`.
+    pub(crate) fn count_failure(&self, spent: Duration) {
+        self.totals.count_failure(spent);
     }
 
     /// Adds one request that waited for `queued` and was part of a run of `inference`.
@@ -224,6 +234,12 @@ impl ModelMetrics {
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.totals.read()
+    }
+
+    /// Batch sizes that ran since the version was loaded, smallest first.
+    #[must_use]
+    pub fn batch_sizes(&self) -> Vec<BatchSize> {
+        self.totals.batch_sizes()
     }
 }
 

@@ -89,11 +89,13 @@ pub(crate) const fn role(role: Role) -> proto::DeploymentRole {
 
 fn price_band(band: IssuedBand, reference_price: f64) -> Option<proto::PriceBand> {
     let price = |log_return: f32| reference_price * f64::from(log_return).exp();
-    (reference_price > 0.0).then(|| proto::PriceBand {
+    let band = proto::PriceBand {
         low: price(band.low),
         mid: price(band.mid),
         high: price(band.high),
-    })
+    };
+    // A price at the end of what numbers hold has no band above it.
+    (reference_price > 0.0 && band.high.is_finite()).then_some(band)
 }
 
 /// A decision as the response to a request.
@@ -151,10 +153,16 @@ pub fn score_response(decision: &Decision, include_members: bool) -> proto::Scor
         members,
         timings: Some(timings(decision.timings)),
         role: role(decision.role).into(),
-        decision_id: match decision.id {
-            0 => String::new(),
-            id => id.to_string(),
-        },
+        decision_id: decision_id(decision.id),
+    }
+}
+
+/// An identifier in the decision log as text; empty for what is not logged.
+#[must_use]
+pub fn decision_id(id: u64) -> String {
+    match id {
+        0 => String::new(),
+        id => id.to_string(),
     }
 }
 
@@ -168,10 +176,9 @@ pub fn batch_response(batch: &BatchDecision) -> proto::ScoreBatchResponse {
     let mut columns: [Vec<u8>; 7] =
         std::array::from_fn(|_| Vec::with_capacity(rows * size_of::<f32>()));
     let (mut signals, mut trusted) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-    let pool = model.band.lock();
     for values in scored.values.chunks_exact(width) {
         let row = crate::scoring::engine::RowScore::new(layout, values);
-        let reading = crate::scoring::decision::read(model, row, "", &pool);
+        let reading = crate::scoring::decision::read(model, row, batch.standing);
         let band = reading.band;
         let [probabilities, scalars @ ..] = &mut columns;
         probabilities.extend(
@@ -193,7 +200,6 @@ pub fn batch_response(batch: &BatchDecision) -> proto::ScoreBatchResponse {
         signals.push(advice(reading.verdict.signal) as u8);
         trusted.push(u8::from(reading.distrust.is_empty()));
     }
-    drop(pool);
     let [
         probabilities,
         probability_low,
@@ -220,6 +226,7 @@ pub fn batch_response(batch: &BatchDecision) -> proto::ScoreBatchResponse {
         feature_spec_hash: manifest.feature_spec_hash.clone(),
         target_coverage: manifest.band.target_coverage as f32,
         timings: Some(timings(batch.timings())),
+        first_decision_id: decision_id(batch.first_id),
     }
 }
 

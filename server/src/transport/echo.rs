@@ -100,6 +100,7 @@ impl ScoringService for Echo {
             feature_spec_hash: self.template.feature_spec_hash.clone(),
             target_coverage: 0.9,
             timings: self.template.timings,
+            first_decision_id: String::new(),
         }))
     }
 

@@ -67,6 +67,7 @@ impl Scoring {
             feature_spec_hash: &request.feature_spec_hash,
             reference_price: request.reference_price,
             deadline,
+            ..Target::default()
         };
         let decision = match (request.features.is_empty(), request.bars.is_empty()) {
             (false, true) => self.desk.score_row(target, request.features).await,

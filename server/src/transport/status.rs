@@ -51,6 +51,7 @@ pub const fn wire(error: &ServeError) -> WireError {
         ServeError::InvalidBar { .. } => (Code::InvalidArgument, "INVALID_BAR", "bars"),
         ServeError::BarOrder { .. } => (Code::InvalidArgument, "BAR_ORDER", "bars"),
         ServeError::MixedBars { .. } => (Code::InvalidArgument, "MIXED_BARS", "bars"),
+        ServeError::RegimeUnknown { .. } => (Code::FailedPrecondition, "REGIME_UNKNOWN", "bars"),
         ServeError::WindowTooShort { .. } => (Code::FailedPrecondition, "NOT_READY", "bars"),
         ServeError::WindowTooLong { .. } => (Code::InvalidArgument, "WINDOW_TOO_LONG", "bars"),
         ServeError::InvalidField { field, .. } => (Code::InvalidArgument, "INVALID_FIELD", *field),

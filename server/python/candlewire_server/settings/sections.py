@@ -40,6 +40,8 @@ class Server(_Section):
     """Serve without encryption on addresses that other machines reach."""
     worker_threads: CountOrZero = 0
     """Threads that serve the network and run models; zero means one a core."""
+    store_watch_ms: CountOrZero = 1_000
+    """Time between looks at the store for new versions and deployments; zero looks only when asked."""
     drain_timeout_ms: CountOrZero = 10_000
     """Longest wait for running requests when the server stops."""
     repository_control: bool = False
@@ -150,6 +152,8 @@ class Journal(_Section):
     """Closed segments of decisions kept; zero keeps all."""
     bar_segments: CountOrZero = 0
     """Segments of bars kept beside those that a restart needs; zero keeps all."""
+    keep_days: CountOrZero = 0
+    """Days after which a closed segment goes unless a restart needs it; zero keeps them for ever."""
     snapshot_interval_ms: CountOrZero = 300_000
     """Time between snapshots of the state, from which a restart goes on; zero takes none."""
 

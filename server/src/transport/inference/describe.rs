@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::{
     oip::{
-        self, DataType, ModelConfig, ModelParameter, ModelStatistics, StatisticDuration,
-        model_metadata_response::TensorMetadata, repository_index_response::ModelIndex,
+        self, DataType, InferBatchStatistics, ModelConfig, ModelParameter, ModelStatistics,
+        StatisticDuration, model_metadata_response::TensorMetadata,
+        repository_index_response::ModelIndex,
     },
     outputs::{Output, OutputType},
     tensors::INPUT,
@@ -15,8 +16,13 @@ use crate::{
         loaded::LoadedModel,
         registry::{Deployment, VersionState},
     },
-    telemetry::totals::Totals,
+    scoring::batcher::Priority,
+    telemetry::totals::{BatchSize, Totals},
 };
+
+/// What a request's `priority` means, the first being 1: how the protocol counts, most urgent first. Bars go before
+/// both.
+pub(super) const PRIORITIES: [Priority; 2] = [Priority::Normal, Priority::Low];
 
 /// Runs ONNX graphs; the protocol's name for such models.
 const PLATFORM: &str = "onnxruntime_onnx";
@@ -76,7 +82,11 @@ pub(super) fn config(
         ("timeframe", manifest.timeframe.clone()),
         ("version", manifest.version.to_string()),
     ];
-    let batching = oip::ModelDynamicBatching::default();
+    let batching = oip::ModelDynamicBatching {
+        priority_levels: PRIORITIES.len() as u64,
+        default_priority_level: 1,
+        ..Default::default()
+    };
     ModelConfig {
         name: manifest.model.clone(),
         platform: PLATFORM.to_owned(),
@@ -115,6 +125,8 @@ pub(super) fn statistics(model: &LoadedModel) -> ModelStatistics {
         requests,
         queue_ns,
         inference_ns,
+        failed_requests,
+        failed_ns,
     } = model.metrics.totals();
     let spent = |ns| {
         Some(StatisticDuration {
@@ -130,14 +142,37 @@ pub(super) fn statistics(model: &LoadedModel) -> ModelStatistics {
         execution_count: runs,
         inference_stats: Some(oip::InferStatistics {
             success: spent(queue_ns + inference_ns),
-            fail: Some(StatisticDuration::default()),
+            fail: Some(StatisticDuration {
+                count: failed_requests,
+                ns: failed_ns,
+            }),
             queue: spent(queue_ns),
             compute_input: spent(0),
             compute_infer: spent(inference_ns),
             compute_output: spent(0),
             ..Default::default()
         }),
-        batch_stats: Vec::new(),
+        batch_stats: model
+            .metrics
+            .batch_sizes()
+            .into_iter()
+            .map(batch_statistics)
+            .collect(),
+    }
+}
+
+fn batch_statistics(size: BatchSize) -> InferBatchStatistics {
+    let spent = |ns| {
+        Some(StatisticDuration {
+            count: size.runs,
+            ns,
+        })
+    };
+    InferBatchStatistics {
+        batch_size: size.rows,
+        compute_input: spent(0),
+        compute_infer: spent(size.inference_ns),
+        compute_output: spent(0),
     }
 }
 

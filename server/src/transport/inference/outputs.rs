@@ -10,7 +10,6 @@ use super::oip::{
 };
 use crate::{
     error::ServeError,
-    models::loaded::LoadedModel,
     scoring::{
         decision,
         desk::BatchDecision,
@@ -170,16 +169,11 @@ enum Column {
 
 /// The answer to a request for `wanted`: raw tensors, or typed ones for a caller that sent such.
 #[must_use]
-pub fn response(
-    batch: &BatchDecision,
-    symbol: &str,
-    wanted: &[Output],
-    raw: bool,
-) -> oip::ModelInferResponse {
+pub fn response(batch: &BatchDecision, wanted: &[Output], raw: bool) -> oip::ModelInferResponse {
     let model = &batch.model;
     let width = model.layout.width().max(1);
     let rows = batch.scored.values.len() / width;
-    let columns = columns(model, &batch.scored.values, symbol, wanted);
+    let columns = columns(batch, wanted);
     let (mut outputs, mut raw_contents) = (Vec::with_capacity(wanted.len()), Vec::new());
     for (output, column) in wanted.iter().zip(columns) {
         let mut shape = vec![rows as i64];
@@ -199,21 +193,29 @@ pub fn response(
         });
     }
     let manifest = &model.manifest;
-    let text = ParameterChoice::StringParam(manifest.feature_spec_hash.clone());
-    let parameter = oip::InferParameter {
-        parameter_choice: Some(text),
+    let text = |text: String| oip::InferParameter {
+        parameter_choice: Some(ParameterChoice::StringParam(text)),
     };
+    let mut parameters = HashMap::from([(
+        "feature_spec_hash".to_owned(),
+        text(manifest.feature_spec_hash.clone()),
+    )]);
+    if batch.first_id != 0 {
+        let first = text(convert::decision_id(batch.first_id));
+        parameters.insert("first_decision_id".to_owned(), first);
+    }
     oip::ModelInferResponse {
         model_name: manifest.model.clone(),
         model_version: manifest.version.to_string(),
         id: String::new(),
-        parameters: HashMap::from([("feature_spec_hash".to_owned(), parameter)]),
+        parameters,
         outputs,
         raw_output_contents: raw_contents,
     }
 }
 
-fn columns(model: &LoadedModel, values: &[f32], symbol: &str, wanted: &[Output]) -> Vec<Column> {
+fn columns(batch: &BatchDecision, wanted: &[Output]) -> Vec<Column> {
+    let (model, values) = (&batch.model, &batch.scored.values);
     let layout = model.layout;
     let rows = values.len() / layout.width().max(1);
     let mut columns: Vec<Column> = wanted
@@ -223,10 +225,9 @@ fn columns(model: &LoadedModel, values: &[f32], symbol: &str, wanted: &[Output])
             OutputType::Uint8 | OutputType::Bool => Column::Bytes(Vec::with_capacity(rows)),
         })
         .collect();
-    let pool = model.band.lock();
     for values in values.chunks_exact(layout.width().max(1)) {
         let row = RowScore::new(layout, values);
-        let reading = decision::read(model, row, symbol, &pool);
+        let reading = decision::read(model, row, batch.standing);
         for (output, column) in wanted.iter().zip(&mut columns) {
             match column {
                 Column::Numbers(numbers) => match output {

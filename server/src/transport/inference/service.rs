@@ -25,7 +25,10 @@ use crate::{
         loaded::LoadedModel,
         registry::{Deployment, Registry, VersionState},
     },
-    scoring::desk::{ScoringDesk, Target},
+    scoring::{
+        batcher::Priority,
+        desk::{ScoringDesk, Target},
+    },
     settings::Settings,
     telemetry::metrics::{Metrics, ServerMetrics},
     transport::{deadline::deadline, status::wire},
@@ -102,6 +105,7 @@ impl Inference {
         let target = Target {
             model: &request.model_name,
             version: version_number(&request.model_version)?,
+            priority: parameters.priority()?,
             symbol: parameters.text("symbol")?,
             timeframe: parameters.text("timeframe")?,
             feature_spec_hash: parameters.text("feature_spec_hash")?,
@@ -116,7 +120,7 @@ impl Inference {
             .await?;
         batch.record();
         let raw = !request.raw_input_contents.is_empty();
-        Ok(outputs::response(&batch, target.symbol, &wanted, raw))
+        Ok(outputs::response(&batch, &wanted, raw))
     }
 
     async fn answer_in_stream(
@@ -221,13 +225,28 @@ impl<'a> Parameters<'a> {
         match self.choice(name) {
             None => Ok(None),
             Some(ParameterChoice::Int64Param(value)) => Ok(Some(*value)),
-            Some(ParameterChoice::Uint64Param(value)) => Ok(i64::try_from(*value).ok()),
+            Some(ParameterChoice::Uint64Param(value)) => {
+                Ok(Some(i64::try_from(*value).unwrap_or(i64::MAX)))
+            }
             // A sequence may be named by a text; an empty one is none.
             Some(ParameterChoice::StringParam(text)) if name == "sequence_id" => {
                 Ok(Some(i64::from(!text.is_empty())))
             }
             Some(_) => Err(invalid(name, "this parameter is an integer".into())),
         }
+    }
+
+    /// How urgent the request is; zero, like none, means the first level.
+    fn priority(&self) -> Result<Priority, ServeError> {
+        let level = self.integer("priority")?.unwrap_or(0);
+        let index = usize::try_from(level.max(1) - 1).unwrap_or(usize::MAX);
+        let found = describe::PRIORITIES.get(index).filter(|_| level >= 0);
+        found.copied().ok_or_else(|| {
+            let levels = describe::PRIORITIES.len();
+            let problem =
+                format!("{level} is no level; use 1 (usual) to {levels} (least urgent), or none");
+            invalid("priority", problem)
+        })
     }
 }
 
