@@ -1,6 +1,5 @@
 """The Open Inference Protocol through the stock client, unchanged."""
 
-import functools
 import json
 import queue
 from collections.abc import Iterator
@@ -274,35 +273,6 @@ def test_priorities_are_levels_of_the_queue(client: triton.InferenceServerClient
     for level in (3, 2**63, 2**64 - 1):
         with pytest.raises(InferenceServerException, match="is no level; use 1"):
             client.infer("daily", [features()], priority=level)
-
-
-def test_less_urgent_requests_wait_for_the_others(tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    bundles.write_bundle(store, trees=400, depth=6)
-    flags = ("--set", "engine.tree_kernel=off", "--set", "engine.executors=1")
-    rows = np.repeat(ROWS[:1], 16, axis=0)
-    with (
-        running_server(store, tmp_path, *flags) as server,
-        triton.InferenceServerClient(server.addresses["data"]) as client,
-    ):
-        order: queue.SimpleQueue[int] = queue.SimpleQueue()
-
-        def note(level: int, result: object, error: object) -> None:
-            if error is None and result is not None:
-                order.put(level)
-
-        for number in range(60):
-            level = 2 if number < 30 else 1
-            client.async_infer(
-                "daily",
-                [features(rows)],
-                functools.partial(note, level),
-                priority=level,
-                request_id=str(number),
-            )
-        ended = [order.get(timeout=WAIT_SECONDS) for _ in range(50)]
-    places = {level: [place for place, ran in enumerate(ended) if ran == level] for level in (1, 2)}
-    assert np.median(places[1]) < np.median(places[2]), "what came later and is more urgent ran first"
 
 
 def test_a_model_is_unloaded_and_loaded_again(two_models: RunningServer) -> None:

@@ -468,7 +468,9 @@ mod tests {
             }
             let found = list(folder.path(), "bars").unwrap();
             assert_eq!(found.len(), wanted);
-            found.iter().for_each(|path| remove(path).unwrap());
+            for path in &found {
+                remove(path).unwrap();
+            }
         }
     }
 

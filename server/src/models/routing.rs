@@ -66,22 +66,31 @@ impl Deployment {
     }
 }
 
-/// Asset class of every symbol that a production version was trained on, when a route asks for one.
+/// Asset class of every symbol that a production version was trained on, when a route asks for one: that of the route
+/// to such a version, else what the version says of itself.
 pub(super) fn asset_classes(
     file: &DeploymentFile,
     serving: &BTreeMap<String, Serving>,
 ) -> BTreeMap<String, String> {
+    let mut classes = BTreeMap::new();
     if file.routes.iter().all(|route| route.asset_class.is_none()) {
-        return BTreeMap::new();
+        return classes;
     }
-    let manifests = serving.values().map(|serving| &serving.production.manifest);
-    manifests
-        .flat_map(|manifest| {
-            let class = &manifest.asset_class;
-            manifest
-                .symbols
+    let mut tell = |serving: &Serving, class: &str| {
+        let symbols = &serving.production.manifest.symbols;
+        classes.extend(
+            symbols
                 .iter()
-                .map(|symbol| (symbol.clone(), class.clone()))
-        })
-        .collect()
+                .map(|symbol| (symbol.clone(), class.to_owned())),
+        );
+    };
+    for serving in serving.values() {
+        tell(serving, &serving.production.manifest.asset_class);
+    }
+    for route in &file.routes {
+        if let (Some(class), Some(serving)) = (&route.asset_class, serving.get(&route.model)) {
+            tell(serving, class);
+        }
+    }
+    classes
 }

@@ -101,13 +101,18 @@ def _peer_address(peer: str) -> str:
     return unquote(host).strip("[]")
 
 
+def _authorization(context: Context) -> bytes | None:
+    """The caller's authorization header; one that is no token when it comes twice."""
+    sent = [value for name, value in context.invocation_metadata() or () if name == "authorization"]
+    if len(sent) != 1:
+        return b"" if sent else None
+    return sent[0].encode() if isinstance(sent[0], str) else sent[0]
+
+
 def _behaviour(question: Question, admit: Admission) -> Callable[[bytes, Context], object]:
     async def answer(request: bytes, context: Context) -> bytes:
-        authorization = dict(context.invocation_metadata() or ()).get("authorization")
-        if isinstance(authorization, str):
-            authorization = authorization.encode()
         try:
-            admit(authorization, _peer_address(context.peer()))
+            admit(_authorization(context), _peer_address(context.peer()))
             # In a thread: loading a model takes a while.
             return await asyncio.to_thread(question, request)
         except _data_plane.RefusedError as refused:

@@ -57,8 +57,8 @@ impl Entrance {
         }
         match need(path, self.access.open_health, self.access.open_reflection) {
             Need::Nothing => self.admit_anonymous(),
-            Need::Token => self.admit_holder(headers.get(AUTHORIZATION), None),
-            Need::Role(role) => self.admit_holder(headers.get(AUTHORIZATION), Some(role)),
+            Need::Token => self.admit_holder(the_one(headers)?, None),
+            Need::Role(role) => self.admit_holder(the_one(headers)?, Some(role)),
         }
     }
 
@@ -135,6 +135,17 @@ impl Entrance {
 fn bearer(header: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = header.as_bytes().split_at_checked(SCHEME.len())?;
     scheme.eq_ignore_ascii_case(SCHEME).then_some(token)
+}
+
+/// The authorization header. Of two nobody could say which one a proxy before this server looked at.
+fn the_one(headers: &HeaderMap) -> Result<Option<&HeaderValue>, ServeError> {
+    let mut sent = headers.get_all(AUTHORIZATION).iter();
+    match (sent.next(), sent.next()) {
+        (first, None) => Ok(first),
+        _ => Err(ServeError::Unauthenticated {
+            problem: "it comes twice",
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -417,3 +417,35 @@ impl Inference {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_the_priority_that_the_batcher_knows() {
+        let read = |choice| {
+            let parameter = InferParameter {
+                parameter_choice: Some(choice),
+            };
+            Parameters(&HashMap::from([("priority".to_owned(), parameter)])).priority()
+        };
+        assert_eq!(Parameters(&HashMap::new()).priority(), Ok(Priority::Normal));
+        for (level, wanted) in [
+            (0, Priority::Normal),
+            (1, Priority::Normal),
+            (2, Priority::Low),
+        ] {
+            assert_eq!(read(ParameterChoice::Uint64Param(level)), Ok(wanted));
+            assert_eq!(read(ParameterChoice::Int64Param(level as i64)), Ok(wanted));
+        }
+        for refused in [
+            ParameterChoice::Uint64Param(3),
+            ParameterChoice::Uint64Param(u64::MAX),
+            ParameterChoice::Int64Param(-1),
+            ParameterChoice::BoolParam(true),
+        ] {
+            assert!(read(refused).is_err());
+        }
+    }
+}
