@@ -148,6 +148,33 @@ def train(
             rich_help_panel="Validation",
         ),
     ] = "anchored",
+    select_features: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Members read the N best features, chosen on the train rows of each fold; 0 takes all.",
+            rich_help_panel="Validation",
+        ),
+    ] = 0,
+    select_by: Annotated[
+        str, typer.Option(help="How features are ranked: permutation or shap.", rich_help_panel="Validation")
+    ] = "permutation",
+    cpcv: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUPS,TEST_GROUPS",
+            help="Combinatorial purged cross-validation as diagnosis, for example 6,2.",
+            rich_help_panel="Validation",
+        ),
+    ] = None,
+    balance_classes: Annotated[
+        bool,
+        typer.Option(
+            "--balance-classes",
+            help="Members learn with every class weighing the same.",
+            rich_help_panel="Validation",
+        ),
+    ] = False,
     maximum_overfit_gap: Annotated[
         float | None,
         typer.Option(
@@ -260,7 +287,7 @@ def train(
             calibration_share=calibration_share,
             test_share=test_share,
             embargo_bars=max([horizon, *steps]) if embargo is None else embargo,
-            label=LabelSettings(kind=label),
+            label=LabelSettings(kind=label, balance_classes=balance_classes),
             members=kinds,
             ensemble=ensemble,
             ensemble_weights=_numbers(ensemble_weights, float, "ensemble-weights") or None,
@@ -270,6 +297,9 @@ def train(
             search=search,
             study=out / ".studies" / f"{model or table.timeframe}.journal" if search else None,
             walk_forward=walk_forward,
+            select_features=select_features,
+            select_by=select_by,
+            cpcv=_pair_of(cpcv, "cpcv"),
             maximum_overfit_gap=maximum_overfit_gap,
             asset_class=asset_class,
             until=end,
@@ -316,6 +346,15 @@ def _numbers(text: str | None, kind: type, option: str) -> tuple[Any, ...]:
 def _transferred(marker: dict[str, Any]) -> str:
     admitted = marker.get("transfer")
     return "" if admitted is None else ", from the pooled model" if admitted else ", alone"
+
+
+def _pair_of(text: str | None, option: str) -> tuple[int, int] | None:
+    from candlewire_training.errors import SettingsError
+
+    numbers = _numbers(text, int, option)
+    if text and len(numbers) != 2:
+        raise SettingsError(f"{option} {text!r}: give two numbers with a comma between them")
+    return (numbers[0], numbers[1]) if numbers else None
 
 
 def _print_run(report: "RunReport", *, quiet: bool) -> None:

@@ -1,5 +1,6 @@
 """From bars to a fitted model and its evaluation; nothing here writes a file."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,10 +23,12 @@ from candlewire_training.members.pooled_start import PooledStart
 from candlewire_training.members.registry import make_member
 from candlewire_training.progress import StepProgress
 from candlewire_training.scoring_model import Direction, ScoringModel
+from candlewire_training.selection.feature_choice import FeatureChoice, feature_choice, narrowed
 from candlewire_training.settings import TrainingSettings
 from candlewire_training.trust.dissimilarity import fit_dissimilarity
 from candlewire_training.validation.block_bootstrap import time_blocks
 from candlewire_training.validation.chronological import ChronologicalSplit, chronological_split
+from candlewire_training.validation.combinatorial import CombinatorialDiagnosis, diagnose
 from candlewire_training.validation.evaluation import Evaluation, evaluate
 from candlewire_training.validation.fold_memory import FoldMemory
 from candlewire_training.validation.folds import Fold, RowTimes, folds_within, walk_forward_folds
@@ -48,6 +51,7 @@ class TrainedModel:
     walk_forward: WalkForward | None = None
     oof: OutOfFold | None = None
     transfer: TransferReport | None = None
+    combinatorial: CombinatorialDiagnosis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,15 +146,23 @@ def train_model(
         raise TooFewBarsError("the train part holds only one direction; give longer history")
     numbers, folds = walk_folds(before, settings, start)
     settings = _searched(before, folds, settings, progress)
-    oof = _out_of_fold(before, folds, settings, progress, memory=memory)
+    choice = feature_choice(
+        spec, most=settings.select_features, by=settings.select_by, member=settings.member_settings[0]
+    )
+    oof = _out_of_fold(before, folds, settings, progress, choice, memory=memory)
     transfer = None
     if start is not None and oof is not None:
         begun = tuple(start.by_fold[number] for number in numbers)
-        started = _out_of_fold(before, folds, settings, progress, starts=begun)
+        started = _out_of_fold(before, folds, settings, progress, choice, starts=begun)
         assert started is not None  # noqa: S101 - the same folds
         transfer = compare_transfer(before, oof, started, horizon=settings.horizon, seed=settings.seed)
         oof = started if transfer.admitted else oof
     walk = _judged_walk(before, folds, oof, settings)
+    combinatorial = _combinatorial(before, settings, progress, choice)
+    if choice is not None:
+        with progress.step("Features to keep", 1):
+            spec, samples = narrowed(spec, samples, choice(train))
+        train = samples.take(split.train)
     model, profile = fit_model(
         train,
         samples.take(split.calibration),
@@ -185,6 +197,7 @@ def train_model(
         walk_forward=walk,
         oof=oof,
         transfer=transfer,
+        combinatorial=combinatorial,
     )
 
 
@@ -231,6 +244,7 @@ def _out_of_fold(
     folds: tuple[Fold, ...],
     settings: TrainingSettings,
     progress: StepProgress,
+    choice: FeatureChoice | None,
     *,
     starts: tuple[tuple[Member | None, ...], ...] = (),
     memory: FoldMemory | None = None,
@@ -248,6 +262,7 @@ def _out_of_fold(
             weights=settings.ensemble_weights,
             starts=starts,
             memory=memory and memory.of_members(settings.member_settings),
+            choose=choice,
             advance=advance,
             seed=settings.seed,
         )
@@ -267,6 +282,36 @@ def _judged_walk(
             "ones; use fewer or shallower trees"
         )
     return walk
+
+
+def _combinatorial(
+    before: Samples, settings: TrainingSettings, progress: StepProgress, choice: FeatureChoice | None
+) -> CombinatorialDiagnosis | None:
+    """How much of the result is luck; None when it was not asked for."""
+    if settings.cpcv is None:
+        return None
+    groups, test_groups = settings.cpcv
+    fits = math.comb(groups, test_groups) * len(settings.members)
+    with progress.step("Combinatorial folds", fits) as advance:
+        return diagnose(
+            before,
+            lambda folds: out_of_fold(
+                before,
+                folds,
+                settings.member_settings,
+                # Stacked weights would come from other folds, which have seen these test rows.
+                ensemble="vote" if settings.ensemble == "stack" else settings.ensemble,
+                weights=settings.ensemble_weights,
+                choose=choice,
+                advance=advance,
+                seed=settings.seed,
+            ),
+            groups=groups,
+            test_groups=test_groups,
+            names=settings.members,
+            horizon=settings.horizon,
+            embargo_bars=settings.embargo_bars,
+        )
 
 
 def _judged(before: Samples, oof: OutOfFold, settings: TrainingSettings) -> OutOfFoldRows:
@@ -307,7 +352,7 @@ def fit_model(
     """
     ensemble = ensemble or Ensemble(weights=equal_weights(len(settings.members)))
     members = tuple(make_member(each) for each in settings.member_settings)
-    rows = FitRows(X=train.X, target=train.target, weight=train.weight, classes=train.classes)
+    rows = FitRows(X=train.X, target=train.target, weight=train.fit_weight, classes=train.classes)
     for member, begun in zip(members, start or (None,) * len(members), strict=True):
         with progress.step(f"Training {member.name}", member.steps) as advance:
             member.fit(rows, start=begun, advance=advance)

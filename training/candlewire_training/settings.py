@@ -13,6 +13,7 @@ from candlewire_training.members.contract import MemberSettings
 # Fewer rows than this are fitted quicker by one thread than by several that wait for one another.
 SHARED_ROWS = 50_000
 PROFILES = ("fast", "full")
+RANKINGS = ("permutation", "shap")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -41,6 +42,10 @@ class TrainingSettings:
         ensemble_weights: Weights of `fixed`.
         folds: Folds of the walk forward before the final fit; 0 walks none.
         walk_forward: Way of the walk, see `validation.folds.WAYS`.
+        select_features: Features that members read, chosen anew on the train rows of each fold and of the
+            final fit; 0 takes all. What the return band needs is kept beside them.
+        select_by: How features are ranked, see `selection.feature_choice`.
+        cpcv: Groups and test groups of a combinatorial purged cross-validation, as diagnosis; None runs none.
         maximum_overfit_gap: Greatest mean accuracy on train rows minus that on test rows of the folds; a
             model beyond it is not written. None only reports it.
         search: Trials of a search over trees, depth and learning rate before anything else; 0 searches not.
@@ -76,6 +81,9 @@ class TrainingSettings:
     ensemble_weights: tuple[float, ...] | None = None
     folds: int = 0
     walk_forward: str = "anchored"
+    select_features: int = 0
+    select_by: str = "permutation"
+    cpcv: tuple[int, int] | None = None
     maximum_overfit_gap: float | None = None
     search: int = 0
     study: Path | None = None
@@ -128,6 +136,7 @@ class TrainingSettings:
         if self.budget_us is not None:
             _within("budget-us", self.budget_us, 1.0, 1e6)
         _within("trials", self.trials, 1, 1_000_000)
+        self._check_diagnosis()
         if self.maximum_overfit_gap is not None:
             _within("maximum-overfit-gap", self.maximum_overfit_gap, 0.0, 1.0)
         if not self.members or len(set(self.members)) != len(self.members):
@@ -137,6 +146,15 @@ class TrainingSettings:
         _ = self.member_settings
         if self.version is not None:
             parse_version(self.version)
+
+    def _check_diagnosis(self) -> None:
+        _within("select-features", self.select_features, 0, 10_000)
+        if self.select_by not in RANKINGS:
+            raise SettingsError(f"select-by {self.select_by!r} is unknown; use {' or '.join(RANKINGS)}")
+        if self.cpcv is not None and not 2 <= self.cpcv[1] < self.cpcv[0] <= 20:
+            raise SettingsError(
+                f"cpcv {self.cpcv[0]},{self.cpcv[1]} does not fit; use 2 <= test groups < groups <= 20"
+            )
 
     @property
     def member_settings(self) -> tuple[MemberSettings, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from candlewire_training.card.diagnosis_facts import combinatorial_facts, selection_facts
 from candlewire_training.card.profile_facts import profile_facts, transfer_facts
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ def walk_forward_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
         "Trials",
         f"{count}: " + ("a search" if settings.search else "no search") + " over settings was run",
     )
+    diagnosis = (*selection_facts(trained), *combinatorial_facts(trained.combinatorial))
     if walk is None:
-        return (trials,)
+        return (trials, *diagnosis)
     shares = ", ".join(f"{share:.3f}" for share in walk.confidence_accuracy)
     rises = "rises with" if walk.monotone else "does NOT rise with"
     folds = tuple(
@@ -85,6 +87,7 @@ def walk_forward_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
                 f"trials; {walk.sharpe.sharpe:.3f} a horizon before costs"
             ),
         ),
+        *diagnosis,
     )
 
 
@@ -128,7 +131,6 @@ def _identity(trained: "TrainedModel", manifest: dict[str, Any]) -> str:
         ("Features", f"{len(spec.names)}, preset `{trained.settings.preset}`, hash `{spec.hash[:16]}`"),
         ("Members", ", ".join(manifest["members"])),
         ("Seed", str(trained.settings.seed)),
-        ("Trials", "1: no search over settings was run"),
     ]
     return _table(("", ""), rows)
 

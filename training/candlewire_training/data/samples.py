@@ -15,6 +15,7 @@ from candlewire_training.data.timeframes import timeframe_ns
 from candlewire_training.errors import BarsError, SettingsError, TooFewBarsError
 from candlewire_training.labels.catalogue import label_bars
 from candlewire_training.labels.contract import LabelSettings
+from candlewire_training.labels.weights import balanced_weights
 
 MOMENTUM_BARS = 20
 
@@ -27,7 +28,7 @@ class Samples:
         X: Features, shape (rows, features), as the server will feed them.
         target: Class index of what happened, shape (rows,), never unknown.
         classes: Names of the classes, most bearish (or loss) first.
-        weight: Weight of each row in a fit, before classes are balanced.
+        weight: Weight of each row where it is judged; `fit_weight` is what members learn with.
         r_multiple: What a trade of unit risk made; NaN where the label knows of no trade.
         forward_return: Natural log return over the horizon.
         forward_variance: Mean variance a bar over the horizon.
@@ -39,6 +40,7 @@ class Samples:
         decision_time_ns: Close of the row's bar.
         known_from_ns: When the label became known.
         dropped_rows: Rows after warm-up that were left out because a feature was not finite.
+        balance_classes: Whether members learn with every class weighing the same in sum.
     """
 
     X: F32
@@ -57,6 +59,7 @@ class Samples:
     symbols: tuple[str, ...]
     feature_names: tuple[str, ...]
     dropped_rows: int
+    balance_classes: bool = False
 
     def __len__(self) -> int:
         return int(self.target.size)
@@ -66,6 +69,17 @@ class Samples:
         """1 where the last class (up, bull, win) happened, else 0, shape (rows,)."""
         up: I32 = (self.target == len(self.classes) - 1).astype(np.int32)
         return up
+
+    @property
+    def fit_weight(self) -> F64:
+        """Weight of each row in a fit on these rows and no others, shape (rows,).
+
+        Balanced classes are learnt from the rows at hand, so a fold balances its own train rows; what judges
+        and calibrates keeps `weight`, so that probabilities stay those of the classes as they come.
+        """
+        if not self.balance_classes or len(self) == 0:
+            return self.weight
+        return balanced_weights(self.target, self.weight, classes=len(self.classes))
 
     def take(self, rows: I64 | Bool) -> "Samples":
         """The rows chosen, by index or mask."""
@@ -151,6 +165,7 @@ def build_samples(
         symbols=bars.symbols,
         feature_names=tuple(spec.names),
         dropped_rows=dropped,
+        balance_classes=labels.balance_classes,
     )
 
 

@@ -88,6 +88,7 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
         "dropped_rows": samples.dropped_rows,
         "settings": settings_record(settings),
         "walk_forward": asdict(trained.walk_forward) if trained.walk_forward else None,
+        "combinatorial": asdict(trained.combinatorial) if trained.combinatorial else None,
         "calibration": calibration_record(model.direction),
         "band": {
             "kind": model.band.kind,
@@ -141,6 +142,9 @@ def settings_record(settings: TrainingSettings) -> dict[str, Any]:
         "asset_class": settings.asset_class,
         "folds": settings.folds,
         "walk_forward": settings.walk_forward,
+        "select_features": settings.select_features,
+        "select_by": settings.select_by,
+        "cpcv": settings.cpcv and list(settings.cpcv),
         "regime": settings.regime,
         "trials": settings.trials,
         "trees": settings.trees,

@@ -66,6 +66,10 @@ def check_transfer(settings: TrainingSettings) -> None:
     """
     if settings.folds < 1:
         raise SettingsError("transfer is admitted by out-of-fold scores; use --folds 1 or more")
+    if settings.select_features:
+        raise SettingsError(
+            "transfer goes on from members of all features; use select-features 0, or no transfer"
+        )
     if not CONTINUED & set(settings.members):
         raise SettingsError(
             f"transfer needs a member that can go on from another: {', '.join(sorted(CONTINUED))}; members "
@@ -74,7 +78,7 @@ def check_transfer(settings: TrainingSettings) -> None:
 
 
 def _fitted(rows: Samples, settings: TrainingSettings) -> tuple[Member | None, ...]:
-    fit = FitRows(X=rows.X, target=rows.target, weight=rows.weight, classes=rows.classes)
+    fit = FitRows(X=rows.X, target=rows.target, weight=rows.fit_weight, classes=rows.classes)
     return tuple(
         make_member(each).fit(fit) if each.kind in CONTINUED else None for each in settings.member_settings
     )

@@ -184,7 +184,7 @@ def _fitted_fold(
         part if columns is None else part[:, columns] for part in (train.X, test.X, samples.X[_seen(fold)])
     )
     try:
-        rows = FitRows(X=X, target=train.target, weight=train.weight, classes=train.classes)
+        rows = FitRows(X=X, target=train.target, weight=train.fit_weight, classes=train.classes)
     except TooFewBarsError as error:
         raise TooFewBarsError(f"fold {fold.name}: {error}") from error
     said, known = [], []

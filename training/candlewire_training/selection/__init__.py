@@ -1,0 +1,1 @@
+"""Which features members read, chosen on train rows alone."""
