@@ -378,7 +378,7 @@ def _print_summary(trained: "TrainedModel", bundle: "Bundle") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from candlewire_training.card.markdown import estimate, verdict
+    from candlewire_training.card.markdown import estimate, leak_warning, verdict
     from candlewire_training.card.profile_facts import profile_score
 
     evaluation, model = trained.evaluation, trained.model
@@ -398,6 +398,8 @@ def _print_summary(trained: "TrainedModel", bundle: "Bundle") -> None:
         f"{estimate(direction['model'].brier, 4)}; majority {estimate(direction['majority'].brier, 4)}",
     )
     table.add_row("direction", verdict(evaluation))
+    if (warning := leak_warning(trained)) is not None:
+        table.add_row("LEAK?", warning)
     control = band["20-bar deviation"].winkler
     if (walk := trained.walk_forward) is not None:
         table.add_row(

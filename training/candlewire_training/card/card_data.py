@@ -76,6 +76,15 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedR:
+    """Rows of similar expected R-multiple: what was expected of their trades, and what they made."""
+
+    rows: int
+    expected: float
+    realised: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
     """A line: points (x, y)."""
 
@@ -123,12 +132,14 @@ class CardData:
         confusion: Rows by what happened (outer) and what was called (inner).
         accuracy_by_confidence: From the least to the greatest confidence.
         accuracy_by_time: By time.
+        expected_r: What trades were expected to make and made, the least expectation first.
         bands: The band at its levels, then controls at the target level.
         band_candidates: (kind, Winkler score by the admitted one's, coverage), in walk-forward on train rows.
         coverage_by_regime: By tercile of volatility and other regimes.
         coverage_by_symbol: By symbol.
         importances: (feature, share of the total gain), greatest first.
-        shap: (feature, mean absolute contribution to the margin), greatest first.
+        shap: (feature, mean absolute contribution), greatest first.
+        shap_of: What the contributions add up to.
         learning_curves: Log loss by boosting round.
         trials: How many settings were tried, and what that does to the score: (name, value).
         members: What each member costs and adds.
@@ -151,12 +162,14 @@ class CardData:
     confusion: tuple[tuple[int, ...], ...] = ()
     accuracy_by_confidence: tuple[Share, ...] = ()
     accuracy_by_time: tuple[Share, ...] = ()
+    expected_r: tuple[ExpectedR, ...] = ()
     bands: tuple[BandScores, ...] = ()
     band_candidates: tuple[tuple[str, float, float], ...] = ()
     coverage_by_regime: tuple[Share, ...] = ()
     coverage_by_symbol: tuple[Share, ...] = ()
     importances: tuple[tuple[str, float], ...] = ()
     shap: tuple[tuple[str, float], ...] = ()
+    shap_of: str = "the margin"
     learning_curves: tuple[Curve, ...] = ()
     trials: tuple[tuple[str, str], ...] = ()
     members: tuple[MemberPrice, ...] = ()
@@ -174,6 +187,7 @@ __all__ = [
     "BandScores",
     "CardData",
     "Curve",
+    "ExpectedR",
     "FoldSpan",
     "ForecastScores",
     "MemberPrice",

@@ -124,17 +124,6 @@ def contributions(booster: xgb.Booster, X: F32, names: tuple[str, ...]) -> tuple
     return tuple((names[column], float(means[column])) for column in order.tolist())
 
 
-def gain_shares(booster: xgb.Booster, names: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
-    """Share of each feature in the total gain of the splits, greatest first."""
-    try:
-        scores = booster.get_score(importance_type="total_gain")
-    except xgb.core.XGBoostError:
-        return ()
-    gains = {names[int(key[1:])]: float(np.sum(value)) for key, value in scores.items()}
-    total = sum(gains.values()) or 1.0
-    return tuple(sorted(((name, gain / total) for name, gain in gains.items()), key=lambda item: -item[1]))
-
-
 def learning_curve(booster: xgb.Booster, X: F32, target: I32, *, name: str, points: int = 15) -> Curve:
     """Log loss of a booster's own probabilities, of any classes, after more and more of its rounds."""
     step = max(1, X.shape[0] // MOST_ROWS)
@@ -156,7 +145,6 @@ __all__ = [
     "by_time",
     "confusion_matrix",
     "contributions",
-    "gain_shares",
     "information_coefficient",
     "learning_curve",
     "reliability_bins",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xgboost as xgb
 
-from candlewire_training.arrays import F64
+from candlewire_training.arrays import F32, F64
 from candlewire_training.bands.return_band import LEVELS
 from candlewire_training.card.card_data import BandScores, CardData, FoldSpan, ForecastScores, MemberPrice
 from candlewire_training.card.diagnostics import (
@@ -14,15 +14,17 @@ from candlewire_training.card.diagnostics import (
     by_time,
     confusion_matrix,
     contributions,
-    gain_shares,
     information_coefficient,
     learning_curve,
     reliability_bins,
     shares_of_groups,
 )
-from candlewire_training.card.markdown import limits_of_use, verdict, walk_forward_facts
+from candlewire_training.card.explanations import pooled_importances, sampled_contributions
+from candlewire_training.card.markdown import leak_warning, limits_of_use, verdict, walk_forward_facts
 from candlewire_training.card.profile_facts import profile_facts
+from candlewire_training.card.trades import by_expected_r, r_multiple_facts, r_multiples_of
 from candlewire_training.ensemble.budget import leave_one_out_gains
+from candlewire_training.groups.regimes import REGIMES, regime_of_rows
 from candlewire_training.validation.block_bootstrap import Estimate, block_estimate, time_blocks
 from candlewire_training.validation.proper_scores import winkler
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from candlewire_training.pipeline import TrainedModel
 
 TERCILES = ("calm", "middling", "wild")
+# More folds than this would not fit on the calendar.
+MOST_FOLDS = 12
 KNOWN_FROM = "the close of the last bar that it needs; splits purge by it"
 
 
@@ -51,9 +55,12 @@ def card_of(
     tercile = np.digitize(test.deviation, np.quantile(test.deviation, (1 / 3, 2 / 3))).astype(np.int64)
     boosters = list(_boosters(trained))
     coverage = evaluation.band["model"].coverage
+    shap, shap_of = _contributions(trained, boosters, test.X, train.X)
+    regime = regime_of_rows(trained.bars, test).astype(np.int64)
     return CardData(
         title=f"{manifest['model']} {manifest['version']}",
         verdicts=(
+            *((warning,) if (warning := leak_warning(trained)) else ()),
             verdict(evaluation),
             (
                 f"The return band covered {coverage.value:.3f} [{coverage.low:.3f}, "
@@ -86,12 +93,13 @@ def card_of(
             ("Classes", ", ".join(samples.classes)),
             ("Horizon", f"{settings.horizon} bars"),
             ("Known from", KNOWN_FROM),
+            *r_multiple_facts(trained),
         ),
         class_shares=tuple(
             (name, float(np.mean(train.target == index)), float(np.mean(test.target == index)))
             for index, name in enumerate(samples.classes)
         ),
-        folds=(_span("split", trained),),
+        folds=(_span("split", trained), *_fold_spans(trained)),
         forecasts=tuple(
             _forecasts(trained, information_coefficient(scores.up, test.forward_return, blocks, seed=seed))
         ),
@@ -105,14 +113,23 @@ def card_of(
         confusion=confusion_matrix(scores.probabilities, test.target),
         accuracy_by_confidence=by_confidence(scores.probabilities, test.target, blocks, seed=seed),
         accuracy_by_time=by_time(right, test.decision_time_ns, blocks, seed=seed),
+        expected_r=by_expected_r(
+            r_multiples_of(trained).expected(scores.probabilities), test.r_multiple, blocks, seed=seed
+        ),
         bands=tuple(_bands(trained, test.X, test.forward_return, blocks)),
         band_candidates=_candidates(trained),
-        coverage_by_regime=shares_of_groups(covered, tercile, TERCILES, blocks, seed=seed),
+        coverage_by_regime=(
+            *shares_of_groups(covered, tercile, TERCILES, blocks, seed=seed),
+            *shares_of_groups(covered, regime, REGIMES, blocks, seed=seed),
+        ),
         coverage_by_symbol=shares_of_groups(
             covered, test.symbol_index.astype(np.int64), test.symbols, blocks, seed=seed
         ),
-        importances=gain_shares(boosters[0], names) if boosters else (),
-        shap=contributions(boosters[0], test.X, names) if boosters else (),
+        importances=pooled_importances(
+            trained.model.members, trained.model.direction.ensemble.weights, names
+        ),
+        shap=shap,
+        shap_of=shap_of,
         learning_curves=tuple(
             learning_curve(boosters[0], part.X, part.target, name=name)
             for name, part in (("train", train), ("test", test))
@@ -143,6 +160,32 @@ def card_of(
         ),
         limits=limits_of_use(trained, evaluation),
     )
+
+
+def _contributions(
+    trained: "TrainedModel", boosters: list[xgb.Booster], X: F32, background: F32
+) -> tuple[tuple[tuple[str, float], ...], str]:
+    """SHAP values, exact for a lone XGBoost member and sampled for all else, and what they add up to."""
+    names, direction = trained.samples.feature_names, trained.model.direction
+    if len(direction.members) == 1 and boosters and (exact := contributions(boosters[0], X, names)):
+        return exact, "the margin"
+    sampled = sampled_contributions(
+        lambda rows: direction.ensemble.pool(direction.member_probabilities(rows))[:, -1],
+        X,
+        background,
+        names,
+        seed=trained.settings.seed,
+    )
+    return sampled, f"P({direction.classes[-1]}) before calibration, sampled"
+
+
+def _fold_spans(trained: "TrainedModel") -> Iterator[FoldSpan]:
+    """Test rows of the walk forward."""
+    if trained.walk_forward is not None and len(trained.walk_forward.folds) <= MOST_FOLDS:
+        for fold in trained.walk_forward.folds:
+            yield FoldSpan(
+                name=fold.name, spans=(("test", fold.first_test_ns, fold.last_test_ns, fold.test_rows),)
+            )
 
 
 def _prices(trained: "TrainedModel") -> tuple[MemberPrice, ...]:

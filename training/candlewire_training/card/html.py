@@ -64,6 +64,7 @@ def render_html(card: CardData) -> str:
         ("Forecast on unseen bars", _forecasts),
         ("Calibration", _calibration),
         ("Accuracy", _accuracy),
+        ("Expected R-multiple", _expected_r),
         ("Return band", _bands),
         ("What it looks at", _explanations),
         ("Learning curves", _curves),
@@ -234,6 +235,17 @@ def _confusion(card: CardData) -> str:
     return f"<h3>Confusion matrix</h3><table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
 
 
+def _expected_r(card: CardData) -> str:
+    if not card.expected_r:
+        return ""
+    rows = [(f"{one.expected:+.3f}", f"{one.rows:,}", _estimate(one.realised)) for one in card.expected_r]
+    return (
+        '<p class="quiet">Rows of the test part in fifths of the R-multiple that their probabilities expect '
+        "of a trade: its log return by the distance of its stop, before costs.</p>"
+        + html_table(("expected", "rows", "made"), rows, numbers_from=0)
+    )
+
+
 def _bands(card: CardData) -> str:
     if not card.bands:
         return ""
@@ -284,13 +296,13 @@ def _explanations(card: CardData) -> str:
     gains = card.importances[:IMPORTANCE_ROWS]
     shap = card.shap[:SHAP_ROWS]
     return _pair(
-        html_figure(bar_chart(gains, name="Share of gain"), "Share of the splits' total gain.", "Importance")
+        html_figure(bar_chart(gains, name="Share of gain"), "Share in what was learnt.", "Importance")
         if gains
         else "",
         html_figure(
             bar_chart(shap, name="Mean absolute SHAP value", digits=4),
-            "Mean absolute SHAP value on the margin, unseen rows. It tells what the model uses, not what "
-            "moves the price.",
+            f"Mean absolute SHAP value on {card.shap_of}, unseen rows. It tells what the model uses, not "
+            "what moves the price.",
             "SHAP, top 10",
         )
         if shap

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from candlewire_training.validation.evaluation import Evaluation
 
 
+# Gain over the majority, nats a row, above which a leak is likelier than skill.
+LEAK_GAIN = 0.05
 # Fewer independent calibration rows than this are told of.
 FEW_ROWS = 100
 
@@ -88,6 +90,20 @@ def walk_forward_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
             ),
         ),
         *diagnosis,
+    )
+
+
+def leak_warning(trained: "TrainedModel") -> str | None:
+    """A sentence when the gain is greater than an honest forecast's; None otherwise."""
+    gains = [trained.evaluation.direction["model"].gain]
+    if trained.walk_forward is not None:
+        gains.append(trained.walk_forward.gain)
+    greatest = max(gain.low for gain in gains)
+    if greatest < LEAK_GAIN:
+        return None
+    return (
+        f"The gain over the majority baseline is above {greatest:.3f} nats a row, more than honest forecasts "
+        "of direction reach: look for a feature that knows the future before you trust this model."
     )
 
 
@@ -247,6 +263,8 @@ def limits_of_use(trained: "TrainedModel", evaluation: "Evaluation") -> tuple[st
             f"Calibration rests on few rows: {interval.rows}, worth {independent:.0f} independent ones; the "
             "interval of the probability and the width of the band are as wide as that asks."
         )
+    if (warning := leak_warning(trained)) is not None:
+        lines.append(warning)
     if not evaluation.has_skill():
         lines.append("No skill in direction is shown: use the band and the interval, not the signal.")
     return tuple(lines)

@@ -1,11 +1,13 @@
 """The manifest of a bundle: what the graph is and what it was trained on."""
 
 import json
+import math
 import platform
 from dataclasses import asdict
 from importlib.metadata import version as distribution_version
 from typing import Any
 
+from candlewire_training.card.trades import r_multiples_of
 from candlewire_training.data.bars import date_text
 from candlewire_training.ensemble.profile import ProfileReport
 from candlewire_training.export.parity import ParityReport
@@ -89,6 +91,10 @@ def _training(trained: TrainedModel) -> dict[str, Any]:
         "settings": settings_record(settings),
         "walk_forward": asdict(trained.walk_forward) if trained.walk_forward else None,
         "combinatorial": asdict(trained.combinatorial) if trained.combinatorial else None,
+        # Expected R-multiple of a row: its probabilities times these.
+        "r_multiple_by_class": [
+            mean if math.isfinite(mean) else None for mean in r_multiples_of(trained).by_class
+        ],
         "calibration": calibration_record(model.direction),
         "band": {
             "kind": model.band.kind,
