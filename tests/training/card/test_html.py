@@ -10,6 +10,7 @@ from candlewire_training.card.card_data import (
     BandScores,
     CardData,
     Curve,
+    ExpectedR,
     FoldSpan,
     ForecastScores,
     MemberPrice,
@@ -41,6 +42,7 @@ FULL = CardData(
     data=(("Fingerprint", "abc"),),
     notes=("adjusted for splits",),
     labels=(("Horizon", "5 bars"),),
+    expected_r=(ExpectedR(rows=90, expected=-0.21, realised=Estimate(value=-0.2, low=-0.4, high=0.1)),),
     class_shares=(("DOWN", 0.4, 0.5), ("UP", 0.6, 0.5)),
     folds=(
         FoldSpan(
@@ -106,6 +108,7 @@ SECTIONS = (
     "Forecast on unseen bars",
     "Calibration",
     "Accuracy",
+    "Expected R-multiple",
     "Return band",
     "What it looks at",
     "Learning curves",

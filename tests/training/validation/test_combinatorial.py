@@ -47,7 +47,7 @@ def test_a_planted_look_ahead_feature_shows_on_every_path(trained: TrainedModel)
     noise = np.random.default_rng(4).standard_normal(len(samples)) * samples.deviation
     X[:, 0] = samples.forward_return + noise
     result = diagnosed(replace(samples, X=X))
-    assert min(result.gains) > 0.05
+    assert min(result.gains) > 0.02
     assert min(result.sharpes) > 0.5
     # Which of the members is best is real here: it is best in both halves of time.
     assert result.overfitting == 0.0
