@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import onnxruntime as ort
 import polars as pl
 import pytest
 import typer
@@ -59,6 +60,29 @@ def test_quiet_prints_the_folder_and_until_hides_the_end(parquet: Path, tmp_path
     assert manifest["training"]["data"]["bars"] == 3 * 790
 
 
+def test_chosen_features_balance_and_diagnosis_reach_bundle_and_card(parquet: Path, tmp_path: Path) -> None:
+    code, out, err = run(
+        "train", "--bars", parquet, "--out", tmp_path, "--trees", 15, "--members", "xgboost,logistic",
+        "--folds", 2, "--select-features", 5, "--cpcv", "4,2", "--balance-classes", "--label", "entry_quality",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    (folder,) = (tmp_path / "direction-1d").iterdir()
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    features = manifest["feature_spec"]["features"]
+    assert 8 <= len(features) <= 13
+    session = ort.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape[1] == len(features)
+    assert manifest["training"]["settings"]["label"]["balance_classes"] is True
+    assert manifest["training"]["combinatorial"]["folds"] == 6
+    loss, win = manifest["training"]["r_multiple_by_class"]
+    assert loss < 0.0 < win
+    for page in (folder / "card.html", folder / "card.md"):
+        card = page.read_text(encoding="utf-8")
+        for said in ("Features chosen", "Probability of overfitting (PBO)", "Balanced classes"):
+            assert said in card
+    assert "Expected R-multiple" in (folder / "card.html").read_text(encoding="utf-8")
+
+
 BAD = {
     "neither source": ((), "either --bars FILE_OR_FOLDER or --sample"),
     "both sources": (("--sample", "--bars", "x.parquet"), "either --bars"),
@@ -72,6 +96,10 @@ BAD = {
     "horizon": (("--sample", "--horizon", 0), "horizon 0 is out of range"),
     "coverage": (("--sample", "--target-coverage", 1.0), "target-coverage 1.0 is out of range"),
     "version": (("--sample", "--version-stamp", 12), "version-stamp 12 is no time"),
+    "ranking": (("--sample", "--select-by", "luck"), "select-by 'luck' is unknown"),
+    "one group": (("--sample", "--cpcv", "6"), "cpcv '6': give two numbers"),
+    "no groups": (("--sample", "--cpcv", "6,x"), "cpcv '6,x': give numbers"),
+    "groups": (("--sample", "--cpcv", "2,6"), "cpcv 2,6 does not fit"),
     "timeframe": (("--bars", "BARS", "--timeframe", "1h"), "no bars of timeframe 1h"),
 }
 

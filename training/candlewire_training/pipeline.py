@@ -145,10 +145,10 @@ def train_model(
     if train.up.min() == train.up.max():
         raise TooFewBarsError("the train part holds only one direction; give longer history")
     numbers, folds = walk_folds(before, settings, start)
-    settings = _searched(before, folds, settings, progress)
     choice = feature_choice(
         spec, most=settings.select_features, by=settings.select_by, member=settings.member_settings[0]
     )
+    settings = _searched(before, folds, settings, progress, choice)
     oof = _out_of_fold(before, folds, settings, progress, choice, memory=memory)
     transfer = None
     if start is not None and oof is not None:
@@ -225,7 +225,11 @@ def walk_folds(
 
 
 def _searched(
-    before: Samples, folds: tuple[Fold, ...], settings: TrainingSettings, progress: StepProgress
+    before: Samples,
+    folds: tuple[Fold, ...],
+    settings: TrainingSettings,
+    progress: StepProgress,
+    choice: FeatureChoice | None,
 ) -> TrainingSettings:
     """The settings that a search finds; the same without one."""
     if settings.search == 0 or settings.study is None:
@@ -235,7 +239,13 @@ def _searched(
 
     with progress.step("Search", settings.search) as advance:
         return search_settings(
-            before, folds, settings, trials=settings.search, journal=settings.study, advance=advance
+            before,
+            folds,
+            settings,
+            trials=settings.search,
+            journal=settings.study,
+            choose=choice,
+            advance=advance,
         ).settings
 
 

@@ -112,7 +112,7 @@ SECTIONS = (
     "Return band",
     "What it looks at",
     "Learning curves",
-    "Trials",
+    "Walk forward and trials",
     "Members and graph",
     "Limits of use",
 )

@@ -1,8 +1,11 @@
 """A search is resumable, and none of its trials is forgotten."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from candlewire_training.data.samples import Samples
 from candlewire_training.errors import SettingsError
 from candlewire_training.pipeline import TrainedModel
 from candlewire_training.search.study import search_settings
@@ -39,3 +42,25 @@ def test_a_search_without_folds_is_refused() -> None:
 def test_no_trials_are_refused(trained: TrainedModel, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="search 0"):
         search_settings(trained.samples, (), SETTINGS, trials=0, journal=tmp_path / "j")
+
+
+def test_trials_read_the_features_chosen_in_each_fold(trained: TrainedModel, tmp_path: Path) -> None:
+    samples = trained.samples.take(trained.split.train)
+    times = RowTimes(decision_time_ns=samples.decision_time_ns, known_from_ns=samples.known_from_ns)
+    folds = walk_forward_folds(times, folds=2)
+    asked: list[int] = []
+
+    def choose(train: Samples) -> np.ndarray:
+        asked.append(len(train))
+        return np.array([0, 1])
+
+    scores = [
+        search_settings(
+            replace(samples, X=X), folds, SETTINGS, trials=2, journal=tmp_path / str(number), choose=choose
+        ).log_loss
+        # Nothing beyond the first two columns reaches a trial.
+        for number, X in enumerate((samples.X, np.where(np.arange(samples.X.shape[1]) < 2, samples.X, 0)))
+    ]
+    assert scores[0] == scores[1]
+    # Once a fold in each search, whatever the trials.
+    assert asked == [fold.train.size for fold in folds] * 2

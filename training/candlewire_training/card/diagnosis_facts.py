@@ -7,6 +7,21 @@ if TYPE_CHECKING:
     from candlewire_training.validation.combinatorial import CombinatorialDiagnosis
 
 
+def balance_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
+    """The line on balanced classes; none when classes weigh as they come."""
+    if not trained.settings.label.balance_classes:
+        return ()
+    return (
+        (
+            "Balanced classes",
+            (
+                "members learn with every class weighing the same; scores out of fold are of their pool "
+                "before calibration brings the classes back as they come, those on the test part after it"
+            ),
+        ),
+    )
+
+
 def selection_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
     """The line on chosen features; none when all were taken."""
     settings, names = trained.settings, trained.samples.feature_names
@@ -54,4 +69,4 @@ def combinatorial_facts(diagnosis: "CombinatorialDiagnosis | None") -> tuple[tup
     )
 
 
-__all__ = ["combinatorial_facts", "selection_facts"]
+__all__ = ["balance_facts", "combinatorial_facts", "selection_facts"]

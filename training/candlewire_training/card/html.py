@@ -68,7 +68,7 @@ def render_html(card: CardData) -> str:
         ("Return band", _bands),
         ("What it looks at", _explanations),
         ("Learning curves", _curves),
-        ("Trials", _trials),
+        ("Walk forward and trials", _trials),
         ("Members and graph", _graph),
         ("Limits of use", _limits),
     )
@@ -183,7 +183,7 @@ def _forecasts(card: CardData) -> str:
             _estimate(one.information_coefficient),
         )
 
-    header = ("forecast", "log loss", "gain over majority", "Brier", "called right", "rank correlation (IC)")
+    header = ("forecast", "log loss", "gain over majority", "Brier", "called right", "rank IC")
     table = html_table(header, [row(one) for one in card.forecasts], ours=card.forecasts[0].name)
     return f'<p class="quiet">{escape(card.sample_note)}</p>{table}'
 
@@ -314,7 +314,11 @@ def _curves(card: CardData) -> str:
     if not card.learning_curves:
         return ""
     chart = curve_chart(card.learning_curves, x_name="rounds", y_name="log loss")
-    return _pair(html_figure(chart, "Before calibration. Lines that part are overfitting."))
+    return _pair(
+        html_figure(
+            chart, "Of the first XGBoost member, before calibration. Lines that part are overfitting."
+        )
+    )
 
 
 def _trials(card: CardData) -> str:

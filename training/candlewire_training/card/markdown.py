@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from candlewire_training.card.diagnosis_facts import combinatorial_facts, selection_facts
+from candlewire_training.card.diagnosis_facts import balance_facts, combinatorial_facts, selection_facts
 from candlewire_training.card.profile_facts import profile_facts, transfer_facts
 
 if TYPE_CHECKING:
@@ -57,7 +57,11 @@ def walk_forward_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
         "Trials",
         f"{count}: " + ("a search" if settings.search else "no search") + " over settings was run",
     )
-    diagnosis = (*selection_facts(trained), *combinatorial_facts(trained.combinatorial))
+    diagnosis = (
+        *balance_facts(trained),
+        *selection_facts(trained),
+        *combinatorial_facts(trained.combinatorial),
+    )
     if walk is None:
         return (trials, *diagnosis)
     shares = ", ".join(f"{share:.3f}" for share in walk.confidence_accuracy)

@@ -6,12 +6,14 @@ than the median of the others after a fold are pruned, and still count.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from candlewire_training.arrays import I64
 from candlewire_training.data.samples import Samples
 from candlewire_training.errors import SettingsError
 from candlewire_training.settings import TrainingSettings
@@ -44,6 +46,7 @@ def search_settings(
     *,
     trials: int,
     journal: Path,
+    choose: Callable[[Samples], I64] | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Search:
     """Runs trials until the study holds `trials` of them.
@@ -54,6 +57,7 @@ def search_settings(
         settings: What is not searched; its trees, depth and learning rate are the first trial.
         trials: Trials of the study in all.
         journal: File of the study.
+        choose: Chooses feature columns from the train rows of each fold; None takes all.
         advance: Called after each trial.
 
     Raises:
@@ -75,6 +79,8 @@ def search_settings(
         )
     except OSError as error:
         raise SettingsError(f"search: the journal {journal} cannot be written ({error.strerror})") from error
+    # The choice is that of the settings given, the same in every trial.
+    columns = [None if choose is None else choose(samples.take(fold.train)) for fold in folds]
     there = len(study.trials)
     study.sampler = optuna.samplers.TPESampler(seed=settings.seed + there)
     if there == 0:
@@ -87,7 +93,15 @@ def search_settings(
         tried = _tried(trial.suggest_int, trial.suggest_float, settings)
         total, rows = 0.0, 0
         for number, fold in enumerate(folds):
-            oof = out_of_fold(samples, (fold,), tried.member_settings, ensemble="vote", seed=settings.seed)
+            kept = columns[number]
+            oof = out_of_fold(
+                samples,
+                (fold,),
+                tried.member_settings,
+                ensemble="vote",
+                choose=None if kept is None else partial(_given, kept),
+                seed=settings.seed,
+            )
             losses = log_loss(oof.pooled[:, -1], samples.up[oof.rows])
             total, rows = total + float(losses.sum()), rows + losses.size
             trial.report(total / rows, number)
@@ -108,6 +122,10 @@ def search_settings(
         trials=len(study.trials),
         pruned=len([t for t in study.trials if t.state == optuna.trial.TrialState.PRUNED]),
     )
+
+
+def _given(columns: I64, _: Samples) -> I64:
+    return columns
 
 
 def _tried(
