@@ -61,9 +61,10 @@ def test_quiet_prints_the_folder_and_until_hides_the_end(parquet: Path, tmp_path
 
 
 def test_chosen_features_balance_and_diagnosis_reach_bundle_and_card(parquet: Path, tmp_path: Path) -> None:
-    code, out, err = run(
+    code, _, err = run(
         "train", "--bars", parquet, "--out", tmp_path, "--trees", 15, "--members", "xgboost,logistic",
-        "--folds", 2, "--select-features", 5, "--cpcv", "4,2", "--balance-classes", "--label", "entry_quality",
+        "--folds", 2, "--select-features", 5, "--cpcv", "4,2", "--balance-classes",
+        "--label", "entry_quality",
     )  # fmt: skip
     assert (code, err) == (0, "")
     (folder,) = (tmp_path / "direction-1d").iterdir()
