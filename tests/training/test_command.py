@@ -84,6 +84,18 @@ def test_chosen_features_balance_and_diagnosis_reach_bundle_and_card(parquet: Pa
     assert "Expected R-multiple" in (folder / "card.html").read_text(encoding="utf-8")
 
 
+def test_every_trial_of_a_search_is_counted(parquet: Path, tmp_path: Path) -> None:
+    arguments = ("train", "--bars", parquet, "--out", tmp_path, "--trees", 20, "--folds", 2, "--quiet")
+    for trials, counted in ((2, 2), (3, 3)):
+        code, out, _ = run(*arguments, "--search", trials, "--version-stamp", 20260101000000 + trials)
+        assert code == 0
+        folder = Path(out.strip())
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        # The study goes on: the trials of the first run deflate the second, too.
+        assert manifest["training"]["walk_forward"]["sharpe"]["trials"] == counted
+        assert f"after {counted} trials" in (folder / "card.html").read_text(encoding="utf-8")
+
+
 BAD = {
     "neither source": ((), "either --bars FILE_OR_FOLDER or --sample"),
     "both sources": (("--sample", "--bars", "x.parquet"), "either --bars"),

@@ -140,7 +140,8 @@ class CardData:
         importances: (feature, share of the total gain), greatest first.
         shap: (feature, mean absolute contribution), greatest first.
         shap_of: What the contributions add up to.
-        learning_curves: Log loss by boosting round.
+        learning_curves: Log loss by boosting round, or by trees of a forest.
+        learning_of: Member that they are of.
         trials: How many settings were tried, and what that does to the score: (name, value).
         members: What each member costs and adds.
         graph: Size, latency, parity: (name, value).
@@ -171,6 +172,7 @@ class CardData:
     shap: tuple[tuple[str, float], ...] = ()
     shap_of: str = "the margin"
     learning_curves: tuple[Curve, ...] = ()
+    learning_of: str = ""
     trials: tuple[tuple[str, str], ...] = ()
     members: tuple[MemberPrice, ...] = ()
     graph: tuple[tuple[str, str], ...] = ()

@@ -9,9 +9,8 @@ import polars as pl
 import xgboost as xgb
 
 from candlewire_training.arrays import F32, F64, I32, I64
-from candlewire_training.card.card_data import Curve, ReliabilityBin, Share
+from candlewire_training.card.card_data import ReliabilityBin, Share
 from candlewire_training.validation.block_bootstrap import Estimate, block_estimate
-from candlewire_training.validation.proper_scores import SMALLEST_PROBABILITY
 
 # A group with fewer rows says nothing that its interval would not swallow.
 LEAST_GROUP_ROWS = 30
@@ -124,29 +123,12 @@ def contributions(booster: xgb.Booster, X: F32, names: tuple[str, ...]) -> tuple
     return tuple((names[column], float(means[column])) for column in order.tolist())
 
 
-def learning_curve(booster: xgb.Booster, X: F32, target: I32, *, name: str, points: int = 15) -> Curve:
-    """Log loss of a booster's own probabilities, of any classes, after more and more of its rounds."""
-    step = max(1, X.shape[0] // MOST_ROWS)
-    data, truth = xgb.DMatrix(X[::step], nthread=1), target[::step]
-    rounds = np.unique(np.linspace(1, booster.num_boosted_rounds(), points).astype(int)).tolist()
-
-    def loss(end: int) -> float:
-        predicted = np.asarray(booster.predict(data, iteration_range=(0, end)), dtype=np.float64)
-        if predicted.ndim == 1:
-            predicted = np.column_stack((1.0 - predicted, predicted))
-        happened = predicted[np.arange(truth.size), truth]
-        return float(-np.log(np.maximum(happened, SMALLEST_PROBABILITY)).mean())
-
-    return Curve(name=name, points=tuple((float(end), loss(end)) for end in rounds))
-
-
 __all__ = [
     "by_confidence",
     "by_time",
     "confusion_matrix",
     "contributions",
     "information_coefficient",
-    "learning_curve",
     "reliability_bins",
     "shares_of_groups",
 ]

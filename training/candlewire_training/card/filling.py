@@ -15,16 +15,17 @@ from candlewire_training.card.diagnostics import (
     confusion_matrix,
     contributions,
     information_coefficient,
-    learning_curve,
     reliability_bins,
     shares_of_groups,
 )
 from candlewire_training.card.explanations import pooled_importances, sampled_contributions
+from candlewire_training.card.learning_curves import grows, learning_curve
 from candlewire_training.card.markdown import leak_warning, limits_of_use, verdict, walk_forward_facts
 from candlewire_training.card.profile_facts import profile_facts
 from candlewire_training.card.trades import by_expected_r, r_multiple_facts, r_multiples_of
 from candlewire_training.ensemble.budget import leave_one_out_gains
 from candlewire_training.groups.regimes import REGIMES, regime_of_rows
+from candlewire_training.members.contract import Member
 from candlewire_training.validation.block_bootstrap import Estimate, block_estimate, time_blocks
 from candlewire_training.validation.proper_scores import winkler
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from candlewire_training.export.parity import ParityReport
     from candlewire_training.export.timing import GraphTiming
     from candlewire_training.pipeline import TrainedModel
+    from candlewire_training.scoring_model import Direction
 
 TERCILES = ("calm", "middling", "wild")
 # More folds than this would not fit on the calendar.
@@ -56,6 +58,7 @@ def card_of(
     boosters = list(_boosters(trained))
     coverage = evaluation.band["model"].coverage
     shap, shap_of = _contributions(trained, boosters, test.X, train.X)
+    growing = _growing(trained.model.direction)
     regime = regime_of_rows(trained.bars, test).astype(np.int64)
     return CardData(
         title=f"{manifest['model']} {manifest['version']}",
@@ -131,11 +134,12 @@ def card_of(
         shap=shap,
         shap_of=shap_of,
         learning_curves=tuple(
-            learning_curve(boosters[0], part.X, part.target, name=name)
+            learning_curve(growing, part.X, part.target, name=name)
             for name, part in (("train", train), ("test", test))
         )
-        if boosters
+        if growing is not None
         else (),
+        learning_of=growing.name if growing is not None else "",
         trials=walk_forward_facts(trained),
         members=_prices(trained),
         graph=(
@@ -177,6 +181,16 @@ def _contributions(
         seed=trained.settings.seed,
     )
     return sampled, f"P({direction.classes[-1]}) before calibration, sampled"
+
+
+def _growing(direction: "Direction") -> Member | None:
+    """The member of greatest weight among those that grow."""
+    weighed = zip(direction.ensemble.weights, direction.members, strict=True)
+    return max(
+        ((weight, member) for weight, member in weighed if grows(member)),
+        key=lambda pair: pair[0],
+        default=(0.0, None),
+    )[1]
 
 
 def _fold_spans(trained: "TrainedModel") -> Iterator[FoldSpan]:

@@ -314,11 +314,8 @@ def _curves(card: CardData) -> str:
     if not card.learning_curves:
         return ""
     chart = curve_chart(card.learning_curves, x_name="rounds", y_name="log loss")
-    return _pair(
-        html_figure(
-            chart, "Of the first XGBoost member, before calibration. Lines that part are overfitting."
-        )
-    )
+    member = f"Of {card.learning_of}, b" if card.learning_of else "B"
+    return _pair(html_figure(chart, f"{member}efore calibration. Lines that part are overfitting."))
 
 
 def _trials(card: CardData) -> str:
