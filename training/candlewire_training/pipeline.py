@@ -18,9 +18,10 @@ from candlewire_training.ensemble.profile import FittedPool, OutOfFoldRows, Prof
 from candlewire_training.ensemble.stacking import make_ensemble
 from candlewire_training.errors import GateError, TooFewBarsError
 from candlewire_training.groups.regimes import REGIMES, regime_of_rows
-from candlewire_training.members.contract import FitRows, Member
+from candlewire_training.members.contract import FitRows, Member, MemberSettings
 from candlewire_training.members.pooled_start import PooledStart
 from candlewire_training.members.registry import make_member
+from candlewire_training.members.side_by_side import side_by_side
 from candlewire_training.progress import StepProgress
 from candlewire_training.scoring_model import Direction, ScoringModel
 from candlewire_training.selection.feature_choice import FeatureChoice, feature_choice, narrowed
@@ -361,11 +362,20 @@ def fit_model(
         start: Fitted members that those of the same place go on from.
     """
     ensemble = ensemble or Ensemble(weights=equal_weights(len(settings.members)))
+<<<<<<< HEAD
     members = tuple(make_member(each) for each in settings.member_settings)
     rows = FitRows(X=train.X, target=train.target, weight=train.fit_weight, classes=train.classes)
     for member, begun in zip(members, start or (None,) * len(members), strict=True):
+=======
+    rows = FitRows(X=train.X, target=train.target, weight=train.weight, classes=train.classes)
+
+    def fitted(each: MemberSettings, begun: Member | None) -> Member:
+        member = make_member(each)
+>>>>>>> 5718b86 (Fit members side by side, a thread each)
         with progress.step(f"Training {member.name}", member.steps) as advance:
-            member.fit(rows, start=begun, advance=advance)
+            return member.fit(rows, start=begun, advance=advance)
+
+    members = tuple(side_by_side(fitted, settings.member_settings, start or (None,) * len(settings.members)))
     blocks = time_blocks(calibration.decision_time_ns, horizon=settings.horizon)
     unseen = CalibrationRows(
         X=calibration.X,

@@ -12,6 +12,7 @@ from candlewire_training.ensemble.stacking import fit_weights, make_ensemble
 from candlewire_training.errors import TooFewBarsError
 from candlewire_training.members.contract import FitRows, Member, MemberSettings
 from candlewire_training.members.registry import make_member
+from candlewire_training.members.side_by_side import side_by_side
 from candlewire_training.validation.baselines import baseline_probabilities
 from candlewire_training.validation.block_bootstrap import Estimate, block_estimate, time_blocks
 from candlewire_training.validation.fold_memory import FoldMemory, FoldPredictions
@@ -187,15 +188,16 @@ def _fitted_fold(
         rows = FitRows(X=X, target=train.target, weight=train.fit_weight, classes=train.classes)
     except TooFewBarsError as error:
         raise TooFewBarsError(f"fold {fold.name}: {error}") from error
-    said, known = [], []
-    for settings, start in zip(members, begun, strict=True):
+
+    def predicted(settings: MemberSettings, start: Member | None) -> tuple[F64, F64]:
         member = make_member(settings).fit(rows, start=start)
-        said.append(member.probabilities(unseen))
-        known.append(member.probabilities(seen))
         advance()
+        return member.probabilities(unseen), member.probabilities(seen)
+
+    said = side_by_side(predicted, members, begun)
     return FoldPredictions(
-        unseen=np.stack(said, axis=1),
-        seen=np.stack(known, axis=1),
+        unseen=np.stack([test_rows for test_rows, _ in said], axis=1),
+        seen=np.stack([train_rows for _, train_rows in said], axis=1),
         baselines=baseline_probabilities(train, test, seed=seed),
     )
 
