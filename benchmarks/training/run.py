@@ -196,7 +196,7 @@ def measure(case: Case, store: Path) -> dict[str, Any]:
         "rows": sum(part["rows"] for part in training["parts"].values()),
         "weights": training["weights"],
         "load_average": round(load, 1),
-        "said": said.splitlines(),
+        "said": [line for line in said.splitlines() if not line.startswith("bundle:")],
     }
 
 

@@ -362,16 +362,10 @@ def fit_model(
         start: Fitted members that those of the same place go on from.
     """
     ensemble = ensemble or Ensemble(weights=equal_weights(len(settings.members)))
-<<<<<<< HEAD
-    members = tuple(make_member(each) for each in settings.member_settings)
     rows = FitRows(X=train.X, target=train.target, weight=train.fit_weight, classes=train.classes)
-    for member, begun in zip(members, start or (None,) * len(members), strict=True):
-=======
-    rows = FitRows(X=train.X, target=train.target, weight=train.weight, classes=train.classes)
 
     def fitted(each: MemberSettings, begun: Member | None) -> Member:
         member = make_member(each)
->>>>>>> 5718b86 (Fit members side by side, a thread each)
         with progress.step(f"Training {member.name}", member.steps) as advance:
             return member.fit(rows, start=begun, advance=advance)
 

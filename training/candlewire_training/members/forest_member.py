@@ -82,10 +82,14 @@ class ForestMember:
         """The trees, leaf values divided by their number; of two classes only the last is stated."""
         trees = self._fitted().estimators_
         first = 1 if len(self.classes_) == 2 else 0
-        outputs = len(self.classes_) - first
+        # Leaves state how far they lie from the mean root: sums of small numbers keep their last bits.
+        mean = np.mean([tree.tree_.value[0, 0, first:] for tree in trees], axis=0).astype(np.float32)
         return TreeEnsemble(
-            trees=tuple(_tree(tree.tree_, first=first, share=1.0 / len(trees)) for tree in trees),
-            base=(0.0,) * outputs,
+            trees=tuple(
+                _tree(tree.tree_, first=first, base=mean.astype(np.float64), share=1.0 / len(trees))
+                for tree in trees
+            ),
+            base=tuple(mean.tolist()),
             or_equal=True,
         )
 
@@ -108,10 +112,10 @@ class ForestMember:
         return self.forest_
 
 
-def _tree(tree: Any, *, first: int, share: float) -> Tree:  # noqa: ANN401 - scikit-learn has no types
+def _tree(tree: Any, *, first: int, base: F64, share: float) -> Tree:  # noqa: ANN401 - scikit-learn has no types
     leaf = tree.children_left < 0
     # scikit-learn compares float32 features with float64 thresholds; its leaves hold shares of the classes.
-    value = np.where(leaf[:, None], tree.value[:, 0, first:] * share, 0.0)
+    value = np.where(leaf[:, None], (tree.value[:, 0, first:] - base) * share, 0.0)
     return Tree(
         left=tree.children_left.astype(np.int32),
         right=tree.children_right.astype(np.int32),
