@@ -88,7 +88,8 @@ class FeatureChoice:
         orders = [generator.permutation(len(rows)) for _ in range(SHUFFLES)]
         whole = float(class_log_loss(member.probabilities(rows.X), rows.target).mean())
         X, worth = rows.X.copy(), np.zeros(rows.X.shape[1])
-        for column in range(X.shape[1]):
+        # A column that no tree reads changes nothing when it is shuffled.
+        for column in np.flatnonzero(member.importances()).tolist():
             for order in orders:
                 X[:, column] = rows.X[order, column]
                 worth[column] += float(class_log_loss(member.probabilities(X), rows.target).mean()) - whole
