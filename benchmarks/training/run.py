@@ -47,8 +47,8 @@ COLUMNS = (
 HEADER = """# Training
 
 `candlewire train` from bars to a bundle that has passed its parity gate, as a process of its own. Memory is
-the greatest sum of resident memory over the process and its children, read every 20 ms. Made by
-`benchmarks/training/run.py`.
+the greatest sum of resident memory over the process and its children, read every 20 ms. "Load before" counts
+what else ran on the machine: above 0 it takes from the seconds. Made by `benchmarks/training/run.py`.
 """
 
 
