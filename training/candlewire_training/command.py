@@ -175,6 +175,23 @@ def train(
             rich_help_panel="Validation",
         ),
     ] = False,
+    early_stopping: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the train rows, the newest, on which boosting stops after 15 rounds without a "
+            "better score; the rounds are then fitted on all train rows. 0 fits all rounds.",
+            rich_help_panel="Validation",
+        ),
+    ] = 0.15,
+    calibrator: Annotated[
+        str,
+        typer.Option(
+            help="auto, venn_abers, identity, temperature, platt or isotonic; auto takes the best log loss "
+            "out of fold, and venn_abers without folds.",
+            rich_help_panel="Validation",
+        ),
+    ] = "auto",
     maximum_overfit_gap: Annotated[
         float | None,
         typer.Option(
@@ -300,6 +317,8 @@ def train(
             select_features=select_features,
             select_by=select_by,
             cpcv=_pair_of(cpcv, "cpcv"),
+            early_stopping=early_stopping,
+            calibrator=calibrator,
             maximum_overfit_gap=maximum_overfit_gap,
             asset_class=asset_class,
             until=end,
@@ -378,7 +397,7 @@ def _print_summary(trained: "TrainedModel", bundle: "Bundle") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from candlewire_training.card.markdown import estimate, leak_warning, verdict
+    from candlewire_training.card.markdown import calibrator_text, estimate, leak_warning, verdict
     from candlewire_training.card.profile_facts import profile_score
 
     evaluation, model = trained.evaluation, trained.model
@@ -418,6 +437,7 @@ def _print_summary(trained: "TrainedModel", bundle: "Bundle") -> None:
             "deflated Sharpe",
             f"probability {walk.sharpe.probability:.2f} of skill over {walk.trials} trials, before costs",
         )
+        table.add_row("calibrator", calibrator_text(model.direction))
         if not walk.monotone:
             table.add_row("confidence", "accuracy does NOT rise with confidence out of fold")
     table.add_row(

@@ -10,6 +10,7 @@ import numpy as np
 from candlewire_training.bands.admission import BandSettings, fit_return_band
 from candlewire_training.bands.band_inputs import VolatilityColumns, volatility_columns, with_band_inputs
 from candlewire_training.bands.return_band import conformalise
+from candlewire_training.calibration.choosing import VENN_ABERS, calibrator_of
 from candlewire_training.calibration.fitting import CalibrationRows, fit_direction
 from candlewire_training.data.bars import BarTable
 from candlewire_training.data.samples import Samples, build_samples, preset_spec
@@ -18,7 +19,8 @@ from candlewire_training.ensemble.profile import FittedPool, OutOfFoldRows, Prof
 from candlewire_training.ensemble.stacking import make_ensemble
 from candlewire_training.errors import GateError, TooFewBarsError
 from candlewire_training.groups.regimes import REGIMES, regime_of_rows
-from candlewire_training.members.contract import FitRows, Member, MemberSettings
+from candlewire_training.members.contract import Member, MemberSettings
+from candlewire_training.members.early_stopping import fit_member, fit_rows, stopping_rows
 from candlewire_training.members.pooled_start import PooledStart
 from candlewire_training.members.registry import make_member
 from candlewire_training.members.side_by_side import side_by_side
@@ -34,7 +36,7 @@ from candlewire_training.validation.evaluation import Evaluation, evaluate
 from candlewire_training.validation.fold_memory import FoldMemory
 from candlewire_training.validation.folds import Fold, RowTimes, folds_within, walk_forward_folds
 from candlewire_training.validation.transfer import TransferReport, compare_transfer
-from candlewire_training.validation.walk_forward import OutOfFold, WalkForward, judge, out_of_fold
+from candlewire_training.validation.walk_forward import FitRules, OutOfFold, WalkForward, judge, out_of_fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +275,7 @@ def _out_of_fold(
             weights=settings.ensemble_weights,
             starts=starts,
             memory=memory and memory.of_members(settings.member_settings),
-            choose=choice,
+            rules=FitRules(choose=choice, early_stopping=settings.early_stopping),
             advance=advance,
             seed=settings.seed,
         )
@@ -313,7 +315,7 @@ def _combinatorial(
                 # Stacked weights would come from other folds, which have seen these test rows.
                 ensemble="vote" if settings.ensemble == "stack" else settings.ensemble,
                 weights=settings.ensemble_weights,
-                choose=choice,
+                rules=FitRules(choose=choice, early_stopping=settings.early_stopping),
                 advance=advance,
                 seed=settings.seed,
             ),
@@ -333,6 +335,7 @@ def _judged(before: Samples, oof: OutOfFold, settings: TrainingSettings) -> OutO
         target=rows.target,
         weight=rows.weight,
         blocks=time_blocks(rows.decision_time_ns, horizon=settings.horizon),
+        known_from_ns=rows.known_from_ns,
     )
 
 
@@ -362,12 +365,11 @@ def fit_model(
         start: Fitted members that those of the same place go on from.
     """
     ensemble = ensemble or Ensemble(weights=equal_weights(len(settings.members)))
-    rows = FitRows(X=train.X, target=train.target, weight=train.fit_weight, classes=train.classes)
+    rows, stopping = fit_rows(train), stopping_rows(train, settings.early_stopping)
 
     def fitted(each: MemberSettings, begun: Member | None) -> Member:
-        member = make_member(each)
-        with progress.step(f"Training {member.name}", member.steps) as advance:
-            return member.fit(rows, start=begun, advance=advance)
+        with progress.step(f"Training {each.label}", make_member(each).steps) as advance:
+            return fit_member(each, rows, stopping, start=begun, advance=advance)
 
     members = tuple(side_by_side(fitted, settings.member_settings, start or (None,) * len(settings.members)))
     blocks = time_blocks(calibration.decision_time_ns, horizon=settings.horizon)
@@ -379,8 +381,19 @@ def fit_model(
         classes=train.classes,
     )
 
+    settled = None if oof is None else oof.before(int(calibration.decision_time_ns.min()))
+
     def direct(weights: Ensemble) -> Direction:
-        return fit_direction(members, weights, unseen)
+        if settled is None or settings.calibrator == VENN_ABERS:
+            return fit_direction(members, weights, unseen)
+        choice = calibrator_of(settings.calibrator, weights.pool(settled.members), settled)
+        return fit_direction(
+            members,
+            weights,
+            unseen,
+            calibrator=choice.calibrator,
+            candidates=tuple(choice.log_loss.items()),
+        )
 
     with progress.step("Calibration", 1):
         direction = direct(ensemble)

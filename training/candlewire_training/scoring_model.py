@@ -54,6 +54,7 @@ class Direction:
         interval: Venn-Abers interval of P(last class), over `score_of` of calibration rows.
         calibrator: What makes the pool honest; None leaves that to Venn-Abers itself, the other classes
             sharing what it leaves over.
+        candidates: Calibrators that were tried, each with its log loss out of fold; empty when none was.
     """
 
     members: tuple[Member, ...]
@@ -61,6 +62,7 @@ class Direction:
     classes: tuple[str, ...]
     interval: VennAbers
     calibrator: Calibrator | None = None
+    candidates: tuple[tuple[str, float], ...] = ()
 
     def member_probabilities(self, X: F32) -> F64:
         """Each member's own probabilities, shape (rows, members, classes)."""

@@ -14,6 +14,7 @@ from candlewire_training.members.contract import MemberSettings
 SHARED_ROWS = 50_000
 PROFILES = ("fast", "full")
 RANKINGS = ("permutation", "shap")
+CHOICES = ("auto", "venn_abers", "identity", "temperature", "platt", "isotonic")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -46,6 +47,9 @@ class TrainingSettings:
             final fit; 0 takes all. What the return band needs is kept beside them.
         select_by: How features are ranked, see `selection.feature_choice`.
         cpcv: Groups and test groups of a combinatorial purged cross-validation, as diagnosis; None runs none.
+        early_stopping: Share of train rows, the newest, on which boosting stops after 15 rounds without a
+            better score; 0 fits all rounds.
+        calibrator: What makes the pool honest: `auto` takes the best out of fold, see `calibration.choosing`.
         maximum_overfit_gap: Greatest mean accuracy on train rows minus that on test rows of the folds; a
             model beyond it is not written. None only reports it.
         search: Trials of a search over trees, depth and learning rate before anything else; 0 searches not.
@@ -84,6 +88,8 @@ class TrainingSettings:
     select_features: int = 0
     select_by: str = "permutation"
     cpcv: tuple[int, int] | None = None
+    early_stopping: float = 0.15
+    calibrator: str = "auto"
     maximum_overfit_gap: float | None = None
     search: int = 0
     study: Path | None = None
@@ -124,6 +130,7 @@ class TrainingSettings:
         _within("threads", self.threads, 0, 256)
         _within("parity-rows", self.parity_rows, 100_000, 10_000_000)
         _within("folds", self.folds, 0, 100)
+        _within("early-stopping", self.early_stopping, 0.0, 0.5)
         _within("search", self.search, 0, 100_000)
         if self.search and (self.folds == 0 or self.study is None):
             raise SettingsError(
@@ -139,13 +146,22 @@ class TrainingSettings:
         self._check_diagnosis()
         if self.maximum_overfit_gap is not None:
             _within("maximum-overfit-gap", self.maximum_overfit_gap, 0.0, 1.0)
+        self._check_members()
+        if self.version is not None:
+            parse_version(self.version)
+
+    def _check_members(self) -> None:
         if not self.members or len(set(self.members)) != len(self.members):
             raise SettingsError(f"members {', '.join(self.members) or '(none)'}: name each kind once")
         if len(self.members) > 1 and self.ensemble == "stack" and self.folds == 0:
             raise SettingsError("ensemble stack needs out-of-fold predictions; use folds 2 or more")
+        if self.calibrator not in CHOICES:
+            raise SettingsError(f"calibrator {self.calibrator!r} is unknown; use one of {', '.join(CHOICES)}")
+        if self.calibrator not in {"auto", "venn_abers"} and self.folds == 0:
+            raise SettingsError(
+                f"calibrator {self.calibrator} is fitted on out-of-fold predictions; use folds 2 or more"
+            )
         _ = self.member_settings
-        if self.version is not None:
-            parse_version(self.version)
 
     def _check_diagnosis(self) -> None:
         _within("select-features", self.select_features, 0, 10_000)

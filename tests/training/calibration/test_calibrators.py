@@ -5,11 +5,15 @@ import pytest
 from candlewire_training.arrays import F64, I32, I64
 from candlewire_training.calibration.choosing import (
     CALIBRATORS,
+    LEAST_ROWS,
+    VENN_ABERS,
+    calibrator_of,
     choose_calibrator,
     class_log_loss,
     fit_calibrator,
 )
-from candlewire_training.errors import SettingsError
+from candlewire_training.ensemble.profile import OutOfFoldRows
+from candlewire_training.errors import SettingsError, TooFewBarsError
 from candlewire_training.export.graph_builder import GraphBuilder
 from candlewire_training.export.runtime import one_thread_session
 
@@ -102,5 +106,40 @@ def test_an_unknown_calibrator_is_refused() -> None:
         fit_calibrator("beta", probabilities, target, weight)
 
 
+def judged(made: tuple[F64, I32, F64, I64]) -> tuple[F64, OutOfFoldRows]:
+    probabilities, target, weight, blocks = made
+    rows_of = OutOfFoldRows(
+        members=probabilities[:, None],
+        target=target,
+        weight=weight,
+        blocks=blocks,
+        known_from_ns=np.arange(target.size),
+    )
+    return probabilities, rows_of
+
+
+def test_auto_is_judged_beside_venn_abers() -> None:
+    probabilities, happened = judged(rows(11, 2, 20_000, sharpness=3.0))
+    choice = calibrator_of("auto", probabilities, happened)
+    assert set(choice.log_loss) == {VENN_ABERS, *CALIBRATORS}
+    assert choice.log_loss[choice.kind] <= min(choice.log_loss.values()) + 1e-4
+    # Forecasts three times too sure: to leave them alone is the worst of all.
+    assert max(choice.log_loss, key=choice.log_loss.__getitem__) == "identity"
+    assert (choice.calibrator is None) == (choice.kind == VENN_ABERS)
+
+
+def test_few_rows_are_left_to_venn_abers_or_refused() -> None:
+    probabilities, happened = judged(rows(12, 2, LEAST_ROWS - 1))
+    choice = calibrator_of("auto", probabilities, happened)
+    assert (choice.kind, choice.calibrator, choice.log_loss) == (VENN_ABERS, None, {})
+    with pytest.raises(TooFewBarsError, match="calibrator platt: only 499 out-of-fold rows"):
+        calibrator_of("platt", probabilities, happened)
+
+
+def test_rows_that_settle_later_do_not_count() -> None:
+    _, happened = judged(rows(13, 2, 1_000))
+    assert happened.before(99).target.size == 100
+
+
 def choice_kind(made: tuple[F64, I32, F64, I64]) -> str:
-    return choose_calibrator(*made).calibrator.kind
+    return choose_calibrator(*made).kind

@@ -14,7 +14,7 @@ from candlewire_training.progress import StepProgress
 from candlewire_training.selection.feature_choice import FeatureChoice, feature_choice, narrowed
 from candlewire_training.settings import TrainingSettings
 from candlewire_training.validation.folds import RowTimes, walk_forward_folds
-from candlewire_training.validation.walk_forward import out_of_fold
+from candlewire_training.validation.walk_forward import FitRules, out_of_fold
 
 RANKER = MemberSettings(kind="xgboost", trees=40, learning_rate=0.1, multi_output=False)
 
@@ -61,8 +61,8 @@ def test_test_rows_do_not_reach_the_choice(trained: TrainedModel, by: str) -> No
     X = samples.X.copy()
     X[fold.test, 7] = samples.forward_return[fold.test] * 100.0
     members = (MemberSettings(kind="xgboost", trees=20),)
-    before = out_of_fold(samples, (fold,), members, choose=watched)
-    after = out_of_fold(replace(samples, X=X), (fold,), members, choose=watched)
+    before = out_of_fold(samples, (fold,), members, rules=FitRules(choose=watched))
+    after = out_of_fold(replace(samples, X=X), (fold,), members, rules=FitRules(choose=watched))
     assert seen[0] == seen[1]
     if 7 not in seen[0]:
         assert np.array_equal(before.members, after.members)

@@ -40,6 +40,7 @@ def fit_direction(
     rows: CalibrationRows,
     *,
     calibrator: Calibrator | None = None,
+    candidates: tuple[tuple[str, float], ...] = (),
 ) -> Direction:
     """Leaves out members of zero weight and fits the Venn-Abers interval of P(last class) on `rows`.
 
@@ -49,6 +50,7 @@ def fit_direction(
         rows: Rows that neither members nor calibrator were fitted on.
         calibrator: Chosen on out-of-fold predictions (`choose_calibrator`); None lets Venn-Abers itself state
             the probability.
+        candidates: What the choice was among, for the card.
     """
     kept, left = pruned(members, ensemble)
     said = np.stack([member.probabilities(rows.X) for member in kept], axis=1)
@@ -61,7 +63,12 @@ def fit_direction(
         steepest=np.inf if margin else STEEPEST,
     )
     return Direction(
-        members=kept, ensemble=left, classes=rows.classes, interval=interval, calibrator=calibrator
+        members=kept,
+        ensemble=left,
+        classes=rows.classes,
+        interval=interval,
+        calibrator=calibrator,
+        candidates=candidates,
     )
 
 

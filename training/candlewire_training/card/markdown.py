@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from candlewire_training.card.diagnosis_facts import balance_facts, combinatorial_facts, selection_facts
 from candlewire_training.card.profile_facts import profile_facts, transfer_facts
+from candlewire_training.members.boosted_trees import BoostedTrees
 
 if TYPE_CHECKING:
     from candlewire_training.export.parity import ParityReport
     from candlewire_training.export.timing import GraphTiming
     from candlewire_training.pipeline import TrainedModel
+    from candlewire_training.scoring_model import Direction
     from candlewire_training.validation.block_bootstrap import Estimate
     from candlewire_training.validation.evaluation import Evaluation
 
@@ -57,7 +59,20 @@ def walk_forward_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
         "Trials",
         f"{count}: " + ("a search" if settings.search else "no search") + " over settings was run",
     )
+    boosters = [member for member in trained.model.members if isinstance(member, BoostedTrees)]
+    rounds = (
+        (
+            (
+                "Early stopping",
+                f"on the newest {settings.early_stopping:.0%} of train; rounds kept: "
+                + ", ".join(f"{member.name} {member.rounds} of {settings.trees}" for member in boosters),
+            ),
+        )
+        if settings.early_stopping and boosters
+        else ()
+    )
     diagnosis = (
+        *rounds,
         *balance_facts(trained),
         *selection_facts(trained),
         *combinatorial_facts(trained.combinatorial),
@@ -77,6 +92,7 @@ def walk_forward_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
     )
     return (
         trials,
+        ("Calibrator", calibrator_text(trained.model.direction)),
         ("Walk forward", f"{len(walk.folds)} folds, {settings.walk_forward}, before the test part"),
         *folds,
         *transfer_facts(trained.transfer),
@@ -109,6 +125,15 @@ def leak_warning(trained: "TrainedModel") -> str | None:
         f"The gain over the majority baseline is above {greatest:.3f} nats a row, more than honest forecasts "
         "of direction reach: look for a feature that knows the future before you trust this model."
     )
+
+
+def calibrator_text(direction: "Direction") -> str:
+    """Which calibrator states the probability, and what it was chosen among."""
+    kind = "venn_abers" if direction.calibrator is None else direction.calibrator.kind
+    if len(direction.candidates) < 2:
+        return kind
+    tried = ", ".join(f"{name} {loss:.4f}" for name, loss in direction.candidates)
+    return f"{kind}, by log loss out of fold: {tried}"
 
 
 def verdict(evaluation: "Evaluation") -> str:

@@ -39,12 +39,19 @@ class OutOfFoldRows:
         target: Class of each row.
         weight: Weight of each row.
         blocks: Time block of each row.
+        known_from_ns: When each row's label is known.
     """
 
     members: F64
     target: I32
     weight: F64
     blocks: I64
+    known_from_ns: I64
+
+    def before(self, time_ns: int) -> "OutOfFoldRows":
+        """The rows whose label is known at `time_ns`."""
+        known = self.known_from_ns <= time_ns
+        return OutOfFoldRows(**{name: getattr(self, name)[known] for name in self.__dataclass_fields__})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

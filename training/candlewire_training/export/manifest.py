@@ -148,6 +148,8 @@ def settings_record(settings: TrainingSettings) -> dict[str, Any]:
         "asset_class": settings.asset_class,
         "folds": settings.folds,
         "walk_forward": settings.walk_forward,
+        "early_stopping": settings.early_stopping,
+        "calibrator": settings.calibrator,
         "select_features": settings.select_features,
         "select_by": settings.select_by,
         "cpcv": settings.cpcv and list(settings.cpcv),
@@ -167,9 +169,15 @@ def settings_record(settings: TrainingSettings) -> dict[str, Any]:
 def calibration_record(direction: Direction) -> dict[str, Any]:
     """What the manifest says of calibration and interval."""
     calibrator = direction.calibrator
-    return (
-        {"kind": "venn-abers"} if calibrator is None else {"kind": calibrator.kind, **calibrator.record()}
-    ) | {"knots": int(direction.interval.knots.size), "design_effect": direction.interval.design_effect}
+    kind = "venn-abers" if calibrator is None else calibrator.kind
+    fitted = {} if calibrator is None else calibrator.record()
+    return {
+        "kind": kind,
+        **fitted,
+        "candidates": dict(direction.candidates),
+        "knots": int(direction.interval.knots.size),
+        "design_effect": direction.interval.design_effect,
+    }
 
 
 def to_json(manifest: dict[str, Any]) -> str:

@@ -37,6 +37,11 @@ class BoostedTrees(ABC):
     def raw_scores(self, X: F32) -> F64:
         """The library's raw scores, shape (rows, 1) for two classes, (rows, classes) for more."""
 
+    @property
+    @abstractmethod
+    def rounds(self) -> int:
+        """Boosting rounds that the fit kept."""
+
     @abstractmethod
     def ensembles(self) -> tuple[TreeEnsemble, ...]:
         """The trees: one ensemble with all raw scores, or one for each."""

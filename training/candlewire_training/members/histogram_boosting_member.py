@@ -79,6 +79,11 @@ class HistogramBoostingMember(BoostedTrees):
             raw = self._fitted().decision_function(X)
         return np.asarray(raw, dtype=np.float64).reshape(X.shape[0], -1)
 
+    @property
+    def rounds(self) -> int:
+        """Rounds of the model."""
+        return len(self._rounds())
+
     def ensembles(self) -> tuple[TreeEnsemble, ...]:
         """The trees, one ensemble for each raw score."""
         model = self._fitted()

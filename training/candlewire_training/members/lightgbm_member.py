@@ -76,6 +76,11 @@ class LightGBMMember(BoostedTrees):
         raw = self.fitted.predict(X, raw_score=True, num_threads=self.settings.threads)
         return np.asarray(raw, dtype=np.float64).reshape(X.shape[0], -1)
 
+    @property
+    def rounds(self) -> int:
+        """Rounds of the booster."""
+        return self.fitted.num_trees() // self.fitted.num_model_per_iteration()
+
     def ensembles(self) -> tuple[TreeEnsemble, ...]:
         """The trees, one ensemble for each raw score."""
         dump = self.fitted.dump_model()

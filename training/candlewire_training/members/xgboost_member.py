@@ -95,6 +95,11 @@ class XGBoostMember(BoostedTrees):
         raw = np.asarray(self.fitted.predict(data, output_margin=True), dtype=np.float64)
         return raw.reshape(X.shape[0], -1)
 
+    @property
+    def rounds(self) -> int:
+        """Rounds of the booster."""
+        return self.fitted.num_boosted_rounds()
+
     def ensembles(self) -> tuple[TreeEnsemble, ...]:
         """The trees."""
         return xgboost_ensembles(self.fitted)

@@ -19,7 +19,7 @@ from candlewire_training.errors import SettingsError
 from candlewire_training.settings import TrainingSettings
 from candlewire_training.validation.folds import Fold
 from candlewire_training.validation.proper_scores import log_loss
-from candlewire_training.validation.walk_forward import out_of_fold
+from candlewire_training.validation.walk_forward import FitRules, out_of_fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,10 @@ def search_settings(
                 (fold,),
                 tried.member_settings,
                 ensemble="vote",
-                choose=None if kept is None else partial(_given, kept),
+                rules=FitRules(
+                    choose=None if kept is None else partial(_given, kept),
+                    early_stopping=settings.early_stopping,
+                ),
                 seed=settings.seed,
             )
             losses = log_loss(oof.pooled[:, -1], samples.up[oof.rows])

@@ -10,8 +10,8 @@ from candlewire_training.arrays import F64, I32, I64
 from candlewire_training.data.samples import Samples
 from candlewire_training.ensemble.stacking import fit_weights, make_ensemble
 from candlewire_training.errors import TooFewBarsError
-from candlewire_training.members.contract import FitRows, Member, MemberSettings
-from candlewire_training.members.registry import make_member
+from candlewire_training.members.contract import Member, MemberSettings
+from candlewire_training.members.early_stopping import fit_member, fit_rows, stopping_rows
 from candlewire_training.members.side_by_side import side_by_side
 from candlewire_training.validation.baselines import baseline_probabilities
 from candlewire_training.validation.block_bootstrap import Estimate, block_estimate, time_blocks
@@ -28,6 +28,19 @@ from candlewire_training.validation.selection_bias import (
 GAP_ROWS = 20_000
 # Groups of equal size over which accuracy should rise with confidence.
 CONFIDENCE_GROUPS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRules:
+    """What is decided inside each fold, from its train rows alone.
+
+    Attributes:
+        choose: Chooses feature columns; None takes all.
+        early_stopping: Share of the train rows, the newest, on which boosting stops.
+    """
+
+    choose: Callable[[Samples], I64] | None = None
+    early_stopping: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +116,7 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
     *,
     ensemble: str = "stack",
     weights: tuple[float, ...] | None = None,
-    choose: Callable[[Samples], I64] | None = None,
+    rules: FitRules = FitRules(),
     starts: tuple[tuple[Member | None, ...], ...] = (),
     memory: FoldMemory | None = None,
     advance: Callable[[], None] = lambda: None,
@@ -117,7 +130,7 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
         members: What to fit.
         ensemble: How they are pooled, see `make_ensemble`.
         weights: Of `fixed`.
-        choose: Chooses feature columns from train rows alone, for each fold anew; None takes all.
+        rules: What is decided inside each fold, from its train rows alone.
         starts: For each fold, the members that its own go on from; none when empty.
         memory: Folds that are done, and where new ones are kept; None keeps none.
         advance: Called after each fit.
@@ -134,7 +147,7 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
         said = None if memory is None else memory.recall(number)
         if said is None:
             begun = starts[number] if starts else (None,) * len(members)
-            said = _fitted_fold(samples, fold, members, begun, choose=choose, advance=advance, seed=seed)
+            said = _fitted_fold(samples, fold, members, begun, rules=rules, advance=advance, seed=seed)
             if memory is not None:
                 memory.keep(number, said)
         else:
@@ -175,22 +188,22 @@ def _fitted_fold(
     members: tuple[MemberSettings, ...],
     begun: tuple[Member | None, ...],
     *,
-    choose: Callable[[Samples], I64] | None,
+    rules: FitRules,
     advance: Callable[[], None],
     seed: int,
 ) -> FoldPredictions:
     train, test = samples.take(fold.train), samples.take(fold.test)
-    columns = None if choose is None else choose(train)
+    columns = None if rules.choose is None else rules.choose(train)
     X, unseen, seen = (
         part if columns is None else part[:, columns] for part in (train.X, test.X, samples.X[_seen(fold)])
     )
     try:
-        rows = FitRows(X=X, target=train.target, weight=train.fit_weight, classes=train.classes)
+        rows, stopping = fit_rows(train, X), stopping_rows(train, rules.early_stopping, X)
     except TooFewBarsError as error:
         raise TooFewBarsError(f"fold {fold.name}: {error}") from error
 
     def predicted(settings: MemberSettings, start: Member | None) -> tuple[F64, F64]:
-        member = make_member(settings).fit(rows, start=start)
+        member = fit_member(settings, rows, stopping, start=start)
         advance()
         return member.probabilities(unseen), member.probabilities(seen)
 
@@ -299,6 +312,7 @@ def _member_overfitting(oof: OutOfFold, rows: Samples, blocks: I64) -> float | N
 
 
 __all__ = [
+    "FitRules",
     "FoldResult",
     "OutOfFold",
     "WalkForward",
