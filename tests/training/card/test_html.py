@@ -195,3 +195,10 @@ def test_a_bundle_carries_the_page(bundle: Bundle) -> None:
     assert titles == list(SECTIONS)
     for text in ("SHAP, top 10", "model at 80%", "log_har", "confusion".capitalize(), "momentum"):
         assert text in page
+
+
+def test_an_axis_of_one_value_has_a_middle() -> None:
+    # A model that early stopping left with a single round has a curve of one point.
+    axis = Axis(low=1.0, high=1.0, start=10.0, end=30.0)
+    assert axis.at(1.0) == 20.0
+    assert axis.ticks() == [1.0]

@@ -24,7 +24,9 @@ class Axis:
     end: float
 
     def at(self, value: float) -> float:
-        """Pixel of a value."""
+        """Pixel of a value; the middle when the axis has one value only."""
+        if self.high == self.low:
+            return (self.start + self.end) / 2.0
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self, count: int = 5) -> list[float]:
