@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 ORT_DYLIB = $(shell ls $(CURDIR)/.venv/lib/python3.*/site-packages/onnxruntime/capi/libonnxruntime.so.* 2>/dev/null | head -n 1)
 
 .PHONY: help setup demo test lint format check-tools stubs clean \
-	bench-serving bench-features bench-trees bench-score-file bench-training soak fuzz miri
+	bench-serving bench-footprint bench-features bench-trees bench-score-file bench-training wheels soak fuzz miri
 
 help: ## Show this help
 	@echo "Candlewire: calibrated trading scores with honest bands, over gRPC"
@@ -59,8 +59,11 @@ soak: setup ## The long form of what breaks servers: 50 kills under load, 1,000 
 		tests/server/test_journal.py tests/server/test_reloads.py tests/server/test_storms.py \
 		tests/server/test_hostile_bytes.py tests/server/test_clock_jumps.py tests/server/test_full_disk.py
 
-bench-serving: setup ## Measure serving latency and throughput beside the server's own echo
+bench-serving: setup ## Measure serving beside the server's own echo and other servers; builds as wheels are built, 5 to 15 minutes once
 	@$(VENV)/python benchmarks/serving/run.py
+
+bench-footprint: setup ## Measure how soon a server is ready, and the memory of 5,000 symbols on two timeframes
+	@$(VENV)/python benchmarks/serving/footprint.py
 
 bench-features: setup ## Measure the indicators beside other libraries
 	@"$$(cat .uv/path)" sync --locked --quiet --inexact --python "$(PYTHON)" --group bench
@@ -90,6 +93,11 @@ fuzz: check-tools ## Fuzz every reader of foreign bytes for MINUTES=10 each; nee
 miri: check-tools ## Run the features core's tests of memory and vectors under Miri (slow); needs a nightly compiler with miri
 	@MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test --target-dir target/miri -p candlewire-features --lib -- \
 		history window instructions neighbours
+
+wheels: setup ## Build the wheels to install elsewhere into dist/, the data plane with link-time optimisation
+	@for room in proto features server training client; do \
+		"$$(cat .uv/path)" build --quiet --package candlewire-$$room --wheel --out-dir dist; \
+	done
 
 clean: ## Remove everything that make built
 	@rm -rf .venv .uv target demo_report

@@ -58,15 +58,16 @@ def warm_panel(target: str) -> None:
                 raise RuntimeError(f"a bar was not taken in: {answer}")
 
 
-def bodies(folder: Path) -> tuple[Path, ...]:
+def bodies(folder: Path, shifts: tuple[float, float] = (0.25, 0.5)) -> tuple[Path, ...]:
     """The newest bar of each symbol with two prices in turn.
 
-    Every message corrects a bar, so every one is scored.
+    Every message corrects a bar, so every one is scored; after a load of the same prices some may be there
+    already.
     """
     written = []
-    for turn, shift in enumerate((0.25, 0.5)):
+    for shift in shifts:
         for symbol in range(SYMBOLS):
-            path = folder / f"bar-{turn}-{symbol}.bin"
+            path = folder / f"bar-{shift}-{symbol}.bin"
             path.write_bytes(bar(symbol, BARS, shift).SerializeToString())
             written.append(path)
     return tuple(written)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from processes import GENERATOR, BenchmarkError
+from processes import GENERATOR, BenchmarkError, on_core
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,14 +48,14 @@ def stream(name: str, connections: int, in_flight: int, duration_ms: int, **othe
     return Load(name=name, arguments=("stream", *shape, "--duration-ms", str(duration_ms)), **others)
 
 
-def opened(name: str, rate: float, duration_ms: int, *, connections: int = 8, timeout_ms: int = 0) -> Load:
-    """An open loop of Poisson arrivals."""
-    shape = ("--rate", f"{rate:.1f}", "--connections", str(connections), "--timeout-ms", str(timeout_ms))
+def opened(name: str, rate: float, duration_ms: int, *, connections: int = 8, tick_us: int = 0) -> Load:
+    """An open loop of Poisson arrivals, sent each when it is due, or every `tick_us` what is due by then."""
+    shape = ("--rate", f"{rate:.1f}", "--connections", str(connections), "--tick-us", str(tick_us))
     return Load(name=name, arguments=("open", *shape, "--duration-ms", str(duration_ms)))
 
 
-def run(peer: Peer, load: Load) -> dict[str, Any]:
-    """Puts `load` on `peer` once.
+def run(peer: Peer, load: Load, *, core: int | None = None) -> dict[str, Any]:
+    """Puts `load` on `peer` once, from any core or from one.
 
     Raises:
         BenchmarkError: The generator failed, or no request was answered.
@@ -68,7 +68,8 @@ def run(peer: Peer, load: Load) -> dict[str, Any]:
     ]
     for body in load.bodies or (peer.body,):
         where += ["--body", str(body)]
-    done = subprocess.run([GENERATOR, *where, *load.arguments], capture_output=True, text=True, check=False)
+    command = [*on_core(core), GENERATOR, *where, *load.arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BenchmarkError(f"{load.name} on {peer.name}: {done.stderr.strip()}")
     result: dict[str, Any] = json.loads(done.stdout)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,10 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-RELEASE = ROOT / "target" / "release"
-ECHO = RELEASE / "examples" / "candlewire-echo"
-GENERATOR = RELEASE / "candlewire-load-generator"
+PROFILE = "dist"
+"""Cargo profile of what is measured: that of the wheels."""
+BUILT = ROOT / "target" / PROFILE
+ECHO = BUILT / "examples" / "candlewire-echo"
+GENERATOR = BUILT / "candlewire-load-generator"
+PACKAGES = BUILT / "python"
+"""The server's Python package with the data plane of `PROFILE`: found before the one of the environment."""
 START_S = 30.0
+SERVER_CORE, GENERATOR_CORE = 0, 1
+"""Where they run when they may not share the cores."""
 
 
 class BenchmarkError(Exception):
@@ -45,31 +53,50 @@ class Peer:
 
 
 def build() -> None:
-    """Builds the load generator and the echo in release mode.
+    """Builds the load generator, the echo and the data plane with the profile of the wheels.
 
     Raises:
         BenchmarkError: Cargo failed.
     """
-    for package in (
-        ["-p", "candlewire-load-generator"],
-        ["-p", "candlewire-server", "--example", "candlewire-echo"],
-    ):
+    server = ["-p", "candlewire-server", "--features", "python", "--lib", "--example", "candlewire-echo"]
+    for package in (["-p", "candlewire-load-generator"], server):
         done = subprocess.run(
-            ["cargo", "build", "--release", "--locked", "--quiet", *package], cwd=ROOT, check=False
+            ["cargo", "build", "--profile", PROFILE, "--locked", "--quiet", *package],
+            cwd=ROOT,
+            env={**os.environ, "PYO3_PYTHON": sys.executable},
+            check=False,
         )
         if done.returncode != 0:
             raise BenchmarkError(f"cargo build {' '.join(package)} failed; its message is above")
+    package = PACKAGES / "candlewire_server"
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree(
+        ROOT / "server" / "python" / package.name,
+        package,
+        ignore=shutil.ignore_patterns("*.so", "__pycache__"),
+    )
+    shutil.copyfile(BUILT / "libcandlewire_server.so", package / "_data_plane.abi3.so")
+
+
+def on_core(core: int | None) -> list[str]:
+    """What a command begins with to stay on one core; nothing when it may run on all."""
+    return [] if core is None else ["taskset", "--cpu-list", str(core)]
 
 
 @contextlib.contextmanager
 def candlewire_server(
-    store: Path, folder: Path, *options: str
+    store: Path, folder: Path, *options: str, core: int | None = None
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """`candlewire serve` over `store`; gives its process and its addresses by port name."""
+    """`candlewire serve` over `store`; gives its process and its addresses by port name.
+
+    `folder` is made when it is not there.
+    """
+    folder.mkdir(exist_ok=True)
     ready, log = folder / "ready.json", folder / "server.log"
     ready.unlink(missing_ok=True)
     ports = ["--port", "0", "--admin-port", "0", "--metrics-port", "0", "--log-level", "warn"]
     command = [
+        *on_core(core),
         Path(sys.executable).with_name("candlewire"),
         "serve",
         "--store",
@@ -79,16 +106,23 @@ def candlewire_server(
         ready,
     ]
     with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen([*command, *options], stdout=output, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            [*command, *options],
+            env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
     with stopped_at_the_end(process):
         wait_for(ready.exists, process, log)
         yield process, json.loads(ready.read_text(encoding="utf-8"))
 
 
 @contextlib.contextmanager
-def echo_server() -> Iterator[tuple[subprocess.Popen[str], str]]:
+def echo_server(core: int | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The server's own echo; gives its process and its address."""
-    process = subprocess.Popen([ECHO, "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    command = [*on_core(core), ECHO, "127.0.0.1:0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with stopped_at_the_end(process):
         address = process.stdout.readline().strip() if process.stdout is not None else ""
         if not address:
@@ -124,7 +158,7 @@ def wait_for(ready: object, process: subprocess.Popen[str], log: Path) -> None:
             raise BenchmarkError(
                 f"{process.args!r} did not start:\n{log.read_text(encoding='utf-8')[-2000:]}"
             )
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def resident_mb(process_id: int) -> float:

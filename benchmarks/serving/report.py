@@ -33,7 +33,7 @@ class Target:
     def line(self) -> str:
         """One row of the table."""
         sign = "≥" if self.at_least else "≤"
-        number = "{:,.2f}" if self.unit == "x" else "{:,.0f}"
+        number = "{:,.2f}" if self.unit in {"x", "s"} else "{:,.0f}"
         measured, limit = number.format(self.measured), number.format(self.limit)
         promised = f"{sign} {limit} {self.unit}"
         return f"| {self.name} | {measured} {self.unit} | {promised} | {'yes' if self.met else 'NO'} |"
@@ -47,16 +47,18 @@ class Report:
     model: str
     rounds: int
     load_average: float
+    title: str = "Serving benchmark"
     results: dict[str, dict[str, Rounds]] = field(default_factory=dict)
     targets: list[Target] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def write(self, folder: Path, name: str) -> None:
-        """Writes `<name>.json`, `<name>.md` and `<name>.svg`."""
+    def write(self, folder: Path, name: str, *, plotted: bool = True) -> None:
+        """Writes `<name>.json`, `<name>.md` and, when there is something to plot, `<name>.svg`."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(json.dumps(self.figures(), indent=1) + "\n", encoding="utf-8")
         (folder / f"{name}.md").write_text(self.markdown(), encoding="utf-8")
-        (folder / f"{name}.svg").write_text(svg(self.results), encoding="utf-8")
+        if plotted:
+            (folder / f"{name}.svg").write_text(svg(self.results), encoding="utf-8")
 
     def figures(self) -> dict[str, Any]:
         """All figures, every round."""
@@ -79,7 +81,7 @@ class Report:
 
     def markdown(self) -> str:
         """The report for people."""
-        lines = ["# Serving benchmark", "", f"Model: {self.model}.", ""]
+        lines = [f"# {self.title}", "", f"Model: {self.model}.", ""]
         lines += [f"- {name}: {value}" for name, value in self.machine.items()]
         lines += [
             f"- load average when it began: {self.load_average:.1f}",

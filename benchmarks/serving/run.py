@@ -10,21 +10,32 @@ from dataclasses import replace
 from pathlib import Path
 
 import bars
+import deliveries
 import loads
+import overload
 import python_client
 from fused_model import MEMBERS
-from loads import Load, Rounds
+from loads import Load
 from machine import describe_machine, load_average
 from peer_servers import GRPC_AIO, MLSERVER, TRITON, start_peers
 from prepared import BATCH_ROWS, LARGE_TREES, Requests, prepare
-from processes import ROOT, BenchmarkError, Peer, build, candlewire_server, echo_server, resident_mb
+from processes import (
+    ROOT,
+    SERVER_CORE,
+    BenchmarkError,
+    Peer,
+    build,
+    candlewire_server,
+    echo_server,
+    resident_mb,
+)
 from report import Report, Target
 from speed_model import DEPTH, FEATURES, TREES
 
 SCORE = "/candlewire.v1.ScoringService/Score"
 SCORE_BATCH = "/candlewire.v1.ScoringService/ScoreBatch"
 SCORE_STREAM = "/candlewire.v1.ScoringService/ScoreStream"
-ONE, SOME, MANY = "one client", "4 x 8", "8 x 32"
+ONE, SOME, MANY = "one client", "4 x 8", overload.SATURATING
 PYTHON = "Python client, one caller"
 CANDLEWIRE, ECHO, CANDLEWIRE_LARGE = "Candlewire", "own echo (no model)", f"Candlewire, {LARGE_TREES:,} trees"
 BEFORE = "Candlewire, tree kernel off"
@@ -93,12 +104,11 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
         rounds=rounds,
         load_average=load_average(),
     )
-    before_folder = folder / "before"
-    before_folder.mkdir()
+    delivered = deliveries.prepare(folder, duration_ms)
     options = ("--accept-unknown-symbols",)
     with (
         candlewire_server(model.store, folder, *options) as (server, addresses),
-        candlewire_server(model.store, before_folder, *options, "--tree-kernel", "off") as (
+        candlewire_server(model.store, folder / "before", *options, "--tree-kernel", "off") as (
             before,
             before_addresses,
         ),
@@ -139,10 +149,22 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
                 record(report, load, fused_ours, fused_without)
             for peer in (ours, limit, without_kernel):
                 found = python_client.measure(peer.target, row.tolist(), calls)
-                report.results.setdefault(PYTHON, {}).setdefault(peer.name, Rounds()).results.append(found)
+                overload.keep(report, PYTHON, peer, found)
+            deliveries.measure(report, delivered, ours)
             sys.stderr.write(f"round {number + 1} of {rounds} done\n")
-        open_loop(report, (ours, large, fused_ours, fused_without), limit, rounds, duration_ms)
+        overloaded = (ours, large, fused_ours, fused_without)
+        overload.open_loops(report, overloaded, limit, rounds, duration_ms)
         loaded_mb = resident_mb(server.pid)
+    with (
+        candlewire_server(model.store, folder / "apart", *options, core=SERVER_CORE) as (server, addresses),
+        candlewire_server(
+            model.store, folder / "apart-before", *options, "--tree-kernel", "off", core=SERVER_CORE
+        ) as (before, before_addresses),
+        echo_server(core=SERVER_CORE) as (echo, echo_address),
+    ):
+        there = {ours.target: addresses["data"], without_kernel.target: before_addresses["data"]}
+        one_core = [replace(peer, target=there[peer.target]) for peer in overloaded]
+        overload.apart(report, one_core, replace(limit, target=echo_address), rounds, duration_ms)
     report.notes.append(
         f"Resident memory of the server: {idle_mb:.0f} MB idle, {loaded_mb:.0f} MB after the loads."
     )
@@ -159,26 +181,7 @@ def batches(requests: Requests, duration_ms: int) -> Load:
 def record(report: Report, load: Load, *peers: Peer) -> None:
     """Runs one load once on each of the peers and keeps the results."""
     for peer in peers:
-        found = loads.run(peer, load)
-        report.results.setdefault(load.name, {}).setdefault(peer.name, Rounds()).results.append(found)
-
-
-def open_loop(report: Report, servers: tuple[Peer, ...], echo: Peer, rounds: int, duration_ms: int) -> None:
-    """Poisson arrivals at shares of the rate that the closed loop of the same server saturated at.
-
-    The echo gets the rates of the first server: at 150 % it shows what the machine can answer at all, as the
-    generator and the server share the cores.
-    """
-    for percent in (20, 50, 80, 150):
-        name = f"open loop, {percent} % of saturation"
-        for _ in range(rounds):
-            for server in (*servers, echo):
-                measured = servers[0] if server is echo else server
-                saturation = report.results[MANY][measured.name].median("rate")
-                record(report, loads.opened(name, saturation * percent / 100, duration_ms), server)
-    for server in servers:
-        saturation = report.results[MANY][server.name].median("rate")
-        report.notes.append(f"Saturation of {server.name}: {saturation:,.0f} scores/s, the median of {MANY}.")
+        overload.keep(report, load.name, peer, loads.run(peer, load))
 
 
 def add_targets(report: Report) -> None:
@@ -190,7 +193,7 @@ def add_targets(report: Report) -> None:
     def ratio(load: str) -> float:
         return figure(load, CANDLEWIRE, "rate") / figure(load, ECHO, "rate")
 
-    half, over = "open loop, 50 % of saturation", "open loop, 150 % of saturation"
+    half = overload.share(50)
     one_bar, many_bars = "bars, one in flight", "bars, one stream x 256"
     report.targets += [
         Target(
@@ -233,26 +236,9 @@ def add_targets(report: Report) -> None:
             at_least=True,
         ),
     ]
-    for peer in (CANDLEWIRE, CANDLEWIRE_LARGE, CANDLEWIRE_FUSED, BEFORE_FUSED):
-        goodput = figure(over, peer, "rate") / figure(MANY, peer, "rate")
-        report.targets += [
-            Target(name=f"{over}, {peer}: goodput", measured=goodput, limit=0.9, unit="x", at_least=True),
-            Target(
-                name=f"{over}, {peer}: p99 of accepted",
-                measured=figure(over, peer, "latency_us", "p99"),
-                limit=20_000,
-                unit="µs",
-            ),
-        ]
-        if report.results[over][peer].has("refused_latency_us"):
-            report.targets.append(
-                Target(
-                    name=f"{over}, {peer}: p99 of refusals",
-                    measured=figure(over, peer, "refused_latency_us", "p99"),
-                    limit=5_000,
-                    unit="µs",
-                )
-            )
+    report.targets += deliveries.targets(report, CANDLEWIRE)
+    names = (CANDLEWIRE, CANDLEWIRE_LARGE, CANDLEWIRE_FUSED, BEFORE_FUSED)
+    report.targets += overload.targets(report, names) + overload.targets(report, names, overload.APART)
     for what, now, before in (
         ("The tree kernel", CANDLEWIRE, BEFORE),
         ("With the fused ensemble it", CANDLEWIRE_FUSED, BEFORE_FUSED),

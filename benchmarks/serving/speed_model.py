@@ -43,8 +43,25 @@ class SpeedModel:
     nodes: int
 
 
-def make_speed_model(store: Path, *, name: str = NAME, trees: int = TREES, seed: int = 1) -> SpeedModel:
-    """Writes the bundle of a model of `trees` trees into `store`."""
+def make_speed_model(
+    store: Path,
+    *,
+    name: str = NAME,
+    trees: int = TREES,
+    timeframe: str = "1d",
+    spec: cf.FeatureSpec | None = None,
+    seed: int = 1,
+) -> SpeedModel:
+    """Writes the bundle of a model of `trees` trees into `store`.
+
+    Args:
+        store: Folder of bundles.
+        name: Name of the model.
+        trees: How many.
+        timeframe: Timeframe of the bars that it scores.
+        spec: Its features, as many as the rows have; log returns when `None`.
+        seed: Of the rows.
+    """
     random = np.random.default_rng(seed)
     X = random.normal(size=(TRAINING_ROWS, FEATURES)).astype(np.float32)
     y = (X[:, :8].sum(axis=1) + random.normal(scale=3.0, size=TRAINING_ROWS) > 0).astype(np.float32)
@@ -82,27 +99,43 @@ def make_speed_model(store: Path, *, name: str = NAME, trees: int = TREES, seed:
     for output, (tensor, shape) in outputs.items():
         graph.output(tensor, output, shape)
     rows = random.normal(size=(256, FEATURES)).astype(np.float32)
-    folder = _write(store, name, graph.model(features=FEATURES, metadata={}).SerializeToString(), rows)
+    served = _Served(
+        name=name,
+        timeframe=timeframe,
+        spec=cf.FeatureSpec(
+            [(f"log_return_{lag}", "log_return", {"timeperiod": lag}) for lag in range(1, FEATURES + 1)]
+        )
+        if spec is None
+        else spec,
+    )
+    folder = _write(store, served, graph.model(features=FEATURES, metadata={}).SerializeToString(), rows)
     nodes = sum(len(tree.left) for tree in ensemble.trees)
     return SpeedModel(store=store, onnx=folder / "model.onnx", rows=rows, nodes=nodes)
 
 
-def _write(store: Path, name: str, model: bytes, rows: npt.NDArray[np.float32]) -> Path:
-    folder = store / name / str(VERSION)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Served:
+    """What a model is called and scores."""
+
+    name: str
+    timeframe: str
+    spec: cf.FeatureSpec
+
+
+def _write(store: Path, served: _Served, model: bytes, rows: npt.NDArray[np.float32]) -> Path:
+    folder = store / served.name / str(VERSION)
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(model)
     golden = rows[:GOLDEN_ROWS]
     np.savez(folder / "golden.npz", features=golden, **OneThreadRuntime(model).run(golden))
-    spec = cf.FeatureSpec(
-        [(f"log_return_{lag}", "log_return", {"timeperiod": lag}) for lag in range(1, FEATURES + 1)]
-    )
+    spec = served.spec
     manifest = {
         "format": "candlewire-bundle",
         "format_version": 1,
-        "model": name,
+        "model": served.name,
         "version": VERSION,
         "created_at": "2026-01-01T00:00:00Z",
-        "timeframe": "1d",
+        "timeframe": served.timeframe,
         "horizon_bars": 1,
         "asset_class": "none",
         "symbols": ["SPEED"],

@@ -4,6 +4,10 @@
 //! `transport` → [`bars::pipeline`] (admission, features, the same batcher, band, policy) → [`bars::hub`] →
 //! subscribers. [`models::registry`] says which version serves, and swaps versions without stopping either.
 
+/// A request makes some thirty small allocations: those of the system's allocator cost an eighth of a refused one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod admin;
 pub mod bars;
 mod data_port;

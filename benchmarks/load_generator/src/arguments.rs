@@ -38,6 +38,8 @@ pub(crate) enum Load {
     Open(Open),
     /// One bidirectional stream a connection, with a number of messages in flight on it.
     Stream(Closed),
+    /// One publisher sends what is due while subscribers listen.
+    Deliver(Deliver),
 }
 
 /// A closed loop.
@@ -75,9 +77,42 @@ pub(crate) struct Open {
     /// Measured load, milliseconds.
     #[arg(long, default_value_t = 5_000)]
     pub(crate) duration_ms: u64,
+    /// Send at most so often, everything that is due at once, microseconds: a timer a request costs as much as sending.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) tick_us: u64,
     /// `grpc-timeout` of each request, milliseconds; zero sends none.
     #[arg(long, default_value_t = 0)]
     pub(crate) timeout_ms: u64,
+}
+
+/// A publisher and its subscribers.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Deliver {
+    /// Messages per second.
+    #[arg(long)]
+    pub(crate) rate: f64,
+    /// How messages follow each other.
+    #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
+    pub(crate) arrivals: Arrivals,
+    /// Path of the method that subscribes.
+    #[arg(long)]
+    pub(crate) subscribe_method: String,
+    /// File with one encoded subscription; given S times, subscriber k sends the (k mod S)-th and gets every S-th message
+    /// from that one on.
+    #[arg(long, required = true)]
+    pub(crate) subscribe_body: Vec<PathBuf>,
+    /// Subscribers.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) subscribers: usize,
+    /// Connections of the subscribers.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) connections: usize,
+    /// Load before measuring, milliseconds.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) warmup_ms: u64,
+    /// Measured load, milliseconds.
+    #[arg(long, default_value_t = 3_000)]
+    pub(crate) duration_ms: u64,
 }
 
 /// How requests arrive.
@@ -101,17 +136,7 @@ pub(crate) struct Share {
 impl Arguments {
     /// The encoded requests.
     pub(crate) fn bodies(&self) -> Result<Vec<Bytes>, LoadError> {
-        self.body
-            .iter()
-            .map(|path| {
-                fs::read(path)
-                    .map(Bytes::from)
-                    .map_err(|source| LoadError::Body {
-                        path: path.clone(),
-                        source,
-                    })
-            })
-            .collect()
+        read(&self.body)
     }
 
     /// Connections of all threads.
@@ -119,12 +144,16 @@ impl Arguments {
         match &self.load {
             Load::Closed(closed) | Load::Stream(closed) => closed.connections,
             Load::Open(open) => open.connections,
+            Load::Deliver(deliver) => deliver.connections,
         }
     }
 
     /// How the connections are split over the threads; a thread without a connection is not started.
     pub(crate) fn shares(&self) -> Vec<Share> {
-        let connections = self.connections().max(1);
+        let connections = match &self.load {
+            Load::Deliver(_) => 1, // the order of the messages is that of one publisher
+            _ => self.connections().max(1),
+        };
         let threads = self.threads.clamp(1, connections);
         (0..threads)
             .map(|index| {
@@ -136,6 +165,25 @@ impl Arguments {
             })
             .collect()
     }
+}
+
+impl Deliver {
+    /// The encoded subscriptions.
+    pub(crate) fn bodies(&self) -> Result<Vec<Bytes>, LoadError> {
+        read(&self.subscribe_body)
+    }
+}
+
+fn read(paths: &[PathBuf]) -> Result<Vec<Bytes>, LoadError> {
+    let read = |path: &PathBuf| {
+        fs::read(path)
+            .map(Bytes::from)
+            .map_err(|source| LoadError::Body {
+                path: path.clone(),
+                source,
+            })
+    };
+    paths.iter().map(read).collect()
 }
 
 /// Milliseconds as a duration.

@@ -10,6 +10,10 @@ use crate::arguments::{Closed, Share, milliseconds};
 use crate::connection::{Call, Connection};
 use crate::report::{LoadError, Recorder};
 
+/// What a refused caller waits before it asks again: as Candlewire's `RetryInfo` says. A server that refuses at once would
+/// otherwise be asked in a busy loop.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Runs one thread's share of the load.
 pub(crate) async fn run(call: Call, load: &Closed, share: Share) -> Result<Recorder, LoadError> {
     let recorder = Rc::new(RefCell::new(Recorder::new()?));
@@ -46,14 +50,13 @@ async fn caller(
         if asked >= until {
             return;
         }
-        let status = connection.unary(Duration::ZERO).await;
+        let status = connection.unary(Duration::ZERO, || ()).await;
         let answered = Instant::now();
         if answered >= from && answered < until {
             recorder.borrow_mut().finished(status, answered - asked);
         }
         if status != 0 {
-            // A server that refuses at once would otherwise be asked in a busy loop.
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }

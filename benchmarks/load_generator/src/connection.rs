@@ -47,6 +47,16 @@ impl Call {
         })
     }
 
+    /// A call of another method at the same target.
+    pub(crate) fn with(&self, method: &str, bodies: &[Bytes]) -> Result<Self, LoadError> {
+        Self::new(&self.target, method, bodies)
+    }
+
+    /// How many messages there are.
+    pub(crate) fn messages(&self) -> usize {
+        self.frames.len().max(1)
+    }
+
     /// Opens a connection and lets it run until it is dropped.
     pub(crate) async fn connect(&self) -> Result<Connection, LoadError> {
         let socket =
@@ -69,7 +79,7 @@ impl Call {
         });
         Ok(Connection {
             sender,
-            call: self.clone(),
+            call: Rc::new(self.clone()),
             next: Rc::new(Cell::new(0)),
         })
     }
@@ -88,7 +98,7 @@ fn frame(body: &Bytes) -> Bytes {
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<Bytes>,
-    call: Call,
+    call: Rc<Call>,
     next: Rc<Cell<usize>>,
 }
 
@@ -98,6 +108,11 @@ impl Connection {
         let index = self.next.get();
         self.next.set((index + 1) % self.call.frames.len());
         self.call.frames[index].clone()
+    }
+
+    /// One of the messages, framed.
+    pub(crate) fn frame(&self, number: usize) -> Bytes {
+        self.call.frames[number].clone()
     }
 
     /// The headers of a call.
@@ -126,12 +141,15 @@ impl Connection {
     }
 
     /// One unary call; returns its gRPC status. Zero is an answer.
-    pub(crate) async fn unary(&self, timeout: Duration) -> u16 {
-        self.try_unary(timeout).await.unwrap_or(LOST)
+    ///
+    /// `sends` is called when the call is handed to HTTP/2, which holds it while the server lets no more streams start.
+    pub(crate) async fn unary(&self, timeout: Duration, sends: impl FnOnce()) -> u16 {
+        self.try_unary(timeout, sends).await.unwrap_or(LOST)
     }
 
-    async fn try_unary(&self, timeout: Duration) -> Result<u16, h2::Error> {
+    async fn try_unary(&self, timeout: Duration, sends: impl FnOnce()) -> Result<u16, h2::Error> {
         let mut sender = self.ready().await?;
+        sends();
         let (response, mut body) = sender.send_request(self.request(timeout), false)?;
         body.send_data(self.next_frame(), true)?;
         let (head, mut answer) = response.await?.into_parts();

@@ -7,6 +7,7 @@
 mod arguments;
 mod closed_loop;
 mod connection;
+mod deliveries;
 #[cfg(test)]
 mod loopback_server;
 mod message_stream;
@@ -73,6 +74,10 @@ fn work(
             Load::Closed(closed) => closed_loop::run(call, closed, share).await,
             Load::Open(open) => open_loop::run(call, open, share, seed).await,
             Load::Stream(stream) => message_stream::run(call, stream, share).await,
+            Load::Deliver(deliver) => {
+                let subscribe = call.with(&deliver.subscribe_method, &deliver.bodies()?)?;
+                deliveries::run(call, deliver, subscribe).await
+            }
         }
     })
 }
@@ -154,6 +159,7 @@ mod tests {
             connections: 2,
             warmup_ms: 0,
             duration_ms: 200,
+            tick_us: 0,
             timeout_ms: 1_000,
         };
         let asked = load.clone();

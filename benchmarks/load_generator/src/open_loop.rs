@@ -35,12 +35,17 @@ pub(crate) async fn run(
     let mut due = Instant::now() + schedule.gap();
     let from = Instant::now() + milliseconds(load.warmup_ms);
     let until = from + milliseconds(load.duration_ms);
+    let tick = Duration::from_micros(load.tick_us);
     let mut number = 0;
+    let mut woken = Instant::now();
     while due < until {
-        timer.until(due).await?;
+        if due > woken {
+            timer.until(due.max(woken + tick)).await?;
+            woken = Instant::now();
+        }
         let counts = due >= from;
         if counts {
-            recorder.borrow_mut().sent(due.elapsed());
+            recorder.borrow_mut().asked();
         }
         let connection = connections[number % connections.len()].clone();
         task::spawn_local(request(connection, recorder.clone(), due, counts, timeout));
@@ -60,7 +65,7 @@ pub(crate) async fn run(
     Ok(recorder)
 }
 
-/// One request; its latency counts from when it was due.
+/// One request; its latency counts from when it was due, and beside that from when it was sent.
 async fn request(
     connection: Connection,
     recorder: Rc<RefCell<Recorder>>,
@@ -68,8 +73,19 @@ async fn request(
     counts: bool,
     timeout: Duration,
 ) {
-    let status = connection.unary(timeout).await;
+    let mut sent = due;
+    let status = connection
+        .unary(timeout, || {
+            sent = Instant::now();
+            if counts {
+                recorder.borrow_mut().sent(sent - due);
+            }
+        })
+        .await;
     if counts {
-        recorder.borrow_mut().finished(status, due.elapsed());
+        let ended = Instant::now();
+        let mut recorder = recorder.borrow_mut();
+        recorder.finished(status, ended - due);
+        recorder.finished_since_sent(status, ended - sent);
     }
 }

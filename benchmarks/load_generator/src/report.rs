@@ -41,6 +41,9 @@ pub(crate) enum LoadError {
         /// Why.
         source: io::Error,
     },
+    /// A subscription was not confirmed.
+    #[error("the server did not confirm a subscription within 20 s")]
+    Unconfirmed,
     /// The rate is not above zero.
     #[error("rate is {0}; it must be above zero")]
     Rate(f64),
@@ -83,10 +86,14 @@ impl From<hdrhistogram::AdditionError> for LoadError {
 pub(crate) struct Recorder {
     answered: Histogram<u64>,
     refused: Histogram<u64>,
+    answered_since_sent: Histogram<u64>,
+    refused_since_sent: Histogram<u64>,
     late: Histogram<u64>,
+    delivered: Histogram<u64>,
     failures: BTreeMap<u16, u64>,
-    sent: u64,
+    asked: u64,
     finished: u64,
+    asked_deliveries: u64,
     duration: Duration,
 }
 
@@ -108,17 +115,25 @@ impl Recorder {
         Ok(Self {
             answered: histogram()?,
             refused: histogram()?,
+            answered_since_sent: histogram()?,
+            refused_since_sent: histogram()?,
             late: histogram()?,
+            delivered: histogram()?,
             failures: BTreeMap::new(),
-            sent: 0,
+            asked: 0,
             finished: 0,
+            asked_deliveries: 0,
             duration: Duration::ZERO,
         })
     }
 
-    /// A request of an open loop was sent, `late` after it was due.
+    /// A request of an open loop is due.
+    pub(crate) fn asked(&mut self) {
+        self.asked += 1;
+    }
+
+    /// A request of an open loop was handed to HTTP/2, `late` after it was due: this side was slow.
     pub(crate) fn sent(&mut self, late: Duration) {
-        self.sent += 1;
         self.late.saturating_record(nanoseconds(late));
     }
 
@@ -133,9 +148,39 @@ impl Recorder {
         }
     }
 
-    /// Requests of an open loop that were sent and have not ended.
+    /// The same request, `latency` after it was sent.
+    pub(crate) fn finished_since_sent(&mut self, status: u16, latency: Duration) {
+        let since_sent = if status == OK {
+            &mut self.answered_since_sent
+        } else {
+            &mut self.refused_since_sent
+        };
+        since_sent.saturating_record(nanoseconds(latency));
+    }
+
+    /// A published message has so many subscribers.
+    pub(crate) fn asked_to_deliver(&mut self, subscribers: u64) {
+        self.asked_deliveries += subscribers;
+    }
+
+    /// Deliveries that are due.
+    pub(crate) fn asked_deliveries(&self) -> u64 {
+        self.asked_deliveries
+    }
+
+    /// A published message reached a subscriber, `latency` after it was due.
+    pub(crate) fn delivered(&mut self, latency: Duration) {
+        self.delivered.saturating_record(nanoseconds(latency));
+    }
+
+    /// Whether so many deliveries came.
+    pub(crate) fn has_all(&self, deliveries: u64) -> bool {
+        self.delivered.len() >= deliveries
+    }
+
+    /// Requests of an open loop that were due and have not ended.
     pub(crate) fn outstanding(&self) -> u64 {
-        self.sent.saturating_sub(self.finished)
+        self.asked.saturating_sub(self.finished)
     }
 
     /// How long was measured.
@@ -147,11 +192,15 @@ impl Recorder {
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), LoadError> {
         self.answered.add(&other.answered)?;
         self.refused.add(&other.refused)?;
+        self.answered_since_sent.add(&other.answered_since_sent)?;
+        self.refused_since_sent.add(&other.refused_since_sent)?;
         self.late.add(&other.late)?;
+        self.delivered.add(&other.delivered)?;
+        self.asked_deliveries += other.asked_deliveries;
         for (status, count) in &other.failures {
             *self.failures.entry(*status).or_default() += count;
         }
-        self.sent += other.sent;
+        self.asked += other.asked;
         self.finished += other.finished;
         self.duration = self.duration.max(other.duration);
         Ok(())
@@ -199,7 +248,17 @@ pub(crate) struct Report {
     latency_us: Option<Latency>,
     /// Requests that failed.
     refused_latency_us: Option<Latency>,
-    /// How late the generator sent, in an open loop.
+    /// Answered requests of an open loop, from when they were sent.
+    latency_since_sent_us: Option<Latency>,
+    /// Requests of an open loop that failed, from when they were sent.
+    refused_latency_since_sent_us: Option<Latency>,
+    /// Messages that reached a subscriber, from when they were due.
+    delivered_latency_us: Option<Latency>,
+    /// Messages that reached a subscriber, per second.
+    delivered_rate: f64,
+    /// Deliveries that did not come.
+    undelivered: u64,
+    /// How late requests of an open loop were sent.
     late_us: Option<Latency>,
     /// Failures by gRPC status.
     failures: BTreeMap<u16, u64>,
@@ -214,6 +273,7 @@ impl Report {
             Load::Closed(closed) => ("closed", Some(closed.in_flight), None),
             Load::Stream(stream) => ("stream", Some(stream.in_flight), None),
             Load::Open(open) => ("open", None, Some(open.rate)),
+            Load::Deliver(deliver) => ("deliver", None, Some(deliver.rate)),
         };
         let duration_s = recorder.duration.as_secs_f64();
         Self {
@@ -225,6 +285,13 @@ impl Report {
             rate: recorder.answered.len() as f64 / duration_s,
             latency_us: Latency::of(&recorder.answered),
             refused_latency_us: Latency::of(&recorder.refused),
+            latency_since_sent_us: Latency::of(&recorder.answered_since_sent),
+            refused_latency_since_sent_us: Latency::of(&recorder.refused_since_sent),
+            delivered_latency_us: Latency::of(&recorder.delivered),
+            delivered_rate: recorder.delivered.len() as f64 / duration_s,
+            undelivered: recorder
+                .asked_deliveries
+                .saturating_sub(recorder.delivered.len()),
             late_us: Latency::of(&recorder.late),
             failures: recorder.failures.clone(),
             unanswered: recorder.outstanding(),
@@ -242,6 +309,7 @@ mod tests {
         one.finished(OK, Duration::from_micros(100));
         two.finished(OK, Duration::from_micros(300));
         two.finished(8, Duration::from_micros(5));
+        two.asked();
         two.sent(Duration::ZERO);
         one.merge(&two).unwrap();
         assert_eq!(

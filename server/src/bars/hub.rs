@@ -1,14 +1,19 @@
 //! Hands signals to subscribers: one shared ring, a cursor a subscriber.
 //!
+//! Only those who asked for a symbol are woken for its signals, and not by the publisher when they are many.
+//!
 //! A subscriber that reads slowly costs the publisher nothing: signals wait in the ring, and once more of them wait
 //! than the subscriber's buffer allows, its cursor moves on (and the message after says by how much) or its
 //! subscription ends, as it asked.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use candlewire_features::Bar;
-use parking_lot::RwLock;
-use tokio::sync::Notify;
+use parking_lot::{Mutex, RwLock};
+use tokio::{runtime::Handle, sync::Notify};
 
 use super::admission::Timeframe;
 use crate::{error::ServeError, models::loaded::LoadedModel, scoring::decision::Decision};
@@ -81,12 +86,68 @@ impl Interest {
     }
 }
 
+/// So many subscribers the publisher wakes itself; more are left to another task.
+const WOKEN_INLINE: usize = 32;
+
 struct Ring {
     signals: VecDeque<Arc<Signal>>,
     capacity: usize,
     /// Sequence of the newest signal; zero before the first.
     head: u64,
     closed: bool,
+    /// Published and not announced.
+    quiet: Vec<Arc<Signal>>,
+}
+
+/// What wakes one subscriber; a wake that finds it busy is kept until it waits.
+type Bell = Arc<Notify>;
+
+/// The bells of all subscribers.
+#[derive(Default)]
+struct Bells {
+    everything: Vec<Bell>,
+    by_symbol: HashMap<String, Vec<Bell>>,
+}
+
+impl Bells {
+    fn hang(&mut self, symbols: &[String]) -> Bell {
+        let bell = Bell::default();
+        if symbols.is_empty() {
+            self.everything.push(Arc::clone(&bell));
+        }
+        for symbol in symbols {
+            let bells = self.by_symbol.entry(symbol.clone()).or_default();
+            bells.push(Arc::clone(&bell));
+        }
+        bell
+    }
+
+    fn take_down(&mut self, bell: &Bell, symbols: &[String]) {
+        let is_other = |other: &Bell| !Arc::ptr_eq(other, bell);
+        if symbols.is_empty() {
+            self.everything.retain(is_other);
+        }
+        for symbol in symbols {
+            if let Some(bells) = self.by_symbol.get_mut(symbol) {
+                bells.retain(is_other);
+                if bells.is_empty() {
+                    self.by_symbol.remove(symbol);
+                }
+            }
+        }
+    }
+
+    /// The bells of those whom signals of these symbols concern; some may be in it twice.
+    fn of<'a>(&self, symbols: impl Iterator<Item = &'a str>) -> Vec<Bell> {
+        let concerned = symbols
+            .filter_map(|symbol| self.by_symbol.get(symbol))
+            .flatten();
+        self.everything
+            .iter()
+            .chain(concerned)
+            .map(Arc::clone)
+            .collect()
+    }
 }
 
 impl Ring {
@@ -104,7 +165,7 @@ impl Ring {
 /// The ring and those who wait for it to move.
 pub struct Hub {
     ring: RwLock<Ring>,
-    moved: Notify,
+    bells: Mutex<Bells>,
 }
 
 impl Hub {
@@ -116,10 +177,11 @@ impl Hub {
             capacity: capacity.max(1),
             head: 0,
             closed: false,
+            quiet: Vec::new(),
         };
         Self {
             ring: RwLock::new(ring),
-            moved: Notify::new(),
+            bells: Mutex::default(),
         }
     }
 
@@ -133,6 +195,10 @@ impl Hub {
             ring.signals.pop_front();
         }
         ring.signals.push_back(Arc::clone(&signal));
+        // A replay announces nothing, and may publish more than there is.
+        if ring.quiet.len() < ring.capacity {
+            ring.quiet.push(Arc::clone(&signal));
+        }
         signal
     }
 
@@ -151,15 +217,26 @@ impl Hub {
         ring.head = head;
     }
 
-    /// Wakes the subscribers, once for however many signals were published.
+    /// Wakes those whom the signals published since the last time concern.
     pub fn announce(&self) {
-        self.moved.notify_waiters();
+        let signals = std::mem::take(&mut self.ring.write().quiet);
+        let symbols = signals.iter().map(|signal| signal.symbol.as_str());
+        let bells = self.bells.lock().of(symbols);
+        if bells.len() <= WOKEN_INLINE {
+            return ring_all(&bells);
+        }
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move { ring_all(&bells) })),
+            Err(_) => ring_all(&bells),
+        }
     }
 
     /// Ends every subscription once it has read what is there.
     pub fn close(&self) {
         self.ring.write().closed = true;
-        self.moved.notify_waiters();
+        let bells = self.bells.lock();
+        ring_all(&bells.everything);
+        bells.by_symbol.values().for_each(|bells| ring_all(bells));
     }
 
     /// Subscribes behind `after_sequence`, or behind the newest signal.
@@ -186,8 +263,10 @@ impl Hub {
                 newest,
             });
         }
+        let bell = self.bells.lock().hang(&interest.symbols);
         Ok(Subscription {
             hub: Arc::clone(self),
+            bell,
             interest,
             next: after + 1,
             head: newest,
@@ -200,9 +279,16 @@ impl Hub {
     }
 }
 
+fn ring_all(bells: &[Bell]) {
+    for bell in bells {
+        bell.notify_one();
+    }
+}
+
 /// One subscriber's place in the ring.
 pub struct Subscription {
     hub: Arc<Hub>,
+    bell: Bell,
     interest: Interest,
     next: u64,
     head: u64,
@@ -235,16 +321,12 @@ impl Subscription {
     /// # Errors
     /// The subscriber is too slow and asked to be disconnected, or the server drains and all was read.
     pub async fn next(&mut self) -> Result<Delivery, ServeError> {
-        let hub = Arc::clone(&self.hub);
         loop {
-            let moved = hub.moved.notified();
-            tokio::pin!(moved);
-            // Registered before looking, so that nothing published meanwhile is missed.
-            moved.as_mut().enable();
             if let Some(delivery) = self.take()? {
                 return Ok(delivery);
             }
-            moved.await;
+            // What was published since has rung already: then this does not wait.
+            self.bell.notified().await;
         }
     }
 
@@ -301,5 +383,46 @@ impl Subscription {
         } else {
             Ok(None)
         }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut bells = self.hub.bells.lock();
+        bells.take_down(&self.bell, &self.interest.symbols);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbols(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_signal_rings_for_those_who_asked_for_its_symbol_or_for_all() {
+        let mut bells = Bells::default();
+        let all = bells.hang(&[]);
+        let one = bells.hang(&symbols(&["A"]));
+        let two = bells.hang(&symbols(&["A", "B"]));
+        let rung = |bells: &Bells, symbol: &str, bell: &Bell| {
+            let rung = bells.of(std::iter::once(symbol));
+            rung.iter().any(|other| Arc::ptr_eq(other, bell))
+        };
+        for (symbol, expected) in [
+            ("A", [true, true, true]),
+            ("B", [true, false, true]),
+            ("C", [true, false, false]),
+        ] {
+            let found = [&all, &one, &two].map(|bell| rung(&bells, symbol, bell));
+            assert_eq!(found, expected, "{symbol}");
+        }
+        bells.take_down(&two, &symbols(&["A", "B"]));
+        assert!(rung(&bells, "A", &one) && !rung(&bells, "A", &two));
+        bells.take_down(&one, &symbols(&["A"]));
+        bells.take_down(&all, &[]);
+        assert!(bells.everything.is_empty() && bells.by_symbol.is_empty());
     }
 }
