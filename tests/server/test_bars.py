@@ -42,7 +42,7 @@ def bar(day: int, *, symbol: str = "AAPL", close: float | None = None, **changes
 
 def publish(server: RunningServer, *bars: bars_pb2.Bar) -> list[bars_pb2.PublishResponse]:
     requests = (bars_pb2.PublishRequest(bar=bar, client_sequence=i) for i, bar in enumerate(bars))
-    answers = list(server.bars.Publish(requests, timeout=20))
+    answers = list(server.bars.Publish(requests, timeout=120))
     assert [answer.client_sequence for answer in answers] == list(range(len(bars)))
     return answers
 
@@ -55,7 +55,7 @@ def signals_since(
     server: RunningServer, after: int, count: int, **request: object
 ) -> list[signals_pb2.SignalEvent]:
     request = {"after_sequence": after, "include_not_ready": True} | request
-    call = server.signals.Subscribe(signals_pb2.SubscribeRequest(**request), timeout=20)
+    call = server.signals.Subscribe(signals_pb2.SubscribeRequest(**request), timeout=120)
     assert not next(call).HasField("signal"), "the first message only confirms"
     events = [next(call).signal for _ in range(count)]
     call.cancel()

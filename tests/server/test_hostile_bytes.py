@@ -1,5 +1,6 @@
 """Bytes that no honest client sends: each is refused or cut off, and the server goes on answering others."""
 
+import contextlib
 import gzip
 import os
 import random
@@ -206,6 +207,27 @@ def test_a_body_that_stops_half_way_ends_its_request_only(strict: RunningServer)
         assert grpc_status(connection, 3) is not None
 
 
+def test_a_body_that_drips_ends_its_request_too(strict: RunningServer) -> None:
+    """No pause is long; at this pace the message would take 40 seconds."""
+    body = grpc_message(scoring_pb2.ScoreRequest(features=ROW * 25).SerializeToString())
+    with connect(strict) as connection:
+        connection.send(frame(HEADERS, END_HEADERS, 1, grpc_headers(SCORE)))
+        began, sent = time.monotonic(), 0
+        connection.sock.settimeout(0.1)
+        while sent < len(body):
+            connection.send(frame(DATA, 0, 1, body[sent : sent + 1]))
+            sent += 1
+            with contextlib.suppress(TimeoutError):
+                got = connection.read()
+                assert got is not None
+                if got.kind == PING and not got.flags & ACK:
+                    connection.send(frame(PING, ACK, 0, got.payload))
+                if got.kind == HEADERS and got.flags & END_STREAM:
+                    break
+        assert sent < len(body)
+        assert 0.3 < time.monotonic() - began < 5
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_bodies_that_are_no_messages_are_refused(strict: RunningServer, method: bytes) -> None:
     generator = random.Random(7)  # noqa: S311 - reproducible bytes
@@ -327,7 +349,8 @@ def test_many_connections_at_once(tiny_store: Path, tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     body = grpc_message(scoring_pb2.ScoreRequest(features=ROW).SerializeToString())
     try:
-        with running_server(tiny_store, tmp_path, "--set", "limits.max_connections=20000") as running:
+        flags = ("--set", "limits.max_connections=20000", "--set", "limits.keepalive_ms=600000")
+        with running_server(tiny_store, tmp_path, *flags) as running:
             before = resident_bytes(running)
             opened = [connect(running) for _ in range(CONNECTIONS)]
             for connection in opened:

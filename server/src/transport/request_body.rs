@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
 /// Methods whose callers send when they have something: silence is no fault there.
@@ -21,22 +21,38 @@ const STREAMS: [&str; 5] = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
+/// A message that comes more slowly than this, once patience is used up, is as good as one that stopped.
+const LEAST_BYTES_PER_SECOND: u64 = 1_024;
+
 /// A request's body. Nothing is timed while its bytes are there already.
 pub struct RequestBody {
     inner: Incoming,
     patience: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// When it was waited for first.
+    waited_since: Option<Instant>,
+    received_bytes: u64,
 }
 
 impl RequestBody {
-    /// The body of a request to `path`; a pause longer than `patience` in a unary one ends it.
+    /// The body of a request to `path`; a pause longer than `patience` in a unary one ends it, and so do bytes that drip.
     #[must_use]
     pub fn new(inner: Incoming, path: &str, patience: Duration) -> Self {
         Self {
             inner,
             patience: (!STREAMS.contains(&path)).then_some(patience),
             timer: None,
+            waited_since: None,
+            received_bytes: 0,
         }
+    }
+
+    /// When there will be no more waiting for what comes next.
+    fn due(&mut self, patience: Duration) -> Instant {
+        let now = Instant::now();
+        let since = *self.waited_since.get_or_insert(now);
+        let earned = Duration::from_secs(self.received_bytes / LEAST_BYTES_PER_SECOND);
+        (now + patience).min(since + patience + earned)
     }
 }
 
@@ -51,19 +67,27 @@ impl Body for RequestBody {
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) {
             this.timer = None;
+            if let Some(Ok(data)) = &frame {
+                this.received_bytes += data.data_ref().map_or(0, Bytes::len) as u64;
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let Some(patience) = this.patience else {
             return Poll::Pending;
         };
-        let timer = this
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        if this.timer.is_none() {
+            let due = this.due(patience);
+            this.timer = Some(Box::pin(tokio::time::sleep_until(due)));
+        }
+        let Some(timer) = &mut this.timer else {
+            return Poll::Pending;
+        };
         if timer.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
         let status = Status::deadline_exceeded(format!(
-            "the request's message stopped half way for {} ms; send it whole",
+            "the request's message stopped half way for {} ms, or came at less than {LEAST_BYTES_PER_SECOND} bytes a \
+             second; send it whole",
             patience.as_millis()
         ));
         Poll::Ready(Some(Err(status.into())))

@@ -111,7 +111,7 @@ class Limits(_Section):
     request_burst: CountOrZero = 0
     """Requests that one client may send at once; zero means those of one second."""
     body_timeout_ms: Count = 10_000
-    """Longest pause within the message of a unary request."""
+    """Longest pause within the message of a unary request; after it, less than 1 kB a second ends it too."""
     keepalive_ms: Count = 30_000
     """Silence after which a client is pinged."""
     keepalive_timeout_ms: Count = 20_000
