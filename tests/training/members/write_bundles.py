@@ -30,6 +30,7 @@ def write_kind(store: Path, members: tuple[str, ...], classes: int, *, trees: in
         ensemble="vote",
         label=LabelSettings(kind=LABELS[classes]),
         trees=trees,
+        early_stopping=0.0,
         learning_rate=0.1,
         version=VERSION,
     )
