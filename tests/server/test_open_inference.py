@@ -244,9 +244,10 @@ def test_statistics_count_failures_and_batch_sizes_of_each_version(tmp_path: Pat
         for rows in (1, 1, 1, 3, 3):
             client.infer("daily", [features(np.repeat(ROWS[:1], rows, axis=0))], model_version="2")
         client.infer("daily", [features()], model_version="1")
-        # So late that the batcher refuses it at its door.
+        # So many rows that a microsecond is over before they are read: the batcher refuses them at its door.
+        many = [features(np.repeat(ROWS[:1], 4096, axis=0))]
         with pytest.raises(InferenceServerException) as raised:
-            client.infer("daily", [features()], model_version="2", timeout=1)
+            client.infer("daily", many, model_version="2", timeout=1)
         assert raised.value.status() == "StatusCode.DEADLINE_EXCEEDED"
         stats = {entry.version: entry for entry in client.get_inference_statistics("").model_stats}
         sizes = {
