@@ -192,6 +192,14 @@ def train(
             rich_help_panel="Validation",
         ),
     ] = "auto",
+    scoring: Annotated[
+        str,
+        typer.Option(
+            help="What scores the members of the walk: native (their own libraries) or kernel (the server's "
+            "tree kernel, with the bits of the exported graph).",
+            rich_help_panel="Validation",
+        ),
+    ] = "native",
     maximum_overfit_gap: Annotated[
         float | None,
         typer.Option(
@@ -319,6 +327,7 @@ def train(
             cpcv=_pair_of(cpcv, "cpcv"),
             early_stopping=early_stopping,
             calibrator=calibrator,
+            scoring=scoring,
             maximum_overfit_gap=maximum_overfit_gap,
             asset_class=asset_class,
             until=end,

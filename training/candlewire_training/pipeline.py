@@ -35,6 +35,7 @@ from candlewire_training.validation.combinatorial import CombinatorialDiagnosis,
 from candlewire_training.validation.evaluation import Evaluation, evaluate
 from candlewire_training.validation.fold_memory import FoldMemory
 from candlewire_training.validation.folds import Fold, RowTimes, folds_within, walk_forward_folds
+from candlewire_training.validation.member_scoring import MemberScoring
 from candlewire_training.validation.transfer import TransferReport, compare_transfer
 from candlewire_training.validation.walk_forward import FitRules, OutOfFold, WalkForward, judge, out_of_fold
 
@@ -276,6 +277,7 @@ def _out_of_fold(
             starts=starts,
             memory=memory and memory.of_members(settings.member_settings),
             rules=FitRules(choose=choice, early_stopping=settings.early_stopping),
+            scoring=MemberScoring(settings.scoring, threads=settings.threads),
             advance=advance,
             seed=settings.seed,
         )

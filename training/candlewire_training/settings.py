@@ -15,6 +15,7 @@ SHARED_ROWS = 50_000
 PROFILES = ("fast", "full")
 RANKINGS = ("permutation", "shap")
 CHOICES = ("auto", "venn_abers", "identity", "temperature", "platt", "isotonic")
+SCORINGS = ("native", "kernel")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -50,6 +51,8 @@ class TrainingSettings:
         early_stopping: Share of train rows, the newest, on which boosting stops after 15 rounds without a
             better score; 0 fits all rounds.
         calibrator: What makes the pool honest: `auto` takes the best out of fold, see `calibration.choosing`.
+        scoring: What scores the members of the walk: native (each member's own library) or kernel (the
+            server's tree kernel over the exported trees).
         maximum_overfit_gap: Greatest mean accuracy on train rows minus that on test rows of the folds; a
             model beyond it is not written. None only reports it.
         search: Trials of a search over trees, depth and learning rate before anything else; 0 searches not.
@@ -90,6 +93,7 @@ class TrainingSettings:
     cpcv: tuple[int, int] | None = None
     early_stopping: float = 0.15
     calibrator: str = "auto"
+    scoring: str = "native"
     maximum_overfit_gap: float | None = None
     search: int = 0
     study: Path | None = None
@@ -144,6 +148,8 @@ class TrainingSettings:
             _within("budget-us", self.budget_us, 1.0, 1e6)
         _within("trials", self.trials, 1, 1_000_000)
         self._check_diagnosis()
+        if self.scoring not in SCORINGS:
+            raise SettingsError(f"scoring {self.scoring!r} is unknown; use one of {', '.join(SCORINGS)}")
         if self.maximum_overfit_gap is not None:
             _within("maximum-overfit-gap", self.maximum_overfit_gap, 0.0, 1.0)
         self._check_members()
@@ -217,4 +223,4 @@ def _within(name: str, value: float, low: float, high: float) -> None:
         raise SettingsError(f"{name} {value} is out of range; use {low:g} to {high:g}")
 
 
-__all__ = ["Policy", "TrainingSettings", "parse_version"]
+__all__ = ["SCORINGS", "Policy", "TrainingSettings", "parse_version"]

@@ -18,6 +18,7 @@ Example:
 Errors:
     FeaturesError
         SpecError: an unknown kernel, parameter, output or preset, or a value out of range.
+        ModelError: bytes that are no ONNX model.
         SnapshotError: bytes that are damaged, or belong to something else.
         InputError: bars, arrays or symbols that do not fit.
 """
@@ -26,9 +27,11 @@ from candlewire_features._features import (
     FeaturesError,
     FeatureSpec,
     InputError,
+    ModelError,
     Panel,
     SnapshotError,
     SpecError,
+    TreeScorer,
     __version__,
     describe,
     preset_names,
@@ -41,9 +44,11 @@ __all__ = [
     "FeatureSpec",
     "FeaturesError",
     "InputError",
+    "ModelError",
     "Panel",
     "SnapshotError",
     "SpecError",
+    "TreeScorer",
     "__version__",
     "compute",
     "compute_panel",

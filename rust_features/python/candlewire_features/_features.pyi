@@ -12,9 +12,11 @@ __all__ = [
     "FeatureSpec",
     "FeaturesError",
     "InputError",
+    "ModelError",
     "Panel",
     "SnapshotError",
     "SpecError",
+    "TreeScorer",
     "__version__",
     "compute_columns",
     "compute_indicator",
@@ -37,6 +39,57 @@ class InputError(FeaturesError):
 
 class SnapshotError(FeaturesError):
     """A snapshot is damaged, or belongs to something else."""
+
+class ModelError(FeaturesError):
+    """The bytes of a model cannot be read."""
+
+@final
+class TreeScorer:
+    """The tree ensembles of an ONNX model, evaluated by the server's tree kernel without a session.
+
+    Scores have the bits of ONNX Runtime on one thread. Immutable; threads may share one.
+    """
+
+    def __new__(cls, model: bytes, *, input: str = "features", instructions: str | None = None) -> TreeScorer:
+        """Reads the tree nodes of a model.
+
+        Args:
+            model: The model, serialised. Only tree nodes that read `input` directly are taken.
+            input: Name of the rows in the graph.
+            instructions: `portable`, `avx2` or `avx512`, lowered to what the machine has; its best when
+                absent.
+
+        Raises:
+            ModelError: The bytes are no ONNX model.
+            InputError: There are no such instructions.
+        """
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the graph's values that `score` gives."""
+
+    @property
+    def report(self) -> list[str]:
+        """A line for each tree node of the model: what evaluates it, or why nothing here does."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the model has tree nodes, and all of them are evaluated here."""
+
+    def score(self, rows: npt.NDArray[np.float32], *, threads: int = 1) -> dict[str, npt.NDArray[Any]]:
+        """The values of `outputs` for each row; the GIL is free meanwhile.
+
+        Args:
+            rows: float32 of shape (rows, features), row-major; not changed during the call.
+            threads: Threads to share the rows; the scores do not depend on it.
+
+        Returns:
+            By name: scores, float32 of shape (rows, targets), and labels of classifiers, int64 of shape
+            (rows,).
+
+        Raises:
+            InputError: The rows are of another type, or have fewer features than the trees read.
+        """
 
 @final
 class FeatureSpec:

@@ -52,7 +52,7 @@ pub(super) fn matrix<'py>(
     array.try_readwrite().map_err(|_| refuse())
 }
 
-fn refuse(name: &str, argument: &Bound<'_, PyAny>, expected: &str) -> PyErr {
+pub(super) fn refuse(name: &str, argument: &Bound<'_, PyAny>, expected: &str) -> PyErr {
     let kind = argument
         .get_type()
         .name()

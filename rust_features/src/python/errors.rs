@@ -30,6 +30,13 @@ pyo3::create_exception!(
     "A snapshot is damaged, or belongs to something else."
 );
 
+pyo3::create_exception!(
+    _features,
+    ModelError,
+    FeaturesError,
+    "The bytes of a model cannot be read."
+);
+
 /// Any error of the core on its way to Python.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CoreError {
@@ -43,6 +50,8 @@ pub(super) enum CoreError {
     Indicator(#[from] IndicatorError),
     #[error(transparent)]
     Snapshot(#[from] crate::SnapshotError),
+    #[error(transparent)]
+    Trees(#[from] candlewire_trees::TreeError),
 }
 
 impl From<CoreError> for PyErr {
@@ -52,6 +61,7 @@ impl From<CoreError> for PyErr {
             CoreError::Panel(error) => InputError::new_err(error.to_string()),
             CoreError::Snapshot(error) => SnapshotError::new_err(error.to_string()),
             CoreError::Indicator(error) => InputError::new_err(error.to_string()),
+            CoreError::Trees(error) => InputError::new_err(error.to_string()),
             CoreError::Compute(error) => InputError::new_err(error.to_string()),
         }
     }

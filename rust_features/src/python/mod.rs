@@ -7,6 +7,7 @@ mod errors;
 mod indicator;
 mod panel;
 mod spec;
+mod trees;
 
 use pyo3::prelude::*;
 
@@ -23,8 +24,10 @@ fn _features(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "SnapshotError",
         module.py().get_type::<errors::SnapshotError>(),
     )?;
+    module.add("ModelError", module.py().get_type::<errors::ModelError>())?;
     module.add_class::<spec::PyFeatureSpec>()?;
     module.add_class::<panel::PyPanel>()?;
+    module.add_class::<trees::PyTreeScorer>()?;
     module.add_function(wrap_pyfunction!(spec::describe, module)?)?;
     module.add_function(wrap_pyfunction!(spec::kernel_registry, module)?)?;
     module.add_function(wrap_pyfunction!(spec::preset_names, module)?)?;

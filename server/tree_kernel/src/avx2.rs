@@ -13,8 +13,9 @@ use std::arch::x86_64::{
     _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_xor_si256,
 };
 
+use crate::compact::{self, CompactTree, CompactWalk, OCTET, OctetRanks};
 use crate::lanes::LaneFile;
-use crate::plan::{LANES, LaneStep, Lanes};
+use crate::plan::{CHUNK, FLIGHT, LANES, LaneStep, Lanes, WalkGroup};
 use crate::rank::{FAN, MAX_SLOTS, RankTable, Thresholds};
 use crate::{Instructions, Scalar};
 
@@ -62,15 +63,51 @@ impl Avx2 {
         unsafe { rank_lanes(table, keys, count, ranks) }
     }
 
-    /// See [`crate::lanes::tree`].
+    /// See [`compact::rank_octet`].
+    pub(crate) fn rank_octet(self, table: &RankTable<f32>, keys: &[i32], ranks: &mut OctetRanks) {
+        // SAFETY: `self` proves the instructions.
+        unsafe { rank_octet(table, keys, ranks) }
+    }
+
+    /// See [`compact::octet`].
+    pub(crate) fn octet(
+        self,
+        walk: &CompactWalk,
+        tree: CompactTree,
+        ranks: &OctetRanks,
+    ) -> [u32; OCTET] {
+        // SAFETY: `self` proves the instructions.
+        unsafe { octet(walk, tree, ranks) }
+    }
+
+    /// See [`compact::flight`].
+    pub(crate) fn flight(
+        self,
+        walk: &CompactWalk,
+        group: &WalkGroup,
+        trees: &[CompactTree],
+        ranks: &[u8; MAX_SLOTS],
+    ) -> [u32; FLIGHT] {
+        // SAFETY: `self` proves the instructions.
+        unsafe { flight(walk, group, trees, ranks) }
+    }
+
+    /// See [`crate::lanes::tree`]; the second half of the rows is left out when `count` does not reach it.
     pub(crate) fn tree(
         self,
         steps: &[LaneStep],
+        count: usize,
         ranks: &[Lanes],
         file: &mut LaneFile,
     ) -> [u8; LANES] {
         // SAFETY: `self` proves the instructions.
-        unsafe { tree_of_lanes(steps, ranks, file) }
+        unsafe {
+            if count <= LANES / 2 {
+                tree_of_lanes::<1>(steps, ranks, file)
+            } else {
+                tree_of_lanes::<2>(steps, ranks, file)
+            }
+        }
     }
 
     /// Adds to each row's score the value of its leaf; `values` starts at the tree's first leaf.
@@ -162,8 +199,76 @@ fn rank_lanes(table: &RankTable<f32>, keys: &[i32], count: usize, ranks: &mut [L
     }
 }
 
+#[target_feature(enable = "avx2,popcnt")]
+fn rank_octet(table: &RankTable<f32>, keys: &[i32], ranks: &mut OctetRanks) {
+    let width = 2 * table.features;
+    let parts = table.thresholds.as_chunks::<FAN>().0;
+    for (((&source, pivots), parts), ranks) in table
+        .sources
+        .iter()
+        .zip(&table.pivots)
+        .zip(parts)
+        .zip(ranks)
+    {
+        for (keys, rank) in keys.chunks_exact(width).zip(ranks) {
+            let key = _mm256_set1_epi32(keys[source as usize]);
+            let part = below(pivots, key);
+            *rank = (part * FAN as u32 + below(&parts[part as usize % FAN], key)) as u8;
+        }
+    }
+}
+
+/// The node at a place that a walk has come to.
+///
+/// # Safety
+///
+/// `at` is a root of the walk, or where [`compact::step`] led from such a place.
+#[inline]
+unsafe fn node_at(walk: &CompactWalk, at: u32) -> u32 {
+    // SAFETY: roots lie within the nodes and no step leaves them, see `CompactWalk`.
+    unsafe { *walk.nodes().get_unchecked(at as usize) }
+}
+
+#[target_feature(enable = "bmi1,bmi2")]
+fn octet(walk: &CompactWalk, tree: CompactTree, ranks: &OctetRanks) -> [u32; OCTET] {
+    let mut at = [tree.root; OCTET];
+    for _ in 0..tree.depth {
+        for (row, at) in at.iter_mut().enumerate() {
+            // SAFETY: the walk began at a root.
+            let node = unsafe { node_at(walk, *at) };
+            *at = compact::step(*at, node, ranks[compact::slot(node)][row]);
+        }
+    }
+    at
+}
+
+#[target_feature(enable = "bmi1,bmi2")]
+fn flight(
+    walk: &CompactWalk,
+    group: &WalkGroup,
+    trees: &[CompactTree],
+    ranks: &[u8; MAX_SLOTS],
+) -> [u32; FLIGHT] {
+    let mut at = group
+        .trees
+        .map(|place| trees[usize::from(place) % CHUNK].root);
+    for _ in 0..group.depth {
+        for at in &mut at {
+            // SAFETY: the walk began at roots.
+            let node = unsafe { node_at(walk, *at) };
+            *at = compact::step(*at, node, ranks[compact::slot(node)]);
+        }
+    }
+    at
+}
+
 #[target_feature(enable = "avx2")]
-fn tree_of_lanes(steps: &[LaneStep], ranks: &[Lanes], file: &mut LaneFile) -> [u8; LANES] {
+fn tree_of_lanes<const HALVES: usize>(
+    steps: &[LaneStep],
+    ranks: &[Lanes],
+    file: &mut LaneFile,
+) -> [u8; LANES] {
+    const { assert!(HALVES <= 2) }
     let load = |row: &Lanes, half: usize| {
         // SAFETY: 32 bytes from 0 or from 32 on lie within the array.
         unsafe { _mm256_loadu_si256(row.0.as_ptr().add(half * 32).cast()) }
@@ -173,7 +278,7 @@ fn tree_of_lanes(steps: &[LaneStep], ranks: &[Lanes], file: &mut LaneFile) -> [u
     for step in steps {
         let index = _mm256_set1_epi32(step.index.cast_signed());
         result = usize::from(step.target);
-        for half in 0..2 {
+        for half in 0..HALVES {
             let rank = load(&ranks[usize::from(step.slot)], half);
             let holds = _mm256_cmpeq_epi8(_mm256_max_epu8(rank, index), index);
             let on_false = load(&rows[usize::from(step.on_false)], half);
@@ -185,7 +290,10 @@ fn tree_of_lanes(steps: &[LaneStep], ranks: &[Lanes], file: &mut LaneFile) -> [u
             };
         }
     }
-    rows[result].0
+    let mut places = rows[result].0;
+    // Rows that were left out keep what another tree left there; leaf 0 is in every tree.
+    places[HALVES * 32..].fill(0);
+    places
 }
 
 #[target_feature(enable = "avx2")]

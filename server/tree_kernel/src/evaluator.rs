@@ -1,14 +1,18 @@
 //! Rows in, scores out: picks the kernel and joins what it finds.
 
+use crate::compact::{CompactWalk, OCTET, OctetRanks};
 use crate::ensemble::{Ensemble, PostTransform, Task};
 use crate::instructions::Instructions;
-use crate::join::{join_lanes, join_row, join_values};
+use crate::join::{join_lanes, join_octet, join_row, join_values};
 use crate::kernels::Kernels;
 use crate::lanes::LaneFile;
 use crate::plan::{CHUNK, LANES, Lanes, Leaves, Plan};
 use crate::rank::MAX_SLOTS;
 use crate::vector_trees::VECTOR_SLOTS;
 use crate::{Output, Scalar, TreeError, walk};
+
+/// From this many rows on, eight together cost less than one by one.
+const LEAST_OF_OCTET: usize = 4;
 
 /// An ensemble ready to evaluate rows. Immutable: threads share it, each with a [`Scratch`] of its own.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub struct Evaluator<T: Scalar> {
     kernels: Kernels,
     /// Which targets some leaf speaks of, where that does not depend on the row.
     has: Vec<bool>,
+    /// From this many rows on, the batch kernel is faster than the kernels for few rows.
+    lane_rows: usize,
 }
 
 /// Memory that evaluations reuse; any scratch serves any evaluator.
@@ -32,6 +38,8 @@ pub struct Scratch<T: Scalar> {
     has: Vec<bool>,
     row_scores: Vec<T>,
     row_has: Vec<bool>,
+    octet_ranks: Box<OctetRanks>,
+    octet_scores: Vec<[T; OCTET]>,
 }
 
 impl<T: Scalar> Default for Scratch<T> {
@@ -46,6 +54,8 @@ impl<T: Scalar> Default for Scratch<T> {
             has: Vec::new(),
             row_scores: Vec::new(),
             row_has: Vec::new(),
+            octet_ranks: Box::new([[0; OCTET]; 256]),
+            octet_scores: Vec::new(),
         }
     }
 }
@@ -76,11 +86,13 @@ impl<T: Scalar> Evaluator<T> {
             .iter()
             .for_each(|weight| has[weight.target as usize] = true);
         refuse_undefined(&ensemble, &plan.leaves, &has)?;
+        let lane_rows = kernels.lane_rows(&plan);
         Ok(Self {
             ensemble,
             plan,
             kernels,
             has,
+            lane_rows,
         })
     }
 
@@ -120,14 +132,48 @@ impl<T: Scalar> Evaluator<T> {
             let labels = labels
                 .as_deref_mut()
                 .map(|labels| &mut labels[start..start + taken]);
-            if taken < self.kernels.lane_rows() {
-                self.run_rows(taken_rows, columns, scratch, out, labels);
+            if taken < self.lane_rows {
+                self.run_few(taken_rows, columns, scratch, out, labels);
             } else {
                 self.run_lanes(taken_rows, columns, scratch, out, labels);
             }
             start += taken;
         }
         Ok(())
+    }
+
+    /// Fewer rows than the batch kernel pays for: eight at a time where the walk is compact, then one by one.
+    fn run_few<O: Output>(
+        &self,
+        mut rows: &[T],
+        columns: usize,
+        scratch: &mut Scratch<T>,
+        mut out: &mut [O],
+        mut labels: Option<&mut [i64]>,
+    ) {
+        let targets = self.ensemble.targets;
+        while let Some(walk) = self.octets() {
+            let taken = (rows.len() / columns).min(OCTET);
+            if taken < LEAST_OF_OCTET {
+                break;
+            }
+            let (rows_now, rows_left) = rows.split_at(taken * columns);
+            let (out_now, out_left) = out.split_at_mut(taken * targets);
+            let (labels_now, labels_left) = labels
+                .map(|labels| labels.split_at_mut(taken))
+                .map_or((None, None), |(now, left)| (Some(now), Some(left)));
+            self.run_octet(walk, rows_now, columns, scratch, out_now, labels_now);
+            (rows, out, labels) = (rows_left, out_left, labels_left);
+        }
+        self.run_rows(rows, columns, scratch, out, labels);
+    }
+
+    /// The walk that takes eight rows at a time, if that is this ensemble's best way for few rows.
+    fn octets(&self) -> Option<&CompactWalk> {
+        if self.kernels.has_vectors() || matches!(self.plan.leaves, Leaves::Nodes(_)) {
+            return None;
+        }
+        self.plan.compact.as_ref()
     }
 
     fn check(
@@ -221,7 +267,7 @@ impl<T: Scalar> Evaluator<T> {
                 if let Some(scores) = T::as_f32_slice_mut(scores)
                     && self
                         .kernels
-                        .chunk_values(self.plan.ranks.slots(), chunk, ranks, &mut values)
+                        .chunk_values(&self.plan, chunk, ranks, &mut values)
                 {
                     let targets = match &self.plan.leaves {
                         Leaves::PerTree(targets, _) => &targets[first..first + trees.len()],
@@ -238,6 +284,52 @@ impl<T: Scalar> Evaluator<T> {
             let label = self.ensemble.finish(scores, has, out);
             if let Some(labels) = labels.as_deref_mut() {
                 labels[at] = label;
+            }
+        }
+    }
+
+    /// Up to eight rows, tree after tree.
+    fn run_octet<O: Output>(
+        &self,
+        walk: &CompactWalk,
+        rows: &[T],
+        columns: usize,
+        scratch: &mut Scratch<T>,
+        out: &mut [O],
+        mut labels: Option<&mut [i64]>,
+    ) {
+        let targets = self.ensemble.targets;
+        let table = &self.plan.ranks;
+        let width = 2 * table.features;
+        let Scratch {
+            lane_keys,
+            octet_ranks,
+            octet_scores,
+            row_scores,
+            ..
+        } = scratch;
+        if width > 0 {
+            lane_keys.resize(lane_keys.len().max(width * OCTET), T::KEY_MIN);
+            let keys = &mut lane_keys[..width * (rows.len() / columns)];
+            for (row, keys) in rows.chunks_exact(columns).zip(keys.chunks_exact_mut(width)) {
+                self.kernels.keys(table, row, keys);
+            }
+            self.kernels.rank_octet(table, keys, octet_ranks);
+        }
+        octet_scores.clear();
+        octet_scores.resize(targets, [T::default(); OCTET]);
+        for (number, &tree) in walk.trees().iter().enumerate() {
+            let found = self.kernels.octet(walk, tree, octet_ranks);
+            join_octet(&self.plan, number, found, octet_scores);
+        }
+        let row_scores = &mut row_scores[..targets];
+        for (row, out) in out.chunks_exact_mut(targets).enumerate() {
+            for (score, scores) in row_scores.iter_mut().zip(&*octet_scores) {
+                *score = scores[row];
+            }
+            let label = self.ensemble.finish(row_scores, &self.has, out);
+            if let Some(labels) = labels.as_deref_mut() {
+                labels[row] = label;
             }
         }
     }
@@ -270,7 +362,9 @@ impl<T: Scalar> Evaluator<T> {
         for (number, tree) in self.plan.trees.iter().enumerate() {
             let mut found = [0_u32; LANES];
             if tree.has_lanes() {
-                let places = self.kernels.tree(&self.plan, number, lane_ranks, file);
+                let places = self
+                    .kernels
+                    .tree(&self.plan, number, count, lane_ranks, file);
                 match &self.plan.leaves {
                     Leaves::One(values) => {
                         self.kernels
@@ -285,7 +379,7 @@ impl<T: Scalar> Evaluator<T> {
                     _ => found = places.map(|place| tree.first_leaf + u32::from(place)),
                 }
             } else {
-                walk::rows(&self.plan, tree, lane_ranks, &mut found);
+                walk::rows(&self.plan, tree, count, lane_ranks, &mut found);
             }
             join_lanes(
                 &self.ensemble,
@@ -330,7 +424,7 @@ impl<T: Scalar> Evaluator<T> {
         if width == 0 {
             return;
         }
-        lane_keys.resize(width * LANES, T::KEY_MIN);
+        lane_keys.resize(lane_keys.len().max(width * LANES), T::KEY_MIN);
         for (row, keys) in rows
             .chunks_exact(columns)
             .zip(lane_keys.chunks_exact_mut(width))

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use crate::Scalar;
+use crate::compact::OCTET;
 use crate::ensemble::{Aggregate, Ensemble, Node};
-use crate::plan::{LANES, Leaves};
+use crate::plan::{LANES, Leaves, Plan};
 
 /// Adds the leaves of consecutive trees to the scores of one row.
 #[inline]
@@ -53,6 +54,34 @@ pub(crate) fn join_values(values: &[f32], targets: &[u32], scores: &mut [f32]) {
     }
     for (&value, &target) in values.iter().zip(targets) {
         scores[target as usize] += value;
+    }
+}
+
+/// Adds the leaves of eight rows in one tree to their scores, which are target-major; `found` are nodes of the walk.
+#[inline]
+pub(crate) fn join_octet<T: Scalar>(
+    plan: &Plan<T>,
+    tree: usize,
+    found: [u32; OCTET],
+    scores: &mut [[T; OCTET]],
+) {
+    let target = match &plan.leaves {
+        Leaves::One(_) => 0,
+        Leaves::PerTree(targets, _) => targets[tree] as usize,
+        Leaves::Every(values) => {
+            let width = scores.len();
+            for (row, at) in found.into_iter().enumerate() {
+                let leaf = plan.walk_leaf[at as usize] as usize;
+                for (scores, &value) in scores.iter_mut().zip(&values[leaf * width..]) {
+                    scores[row] = scores[row] + value;
+                }
+            }
+            return;
+        }
+        Leaves::Nodes(_) => return,
+    };
+    for (score, at) in scores[target].iter_mut().zip(found) {
+        *score = *score + plan.walk_values[at as usize];
     }
 }
 

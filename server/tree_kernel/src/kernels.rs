@@ -6,9 +6,10 @@ use crate::Scalar;
 use crate::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use crate::avx512::Avx512;
+use crate::compact::{self, CompactTree, CompactWalk, OCTET, OctetRanks};
 use crate::instructions::Instructions;
 use crate::lanes::{self, LaneFile};
-use crate::plan::{CHUNK, LANES, Lanes, Leaves, Plan, Shape, Tree, WalkGroup, groups_of};
+use crate::plan::{CHUNK, FLIGHT, LANES, Lanes, Leaves, Plan, Shape, Tree, WalkGroup, groups_of};
 use crate::rank::{MAX_SLOTS, RankTable};
 use crate::vector_trees::{VECTOR_SLOTS, VectorTrees};
 use crate::walk;
@@ -79,13 +80,22 @@ impl Kernels {
         self.chosen.instructions()
     }
 
-    /// From about this many rows on, the batch kernel is faster than one row after the other.
-    #[inline]
-    pub(crate) fn lane_rows(&self) -> usize {
+    /// Whether single rows are evaluated in whole trees a vector.
+    pub(crate) fn has_vectors(&self) -> bool {
+        !self.vectors.chunks.is_empty()
+    }
+
+    /// From about this many rows on, the batch kernel is faster than the kernels for few rows.
+    ///
+    /// The batch kernel takes every step of a tree for a whole vector of rows, a walk takes the depth of the tree for
+    /// each row; the factors are measured.
+    pub(crate) fn lane_rows<T: Scalar>(&self, plan: &Plan<T>) -> usize {
+        let depth: usize = plan.trees.iter().map(|tree| tree.depth as usize).sum();
+        let ratio = plan.lane_steps.len() as f64 / depth.max(1) as f64;
         match self.chosen {
-            Chosen::Portable => 28,
+            Chosen::Portable => ((5.0 * ratio) as usize).clamp(16, 56),
             #[cfg(target_arch = "x86_64")]
-            Chosen::Avx2(_) => 24,
+            Chosen::Avx2(_) => ((2.5 * ratio) as usize).clamp(9, 32),
             #[cfg(target_arch = "x86_64")]
             Chosen::Avx512(_) => 20,
         }
@@ -170,15 +180,64 @@ impl Kernels {
         walk::chunk(plan, &self.groups[chunk], trees, ranks, leaves);
     }
 
+    /// See [`compact::rank_octet`].
+    pub(crate) fn rank_octet<T: Scalar>(
+        &self,
+        table: &RankTable<T>,
+        keys: &mut [T::Key],
+        ranks: &mut OctetRanks,
+    ) {
+        match (self.chosen, table.as_f32(), T::keys_as_i32(keys)) {
+            #[cfg(target_arch = "x86_64")]
+            (Chosen::Avx2(kernel), Some(table), Some(keys)) => {
+                kernel.rank_octet(table, keys, ranks);
+            }
+            _ => compact::rank_octet(table, keys, ranks),
+        }
+    }
+
+    /// See [`compact::octet`].
+    #[inline]
+    pub(crate) fn octet(
+        &self,
+        walk: &CompactWalk,
+        tree: CompactTree,
+        ranks: &OctetRanks,
+    ) -> [u32; OCTET] {
+        match self.chosen {
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx2(kernel) => kernel.octet(walk, tree, ranks),
+            _ => compact::octet(walk, tree, ranks),
+        }
+    }
+
+    /// See [`compact::flight`].
+    #[inline]
+    fn flight(
+        &self,
+        walk: &CompactWalk,
+        group: &WalkGroup,
+        trees: &[CompactTree],
+        ranks: &[u8; MAX_SLOTS],
+    ) -> [u32; FLIGHT] {
+        match self.chosen {
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx2(kernel) => kernel.flight(walk, group, trees, ranks),
+            _ => compact::flight(walk, group, trees, ranks),
+        }
+    }
+
     /// Finds the leaf value of one row in each tree of a chunk, where the kernel has a way that skips the leaves.
     #[inline]
-    pub(crate) fn chunk_values(
+    pub(crate) fn chunk_values<T: Scalar>(
         &self,
-        slots: usize,
+        plan: &Plan<T>,
         chunk: usize,
         ranks: &[u8; MAX_SLOTS],
         values: &mut [f32; CHUNK],
     ) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        let slots = plan.ranks.slots();
         #[cfg(target_arch = "x86_64")]
         if let (Chosen::Avx512(kernel), Some(vectors)) =
             (self.chosen, self.vectors.chunks.get(chunk))
@@ -187,15 +246,33 @@ impl Kernels {
             kernel.heap_values(vectors, slots, ranks, values);
             return true;
         }
-        false
+        let (false, Some(walk), Some(leaf_values)) = (
+            self.has_vectors(),
+            &plan.compact,
+            T::as_f32_slice(&plan.walk_values),
+        ) else {
+            return false;
+        };
+        if leaf_values.is_empty() {
+            return false;
+        }
+        let trees = &walk.trees()[chunk * CHUNK..];
+        for group in &self.groups[chunk] {
+            let found = self.flight(walk, group, trees, ranks);
+            for (&place, at) in group.trees.iter().zip(found) {
+                values[usize::from(place) % CHUNK] = leaf_values[at as usize];
+            }
+        }
+        true
     }
 
-    /// The number of each row's leaf within a tree that has lanes; see [`lanes::tree`].
+    /// The number of the leaf of each of `count` rows within a tree that has lanes; see [`lanes::tree`].
     #[inline]
     pub(crate) fn tree<T: Scalar>(
         &self,
         plan: &Plan<T>,
         number: usize,
+        count: usize,
         ranks: &[Lanes],
         file: &mut LaneFile,
     ) -> [u8; LANES] {
@@ -204,7 +281,7 @@ impl Kernels {
         match self.chosen {
             Chosen::Portable => lanes::tree(steps, ranks, file),
             #[cfg(target_arch = "x86_64")]
-            Chosen::Avx2(kernel) => kernel.tree(steps, ranks, file),
+            Chosen::Avx2(kernel) => kernel.tree(steps, count, ranks, file),
             #[cfg(target_arch = "x86_64")]
             Chosen::Avx512(kernel) => match self.vectors.heap(number) {
                 // A full heap costs its 63 nodes whatever the tree uses of them, at less than half the price a node.

@@ -2,7 +2,7 @@
 //!
 //! [`read_model`] finds and checks the tree nodes of a model, an [`Evaluator`] computes one of them,
 //! [`rewrite_model`] gives a model in memory whose tree nodes are left to such evaluators inside an ONNX Runtime session
-//! (feature `ort-operator`). The file on disk stays plain ONNX.
+//! (feature `ort-operator`). The file on disk stays plain ONNX. A [`ModelScorer`] evaluates the tree nodes without a session.
 //!
 //! A node that the fast path does not hold stays with ONNX Runtime, and the report says why. See `docs/tree_kernel.md`
 //! for the design and what it is measured against.
@@ -12,6 +12,7 @@ mod attributes;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod compact;
 mod ensemble;
 mod error;
 mod evaluator;
@@ -21,6 +22,7 @@ mod join;
 mod kernels;
 mod lanes;
 mod model;
+mod model_scorer;
 mod onnx_proto;
 #[cfg(feature = "ort-operator")]
 mod operator;
@@ -45,6 +47,7 @@ pub use error::TreeError;
 pub use evaluator::{Evaluator, Scratch};
 pub use instructions::{Instructions, UnknownInstructions};
 pub use model::{TreeNode, read_model};
+pub use model_scorer::{ModelScorer, NodeScores};
 #[cfg(feature = "ort-operator")]
 pub use operator::operator_domain;
 pub use rewrite::{

@@ -1,5 +1,6 @@
 //! An ensemble laid out for evaluation: ranks instead of thresholds, leaves numbered tree by tree.
 
+use crate::compact::{CompactTree, CompactWalk};
 use crate::ensemble::{Aggregate, Ensemble, Node};
 use crate::rank::{RankTable, RankTest};
 use crate::{Scalar, TreeError};
@@ -94,6 +95,10 @@ pub(crate) struct Plan<T: Scalar> {
     pub(crate) walk: Vec<WalkNode>,
     /// For each walk node that is a leaf, its leaf number.
     pub(crate) walk_leaf: Vec<u32>,
+    /// The same nodes in four bytes each, where they fit.
+    pub(crate) compact: Option<CompactWalk>,
+    /// For each walk node that is a leaf, its value, where each leaf has one.
+    pub(crate) walk_values: Vec<T>,
     pub(crate) lane_steps: Vec<LaneStep>,
     /// Rows of the value file that hold partial results.
     pub(crate) lane_temporaries: usize,
@@ -212,6 +217,8 @@ impl<T: Scalar> Plan<T> {
             trees: Vec::with_capacity(ensemble.roots.len()),
             walk: Vec::with_capacity(ensemble.nodes.len()),
             walk_leaf: Vec::with_capacity(ensemble.nodes.len()),
+            compact: None,
+            walk_values: Vec::new(),
             lane_steps: Vec::new(),
             lane_temporaries: 0,
             leaves: Leaves::Nodes(Vec::new()),
@@ -235,6 +242,17 @@ impl<T: Scalar> Plan<T> {
             visit(&shape);
         }
         plan.leaves = leaves_of(ensemble, &plan.trees, leaf_nodes);
+        plan.compact = CompactWalk::new(
+            &plan.walk,
+            plan.trees.iter().map(|tree| CompactTree {
+                root: tree.root,
+                depth: tree.depth,
+            }),
+        );
+        if let Leaves::One(values) | Leaves::PerTree(_, values) = &plan.leaves {
+            let value = |&leaf: &u32| values[leaf as usize];
+            plan.walk_values = plan.walk_leaf.iter().map(value).collect();
+        }
         Ok(plan)
     }
 

@@ -46,14 +46,15 @@ pub(crate) fn chunk<T: Scalar>(
     }
 }
 
-/// Finds the leaf of each of 64 rows in one tree.
+/// Finds the leaf of each of `count` rows in one tree.
 pub(crate) fn rows<T: Scalar>(
     plan: &Plan<T>,
     tree: &Tree,
+    count: usize,
     ranks: &[Lanes],
     leaves: &mut [u32; LANES],
 ) {
-    for start in (0..LANES).step_by(FLIGHT) {
+    for start in (0..count.min(LANES)).step_by(FLIGHT) {
         let mut at = [tree.root; FLIGHT];
         for _ in 0..tree.depth {
             for (row, at) in at.iter_mut().enumerate() {

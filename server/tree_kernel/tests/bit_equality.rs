@@ -15,7 +15,7 @@ use candlewire_trees::{
 use proptest::prelude::*;
 use support::{Answer, Case, LeafKind, Operator, Wish, ask, bits, bits_double, session};
 
-const BATCHES: [usize; 9] = [1, 2, 7, 8, 63, 64, 65, 1000, 1024];
+const BATCHES: [usize; 12] = [1, 2, 7, 8, 12, 20, 33, 63, 64, 65, 1000, 1024];
 
 fn evaluate<T: Scalar, O: Output>(
     ensemble: &Ensemble<T>,

@@ -94,6 +94,7 @@ def walk_forward_facts(trained: "TrainedModel") -> tuple[tuple[str, str], ...]:
         trials,
         ("Calibrator", calibrator_text(trained.model.direction)),
         ("Walk forward", f"{len(walk.folds)} folds, {settings.walk_forward}, before the test part"),
+        ("Members scored by", walk.scored_by),
         *folds,
         *transfer_facts(trained.transfer),
         ("Gain over majority, out of fold", f"{estimate(walk.gain, 4)} nats a row"),

@@ -18,6 +18,7 @@ from candlewire_training.data.samples import Samples
 from candlewire_training.errors import SettingsError
 from candlewire_training.settings import TrainingSettings
 from candlewire_training.validation.folds import Fold
+from candlewire_training.validation.member_scoring import MemberScoring
 from candlewire_training.validation.proper_scores import log_loss
 from candlewire_training.validation.walk_forward import FitRules, out_of_fold
 
@@ -89,6 +90,8 @@ def search_settings(
             skip_if_exists=True,
         )
 
+    scoring = MemberScoring(settings.scoring, threads=settings.threads)
+
     def objective(trial: optuna.Trial) -> float:
         tried = _tried(trial.suggest_int, trial.suggest_float, settings)
         total, rows = 0.0, 0
@@ -103,6 +106,7 @@ def search_settings(
                     choose=None if kept is None else partial(_given, kept),
                     early_stopping=settings.early_stopping,
                 ),
+                scoring=scoring,
                 seed=settings.seed,
             )
             losses = log_loss(oof.pooled[:, -1], samples.up[oof.rows])

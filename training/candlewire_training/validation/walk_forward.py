@@ -17,6 +17,7 @@ from candlewire_training.validation.baselines import baseline_probabilities
 from candlewire_training.validation.block_bootstrap import Estimate, block_estimate, time_blocks
 from candlewire_training.validation.fold_memory import FoldMemory, FoldPredictions
 from candlewire_training.validation.folds import Fold
+from candlewire_training.validation.member_scoring import MemberScoring
 from candlewire_training.validation.proper_scores import log_loss
 from candlewire_training.validation.selection_bias import (
     DeflatedSharpe,
@@ -54,6 +55,7 @@ class OutOfFold:
         pooled: Probabilities of the ensemble, its weights fitted on earlier folds, shape (rows, classes).
         baselines: P(last class) of each baseline, fitted on the fold's train rows.
         train_accuracy: Accuracy on train rows by fold, of the ensemble with the weights of that fold.
+        scored_by: What gave the members' probabilities.
     """
 
     rows: I64
@@ -62,6 +64,7 @@ class OutOfFold:
     pooled: F64
     baselines: dict[str, F64]
     train_accuracy: tuple[float, ...]
+    scored_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,7 @@ class WalkForward:
         confidence_accuracy: Accuracy by confidence, the least confident fifth first.
         monotone: Whether accuracy never falls as confidence rises.
         trials: Settings tried, this one included.
+        scored_by: What gave the members' probabilities.
     """
 
     folds: tuple[FoldResult, ...]
@@ -107,6 +111,7 @@ class WalkForward:
     confidence_accuracy: tuple[float, ...]
     monotone: bool
     trials: int
+    scored_by: str
 
 
 def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
@@ -119,6 +124,7 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
     rules: FitRules = FitRules(),
     starts: tuple[tuple[Member | None, ...], ...] = (),
     memory: FoldMemory | None = None,
+    scoring: MemberScoring | None = None,
     advance: Callable[[], None] = lambda: None,
     seed: int = 7,
 ) -> OutOfFold:
@@ -133,12 +139,14 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
         rules: What is decided inside each fold, from its train rows alone.
         starts: For each fold, the members that its own go on from; none when empty.
         memory: Folds that are done, and where new ones are kept; None keeps none.
+        scoring: What gives the fitted members' probabilities; None takes each member's own library.
         advance: Called after each fit.
         seed: Of the baselines.
 
     Raises:
         TooFewBarsError: A fold's train rows lack a class.
     """
+    scoring = scoring or MemberScoring()
     parts: list[F64] = []
     pooled: list[F64] = []
     accuracy: list[float] = []
@@ -147,7 +155,9 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
         said = None if memory is None else memory.recall(number)
         if said is None:
             begun = starts[number] if starts else (None,) * len(members)
-            said = _fitted_fold(samples, fold, members, begun, rules=rules, advance=advance, seed=seed)
+            said = _fitted_fold(
+                samples, fold, members, begun, rules=rules, scoring=scoring, advance=advance, seed=seed
+            )
             if memory is not None:
                 memory.keep(number, said)
         else:
@@ -179,6 +189,7 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
         pooled=np.concatenate(pooled),
         baselines={name: np.concatenate(values) for name, values in baselines.items()},
         train_accuracy=tuple(accuracy),
+        scored_by=scoring.describe(),
     )
 
 
@@ -189,6 +200,7 @@ def _fitted_fold(
     begun: tuple[Member | None, ...],
     *,
     rules: FitRules,
+    scoring: MemberScoring,
     advance: Callable[[], None],
     seed: int,
 ) -> FoldPredictions:
@@ -204,8 +216,9 @@ def _fitted_fold(
 
     def predicted(settings: MemberSettings, start: Member | None) -> tuple[F64, F64]:
         member = fit_member(settings, rows, stopping, start=start)
+        probabilities = scoring.of(member, features=X.shape[1], classes=len(train.classes))
         advance()
-        return member.probabilities(unseen), member.probabilities(seen)
+        return probabilities(unseen), probabilities(seen)
 
     said = side_by_side(predicted, members, begun)
     return FoldPredictions(
@@ -270,6 +283,7 @@ def judge(
         confidence_accuracy=shares,
         monotone=all(low <= high for low, high in itertools.pairwise(shares)),
         trials=trials,
+        scored_by=oof.scored_by,
     )
 
 
