@@ -24,7 +24,8 @@ FOLDERS: dict[str, Path] = {
     "candlewire_training": ROOT / "training" / "candlewire_training",
     "candlewire": ROOT / "clients" / "candlewire",
 }
-# Crate -> the workspace crates it may depend on.
+# Crate -> the workspace crates it may depend on by default. The Python bindings of candlewire-features, which
+# no other crate builds, depend on candlewire-trees too.
 ALLOWED_CRATES: dict[str, set[str]] = {
     "candlewire-features": set(),
     "candlewire-trees": set(),
