@@ -13,9 +13,9 @@ use std::arch::x86_64::{
     _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_xor_si256,
 };
 
-use crate::compact::{self, CompactTree, CompactWalk, OCTET, OctetRanks};
+use crate::compact::{self, CompactWalk, OCTET, OctetRanks};
 use crate::lanes::LaneFile;
-use crate::plan::{CHUNK, FLIGHT, LANES, LaneStep, Lanes, WalkGroup};
+use crate::plan::{FLIGHT, LANES, LaneStep, Lanes, WalkGroup};
 use crate::rank::{FAN, MAX_SLOTS, RankTable, Thresholds};
 use crate::{Instructions, Scalar};
 
@@ -70,12 +70,7 @@ impl Avx2 {
     }
 
     /// See [`compact::octet`].
-    pub(crate) fn octet(
-        self,
-        walk: &CompactWalk,
-        tree: CompactTree,
-        ranks: &OctetRanks,
-    ) -> [u32; OCTET] {
+    pub(crate) fn octet(self, walk: &CompactWalk, tree: usize, ranks: &OctetRanks) -> [u32; OCTET] {
         // SAFETY: `self` proves the instructions.
         unsafe { octet(walk, tree, ranks) }
     }
@@ -85,11 +80,11 @@ impl Avx2 {
         self,
         walk: &CompactWalk,
         group: &WalkGroup,
-        trees: &[CompactTree],
+        first: usize,
         ranks: &[u8; MAX_SLOTS],
     ) -> [u32; FLIGHT] {
         // SAFETY: `self` proves the instructions.
-        unsafe { flight(walk, group, trees, ranks) }
+        unsafe { flight(walk, group, first, ranks) }
     }
 
     /// See [`crate::lanes::tree`]; the second half of the rows is left out when `count` does not reach it.
@@ -230,11 +225,12 @@ unsafe fn node_at(walk: &CompactWalk, at: u32) -> u32 {
 }
 
 #[target_feature(enable = "bmi1,bmi2")]
-fn octet(walk: &CompactWalk, tree: CompactTree, ranks: &OctetRanks) -> [u32; OCTET] {
+fn octet(walk: &CompactWalk, tree: usize, ranks: &OctetRanks) -> [u32; OCTET] {
+    let tree = walk.trees()[tree];
     let mut at = [tree.root; OCTET];
     for _ in 0..tree.depth {
         for (row, at) in at.iter_mut().enumerate() {
-            // SAFETY: the walk began at a root.
+            // SAFETY: the walk began at one of its roots.
             let node = unsafe { node_at(walk, *at) };
             *at = compact::step(*at, node, ranks[compact::slot(node)][row]);
         }
@@ -246,15 +242,15 @@ fn octet(walk: &CompactWalk, tree: CompactTree, ranks: &OctetRanks) -> [u32; OCT
 fn flight(
     walk: &CompactWalk,
     group: &WalkGroup,
-    trees: &[CompactTree],
+    first: usize,
     ranks: &[u8; MAX_SLOTS],
 ) -> [u32; FLIGHT] {
     let mut at = group
         .trees
-        .map(|place| trees[usize::from(place) % CHUNK].root);
+        .map(|place| walk.trees()[first + usize::from(place)].root);
     for _ in 0..group.depth {
         for at in &mut at {
-            // SAFETY: the walk began at roots.
+            // SAFETY: the walk began at its roots.
             let node = unsafe { node_at(walk, *at) };
             *at = compact::step(*at, node, ranks[compact::slot(node)]);
         }

@@ -1,7 +1,7 @@
 //! The walk again in nodes of four bytes, for few rows: half the memory to read, and eight rows go down a tree together.
 
 use crate::Scalar;
-use crate::plan::{CHUNK, FLIGHT, WalkGroup, WalkNode};
+use crate::plan::{FLIGHT, WalkGroup, WalkNode};
 use crate::rank::{MAX_SLOTS, RankTable};
 
 /// Rows that go down a tree together.
@@ -84,7 +84,8 @@ pub(crate) fn rank_octet<T: Scalar>(table: &RankTable<T>, keys: &[T::Key], ranks
 }
 
 /// The node at which each of eight rows ends in one tree.
-pub(crate) fn octet(walk: &CompactWalk, tree: CompactTree, ranks: &OctetRanks) -> [u32; OCTET] {
+pub(crate) fn octet(walk: &CompactWalk, tree: usize, ranks: &OctetRanks) -> [u32; OCTET] {
+    let tree = walk.trees[tree];
     let mut at = [tree.root; OCTET];
     for _ in 0..tree.depth {
         for (row, at) in at.iter_mut().enumerate() {
@@ -95,16 +96,16 @@ pub(crate) fn octet(walk: &CompactWalk, tree: CompactTree, ranks: &OctetRanks) -
     at
 }
 
-/// The node at which one row ends in each tree of a group; `trees` are those of its chunk.
+/// The node at which one row ends in each tree of a group; `first` is the first tree of its chunk.
 pub(crate) fn flight(
     walk: &CompactWalk,
     group: &WalkGroup,
-    trees: &[CompactTree],
+    first: usize,
     ranks: &[u8; MAX_SLOTS],
 ) -> [u32; FLIGHT] {
     let mut at = group
         .trees
-        .map(|place| trees[usize::from(place) % CHUNK].root);
+        .map(|place| walk.trees[first + usize::from(place)].root);
     for _ in 0..group.depth {
         for at in &mut at {
             let node = walk.nodes[*at as usize];

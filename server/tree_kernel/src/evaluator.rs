@@ -318,9 +318,9 @@ impl<T: Scalar> Evaluator<T> {
         }
         octet_scores.clear();
         octet_scores.resize(targets, [T::default(); OCTET]);
-        for (number, &tree) in walk.trees().iter().enumerate() {
+        for tree in 0..walk.trees().len() {
             let found = self.kernels.octet(walk, tree, octet_ranks);
-            join_octet(&self.plan, number, found, octet_scores);
+            join_octet(&self.plan, tree, found, octet_scores);
         }
         let row_scores = &mut row_scores[..targets];
         for (row, out) in out.chunks_exact_mut(targets).enumerate() {

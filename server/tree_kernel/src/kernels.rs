@@ -6,7 +6,7 @@ use crate::Scalar;
 use crate::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use crate::avx512::Avx512;
-use crate::compact::{self, CompactTree, CompactWalk, OCTET, OctetRanks};
+use crate::compact::{self, CompactWalk, OCTET, OctetRanks};
 use crate::instructions::Instructions;
 use crate::lanes::{self, LaneFile};
 use crate::plan::{CHUNK, FLIGHT, LANES, Lanes, Leaves, Plan, Shape, Tree, WalkGroup, groups_of};
@@ -46,13 +46,16 @@ impl Kernels {
         let chosen = Chosen::new(instructions);
         let mut vectors = VectorTrees::default();
         let wants_vectors = chosen.instructions() == Instructions::Avx512;
-        let plan = plan(&mut |shape| {
+        let mut plan = plan(&mut |shape| {
             if wants_vectors {
                 vectors.push(shape);
             }
         })?;
         if plan.ranks.slots() > VECTOR_SLOTS {
             vectors = VectorTrees::default();
+        }
+        if vectors.chunks.is_empty() {
+            plan.add_compact();
         }
         if let Leaves::One(values) | Leaves::PerTree(_, values) = &plan.leaves
             && let Some(values) = T::as_f32_slice(values)
@@ -201,7 +204,7 @@ impl Kernels {
     pub(crate) fn octet(
         &self,
         walk: &CompactWalk,
-        tree: CompactTree,
+        tree: usize,
         ranks: &OctetRanks,
     ) -> [u32; OCTET] {
         match self.chosen {
@@ -217,13 +220,13 @@ impl Kernels {
         &self,
         walk: &CompactWalk,
         group: &WalkGroup,
-        trees: &[CompactTree],
+        first: usize,
         ranks: &[u8; MAX_SLOTS],
     ) -> [u32; FLIGHT] {
         match self.chosen {
             #[cfg(target_arch = "x86_64")]
-            Chosen::Avx2(kernel) => kernel.flight(walk, group, trees, ranks),
-            _ => compact::flight(walk, group, trees, ranks),
+            Chosen::Avx2(kernel) => kernel.flight(walk, group, first, ranks),
+            _ => compact::flight(walk, group, first, ranks),
         }
     }
 
@@ -256,9 +259,8 @@ impl Kernels {
         if leaf_values.is_empty() {
             return false;
         }
-        let trees = &walk.trees()[chunk * CHUNK..];
         for group in &self.groups[chunk] {
-            let found = self.flight(walk, group, trees, ranks);
+            let found = self.flight(walk, group, chunk * CHUNK, ranks);
             for (&place, at) in group.trees.iter().zip(found) {
                 values[usize::from(place) % CHUNK] = leaf_values[at as usize];
             }

@@ -115,16 +115,13 @@ impl ScoredNode {
         };
         if node.inputs.first().map(String::as_str) != Some(input) {
             let read = node.inputs.first().map_or("nothing", String::as_str);
-            return Err(unsupported(format!(
-                "it reads `{read}`, not the rows `{input}`"
-            )));
+            let reason = format!("it reads `{read}`, not the rows `{input}`");
+            return Err(unsupported(reason));
         }
-        let evaluator = match node.ensemble.clone()? {
-            AnyEnsemble::F32(ensemble) => Evaluator::with_instructions(ensemble, instructions)?,
-            AnyEnsemble::F64(_) => {
-                return Err(unsupported("its rows are float64, not float32".to_owned()));
-            }
+        let AnyEnsemble::F32(ensemble) = node.ensemble? else {
+            return Err(unsupported("its rows are float64, not float32".to_owned()));
         };
+        let evaluator = Evaluator::with_instructions(ensemble, instructions)?;
         let mut outputs = node.outputs.into_iter();
         let labels = match evaluator.ensemble().task {
             Task::Classification { .. } => outputs.next().filter(|name| !name.is_empty()),

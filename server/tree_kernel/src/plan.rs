@@ -95,7 +95,7 @@ pub(crate) struct Plan<T: Scalar> {
     pub(crate) walk: Vec<WalkNode>,
     /// For each walk node that is a leaf, its leaf number.
     pub(crate) walk_leaf: Vec<u32>,
-    /// The same nodes in four bytes each, where they fit.
+    /// The same nodes in four bytes each, where they fit and are walked.
     pub(crate) compact: Option<CompactWalk>,
     /// For each walk node that is a leaf, its value, where each leaf has one.
     pub(crate) walk_values: Vec<T>,
@@ -242,18 +242,20 @@ impl<T: Scalar> Plan<T> {
             visit(&shape);
         }
         plan.leaves = leaves_of(ensemble, &plan.trees, leaf_nodes);
-        plan.compact = CompactWalk::new(
-            &plan.walk,
-            plan.trees.iter().map(|tree| CompactTree {
-                root: tree.root,
-                depth: tree.depth,
-            }),
-        );
-        if let Leaves::One(values) | Leaves::PerTree(_, values) = &plan.leaves {
-            let value = |&leaf: &u32| values[leaf as usize];
-            plan.walk_values = plan.walk_leaf.iter().map(value).collect();
-        }
         Ok(plan)
+    }
+
+    /// Adds what only the kernels that walk read: the compact nodes, and the leaves' values beside them.
+    pub(crate) fn add_compact(&mut self) {
+        let trees = self.trees.iter().map(|tree| CompactTree {
+            root: tree.root,
+            depth: tree.depth,
+        });
+        self.compact = CompactWalk::new(&self.walk, trees);
+        if let Leaves::One(values) | Leaves::PerTree(_, values) = &self.leaves {
+            let value = |&leaf: &u32| values[leaf as usize];
+            self.walk_values = self.walk_leaf.iter().map(value).collect();
+        }
     }
 
     fn push_walk(&mut self, shape: &Shape, first_leaf: u32) {
