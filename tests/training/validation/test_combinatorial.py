@@ -74,6 +74,7 @@ def test_every_path_goes_through_every_row_once(trained: TrainedModel) -> None:
                 pooled=pooled,
                 baselines={"majority": np.full(rows.size, 0.5)},
                 train_accuracy=(),
+                scored_by="a test",
             )
         )
         return said[-1]
