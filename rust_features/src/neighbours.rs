@@ -96,48 +96,14 @@ fn divide(row: &mut Row, count: f64) {
 /// Population variances of windows, as [`sums`]: the bits of [`crate::window::variance`].
 #[inline(always)]
 pub(crate) fn variances(values: &[f64], length: usize) -> Row {
-    let mut spreads = Spreads {
-        values,
-        offsets: None,
-        within: Row::ZEROS,
-        deviations: Row::ZEROS,
-        squares: Row::ZEROS,
-    };
-    let mut rest = values;
-    for _ in 0..length / 16 {
-        let eights = Level::<{ WINDOWS + 7 }>::pairs(rest, 8);
-        let fours = Level::<{ WINDOWS + 3 }>::merge(&eights, rest, 4, 1.0);
-        let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, rest, 2, 2.0);
-        spreads.add(&Level::merge(&twos, rest, 1, 4.0), rest, 16.0);
-        rest = &rest[16..];
-    }
-    if length & 8 != 0 {
-        let fours = Level::<{ WINDOWS + 3 }>::pairs(rest, 4);
-        let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, rest, 2, 1.0);
-        spreads.add(&Level::merge(&twos, rest, 1, 2.0), rest, 8.0);
-        rest = &rest[8..];
-    }
-    if length & 4 != 0 {
-        let twos = Level::<{ WINDOWS + 1 }>::pairs(rest, 2);
-        spreads.add(&Level::merge(&twos, rest, 1, 1.0), rest, 4.0);
-        rest = &rest[4..];
-    }
-    if length & 2 != 0 {
-        spreads.add(&Level::pairs(rest, 1), rest, 2.0);
-        rest = &rest[2..];
-    }
-    if length & 1 != 0 {
-        spreads.add(&Level::SINGLE, rest, 1.0);
-    }
-    let share = 1.0 / length as f64;
-    let mut variances = Row::ZEROS;
-    for (window, variance) in variances.0.iter_mut().enumerate() {
-        let deviation = spreads.deviations.0[window];
-        let between = spreads.squares.0[window] - deviation * deviation * share;
-        let value = (spreads.within.0[window] + between) * share;
-        *variance = if value > 0.0 { value } else { 0.0 };
-    }
-    variances
+    Spreads::of(values, length).variances(length)
+}
+
+/// Means and population variances of windows: the bits of [`crate::window::mean_and_variance`].
+#[inline(always)]
+pub(crate) fn means_and_variances(values: &[f64], length: usize) -> [Row; 2] {
+    let spreads = Spreads::of(values, length);
+    [spreads.means(length), spreads.variances(length)]
 }
 
 /// What the variances of neighbouring windows are made of; as for one window in [`crate::window::variance`].
@@ -150,7 +116,69 @@ struct Spreads<'a> {
     squares: Row,
 }
 
-impl Spreads<'_> {
+impl<'a> Spreads<'a> {
+    #[inline(always)]
+    fn of(values: &'a [f64], length: usize) -> Self {
+        let mut spreads = Spreads {
+            values,
+            offsets: None,
+            within: Row::ZEROS,
+            deviations: Row::ZEROS,
+            squares: Row::ZEROS,
+        };
+        let mut rest = values;
+        for _ in 0..length / 16 {
+            let eights = Level::<{ WINDOWS + 7 }>::pairs(rest, 8);
+            let fours = Level::<{ WINDOWS + 3 }>::merge(&eights, rest, 4, 1.0);
+            let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, rest, 2, 2.0);
+            spreads.add(&Level::merge(&twos, rest, 1, 4.0), rest, 16.0);
+            rest = &rest[16..];
+        }
+        if length & 8 != 0 {
+            let fours = Level::<{ WINDOWS + 3 }>::pairs(rest, 4);
+            let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, rest, 2, 1.0);
+            spreads.add(&Level::merge(&twos, rest, 1, 2.0), rest, 8.0);
+            rest = &rest[8..];
+        }
+        if length & 4 != 0 {
+            let twos = Level::<{ WINDOWS + 1 }>::pairs(rest, 2);
+            spreads.add(&Level::merge(&twos, rest, 1, 1.0), rest, 4.0);
+            rest = &rest[4..];
+        }
+        if length & 2 != 0 {
+            spreads.add(&Level::pairs(rest, 1), rest, 2.0);
+            rest = &rest[2..];
+        }
+        if length & 1 != 0 {
+            spreads.add(&Level::SINGLE, rest, 1.0);
+        }
+        spreads
+    }
+
+    #[inline(always)]
+    fn means(&self, length: usize) -> Row {
+        let share = 1.0 / length as f64;
+        let offsets = self.offsets.unwrap_or([0.0; WINDOWS]);
+        let mut means = Row::ZEROS;
+        for (window, mean) in means.0.iter_mut().enumerate() {
+            *mean = self.values[window] + (self.deviations.0[window] * share + offsets[window]);
+        }
+        means
+    }
+
+    #[inline(always)]
+    fn variances(&self, length: usize) -> Row {
+        let share = 1.0 / length as f64;
+        let mut variances = Row::ZEROS;
+        for (window, variance) in variances.0.iter_mut().enumerate() {
+            let deviation = self.deviations.0[window];
+            let between = self.squares.0[window] - deviation * deviation * share;
+            let value = (self.within.0[window] + between) * share;
+            *variance = if value > 0.0 { value } else { 0.0 };
+        }
+        variances
+    }
+
     #[inline(always)]
     fn add(&mut self, block: &Level<WINDOWS>, firsts: &[f64], count: f64) {
         for (within, own) in self.within.0.iter_mut().zip(&block.within) {
@@ -166,7 +194,7 @@ impl Spreads<'_> {
                 (firsts[window] - origins[window]) + (block.offsets[window] - offsets[window]);
             let weighted = count * deviation;
             self.deviations.0[window] += weighted;
-            self.squares.0[window] += weighted * deviation;
+            self.squares.0[window] = weighted.mul_add(deviation, self.squares.0[window]);
         }
     }
 }
@@ -250,6 +278,59 @@ pub(crate) fn latest_places(values: &[f64], length: usize, wins: impl Fn(f64, f6
     row
 }
 
+/// Sums of weight times distance from each window's origin, as [`sums`]: the bits of
+/// [`crate::window::weighted_deviation`]; as many weights as values in a window.
+#[inline(always)]
+pub(crate) fn weighted_deviations(
+    values: &[f64],
+    weights: &[f64],
+    origins: &[f64; WINDOWS],
+) -> Row {
+    let length = weights.len();
+    if length < LANES {
+        let mut row = Row::ZEROS;
+        for (bar, weight) in weights.iter().enumerate() {
+            add_deviations(&mut row, values, bar, *weight, origins);
+        }
+        return row;
+    }
+    let counted = LANES - length % LANES;
+    let mut lanes = [Row::ZEROS; LANES];
+    for (lane, total) in lanes.iter_mut().enumerate() {
+        let whole = length / LANES;
+        for place in 0..whole + usize::from(lane >= counted) {
+            let first = if place < whole {
+                place * LANES
+            } else {
+                length - LANES
+            };
+            let bar = first + lane;
+            add_deviations(total, values, bar, weights[bar], origins);
+        }
+    }
+    let mut row = Row::ZEROS;
+    for (window, cell) in row.0.iter_mut().enumerate() {
+        *cell = fold_lanes(lanes.each_ref().map(|lane| lane.0[window]));
+    }
+    row
+}
+
+/// Adds what one bar of each window contributes.
+#[inline(always)]
+fn add_deviations(
+    total: &mut Row,
+    values: &[f64],
+    bar: usize,
+    weight: f64,
+    origins: &[f64; WINDOWS],
+) {
+    let values = values.get(bar..).unwrap_or_default();
+    let values = values.first_chunk::<WINDOWS>().unwrap_or(&Row::ZEROS.0);
+    for (window, total) in total.0.iter_mut().enumerate() {
+        *total = (values[window] - origins[window]).mul_add(weight, *total);
+    }
+}
+
 /// Sums of `term`, which also takes the number of the window, over the bars of each window: the bits of
 /// [`crate::window::sum_over`]. Columns as in [`sums`].
 #[inline(always)]
@@ -304,6 +385,8 @@ mod tests {
         for length in 1..100 {
             let given = &values[..length + WINDOWS - 1];
             let (means, variances) = (means(given, length), variances(given, length));
+            let (weights, origins) = (&others[..length], values[3..].first_chunk().unwrap());
+            let deviations = weighted_deviations(given, weights, origins);
             let pairs = sums_over([given, &others], length, |[a, b], window| {
                 (a * b - window as f64).abs()
             });
@@ -311,14 +394,19 @@ mod tests {
                 (length <= LONGEST).then(|| (highest(given, length), lowest(given, length)));
             for at in 0..WINDOWS {
                 let (own, other) = (&values[at..][..length], &others[at..][..length]);
-                let expected = window::mean_and_variance(own);
+                let expected = (window::mean(own), window::variance(own));
+                let together = window::mean_and_variance(own);
                 let pair = window::sum_of_pairs(own, other, |a, b| (a * b - at as f64).abs());
                 assert_eq!(
                     (means.0[at], variances.0[at]),
                     expected,
                     "{length} from {at}"
                 );
+                let [mean, variance] = means_and_variances(given, length).map(|row| row.0[at]);
+                assert_eq!((mean, variance), together, "{length} from {at}");
                 assert_eq!(pairs.0[at], pair, "{length} from {at}");
+                let deviation = window::weighted_deviation(own, weights, values[at + 3]);
+                assert_eq!(deviations.0[at], deviation, "{length} from {at}");
                 if let Some((highest, lowest)) = extremes {
                     assert_eq!(highest.0[at], window::highest(own), "{length} from {at}");
                     assert_eq!(lowest.0[at], window::lowest(own), "{length} from {at}");

@@ -92,52 +92,44 @@ pub(crate) fn sum_of_pairs(left: &[f64], right: &[f64], term: impl Fn(f64, f64) 
 /// Sum of weight times distance from `origin`: exactly zero when every value is the origin.
 #[inline(always)]
 pub(crate) fn weighted_deviation(values: &[f64], weights: &[f64], origin: f64) -> f64 {
-    sum_of_pairs(values, weights, |value, weight| (value - origin) * weight)
+    let add = |total: f64, value: f64, weight: f64| (value - origin).mul_add(weight, total);
+    let length = values.len().min(weights.len());
+    let (values, weights) = (&values[..length], &weights[..length]);
+    let (Some(last_values), Some(last_weights)) =
+        (values.last_chunk::<LANES>(), weights.last_chunk::<LANES>())
+    else {
+        let pairs = values.iter().zip(weights);
+        return pairs.fold(0.0, |total, (value, weight)| add(total, *value, *weight));
+    };
+    let mut lanes = [0.0; LANES];
+    let chunks = values.as_chunks::<LANES>().0.iter();
+    for (values, weights) in chunks.zip(weights.as_chunks::<LANES>().0) {
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            *total = add(*total, values[lane], weights[lane]);
+        }
+    }
+    // As in `sum_over`.
+    let counted = LANES - length % LANES;
+    if counted < LANES {
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            let with = add(*total, last_values[lane], last_weights[lane]);
+            *total = if lane < counted { *total } else { with };
+        }
+    }
+    fold_lanes(lanes)
 }
 
 /// Mean and population variance of the window.
 #[inline(always)]
 pub(crate) fn mean_and_variance(values: &[f64]) -> (f64, f64) {
-    (mean(values), variance(values))
+    let spread = Spread::of(values);
+    (spread.mean(values.len()), spread.variance(values.len()))
 }
 
-/// Population variance of the window, merged from halves of blocks of 16, 8, 4, 2 and 1 values.
-///
-/// Nothing but distances is added or squared, so neither large values nor an outlier cost digits, and a constant
-/// window has a variance of exactly zero. Source: Chan, Golub and `LeVeque` (1983), Algorithms for Computing the
-/// Sample Variance.
+/// Population variance of the window, as [`Spread::of`] finds it.
 #[inline(always)]
 pub(crate) fn variance(values: &[f64]) -> f64 {
-    let mut spread = Spread::default();
-    let (sixteens, mut rest) = values.as_chunks::<16>();
-    for block in sixteens {
-        let eights = Level::<8>::pairs(block, 8);
-        let fours = Level::<4>::merge(&eights, block, 4, 1.0);
-        let twos = Level::<2>::merge(&fours, block, 2, 2.0);
-        spread.add(&Level::merge(&twos, block, 1, 4.0), block[0], 16.0);
-    }
-    if let Some((block, after)) = rest.split_first_chunk::<8>() {
-        let fours = Level::<4>::pairs(block, 4);
-        let twos = Level::<2>::merge(&fours, block, 2, 1.0);
-        spread.add(&Level::merge(&twos, block, 1, 2.0), block[0], 8.0);
-        rest = after;
-    }
-    if let Some((block, after)) = rest.split_first_chunk::<4>() {
-        let twos = Level::<2>::pairs(block, 2);
-        spread.add(&Level::merge(&twos, block, 1, 1.0), block[0], 4.0);
-        rest = after;
-    }
-    if let Some((block, after)) = rest.split_first_chunk::<2>() {
-        spread.add(&Level::pairs(block, 1), block[0], 2.0);
-        rest = after;
-    }
-    if let [single] = rest {
-        spread.add(&Level::SINGLE, *single, 1.0);
-    }
-    let share = 1.0 / values.len() as f64;
-    let between = spread.squares - spread.deviations * spread.deviations * share;
-    let variance = (spread.within + between) * share;
-    if variance > 0.0 { variance } else { 0.0 }
+    Spread::of(values).variance(values.len())
 }
 
 /// Means, less the block's first value, and sums of squared distances from the mean, of blocks of as many values each.
@@ -180,8 +172,8 @@ impl<const N: usize> Level<N> {
         let (own, other) = (&lower.within[..N], &lower.within[stride..][..N]);
         for at in 0..N {
             let distance = (second[at] - first[at]) + (right[at] - left[at]);
-            level.offsets[at] = left[at] + 0.5 * distance;
-            level.within[at] = (own[at] + other[at]) + distance * distance * half;
+            level.offsets[at] = distance.mul_add(0.5, left[at]);
+            level.within[at] = (distance * distance).mul_add(half, own[at] + other[at]);
         }
         level
     }
@@ -200,6 +192,57 @@ struct Spread {
 }
 
 impl Spread {
+    /// Merges halves of blocks of 16, 8, 4, 2 and 1 values.
+    ///
+    /// Nothing but distances is added or squared, so neither large values nor an outlier cost digits, and a constant
+    /// window has a variance of exactly zero. Source: Chan, Golub and `LeVeque` (1983), Algorithms for Computing the
+    /// Sample Variance.
+    #[inline(always)]
+    fn of(values: &[f64]) -> Self {
+        let mut spread = Spread::default();
+        let (sixteens, mut rest) = values.as_chunks::<16>();
+        for block in sixteens {
+            let eights = Level::<8>::pairs(block, 8);
+            let fours = Level::<4>::merge(&eights, block, 4, 1.0);
+            let twos = Level::<2>::merge(&fours, block, 2, 2.0);
+            spread.add(&Level::merge(&twos, block, 1, 4.0), block[0], 16.0);
+        }
+        if let Some((block, after)) = rest.split_first_chunk::<8>() {
+            let fours = Level::<4>::pairs(block, 4);
+            let twos = Level::<2>::merge(&fours, block, 2, 1.0);
+            spread.add(&Level::merge(&twos, block, 1, 2.0), block[0], 8.0);
+            rest = after;
+        }
+        if let Some((block, after)) = rest.split_first_chunk::<4>() {
+            let twos = Level::<2>::pairs(block, 2);
+            spread.add(&Level::merge(&twos, block, 1, 1.0), block[0], 4.0);
+            rest = after;
+        }
+        if let Some((block, after)) = rest.split_first_chunk::<2>() {
+            spread.add(&Level::pairs(block, 1), block[0], 2.0);
+            rest = after;
+        }
+        if let [single] = rest {
+            spread.add(&Level::SINGLE, *single, 1.0);
+        }
+        spread
+    }
+
+    #[inline(always)]
+    fn mean(&self, length: usize) -> f64 {
+        self.origin.map_or(f64::NAN, |(first, offset)| {
+            first + (self.deviations * (1.0 / length as f64) + offset)
+        })
+    }
+
+    #[inline(always)]
+    fn variance(&self, length: usize) -> f64 {
+        let share = 1.0 / length as f64;
+        let between = self.squares - self.deviations * self.deviations * share;
+        let variance = (self.within + between) * share;
+        if variance > 0.0 { variance } else { 0.0 }
+    }
+
     #[inline(always)]
     fn add(&mut self, block: &Level<1>, first: f64, count: f64) {
         self.within += block.within[0];
@@ -210,7 +253,7 @@ impl Spread {
         let deviation = (first - origin) + (block.offsets[0] - offset);
         let weighted = count * deviation;
         self.deviations += weighted;
-        self.squares += weighted * deviation;
+        self.squares = weighted.mul_add(deviation, self.squares);
     }
 }
 
@@ -324,13 +367,36 @@ pub(crate) fn flush_tiny(value: f64) -> f64 {
 /// Whether [`flush_tiny`] would change one of the values.
 #[inline(always)]
 pub(crate) fn any_tiny(values: &[f64]) -> bool {
-    // Without their sign the bits of numbers have the numbers' order; zero, less one, comes last.
-    let without_sign = |value: f64| value.to_bits() << 1;
-    let mut least = u64::MAX;
+    let mut least = Least::NONE;
     for value in values {
-        least = least.min(without_sign(*value).wrapping_sub(1));
+        least.see(*value);
     }
-    least < without_sign(TINY) - 1
+    least.is_tiny()
+}
+
+/// The smallest number seen, zero left out.
+#[derive(Clone, Copy)]
+pub(crate) struct Least(u64);
+
+impl Least {
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
+    /// The bits without their sign have the order of the numbers; zero, less one, comes last.
+    #[inline(always)]
+    const fn place(value: f64) -> u64 {
+        (value.to_bits() << 1).wrapping_sub(1)
+    }
+
+    #[inline(always)]
+    pub(crate) fn see(&mut self, value: f64) {
+        self.0 = self.0.min(Self::place(value));
+    }
+
+    /// Whether [`flush_tiny`] would change what was seen.
+    #[inline(always)]
+    pub(crate) fn is_tiny(self) -> bool {
+        self.0 < Self::place(TINY)
+    }
 }
 
 /// Kept out of line, and its value from the compiler, so that the check stays a predicted branch: a selection would

@@ -60,20 +60,21 @@ impl GainsAndLosses {
         if self.values <= period as u64 {
             return 0;
         }
-        for first in (0..values.len()).step_by(WINDOWS) {
-            let own = first..values.len().min(first + WINDOWS);
+        let bars = values.len() - values.len() % WINDOWS;
+        for first in (0..bars).step_by(WINDOWS) {
+            let own = first..first + WINDOWS;
             let mut rows = [Row::ZEROS; 2];
-            let [gains, losses] = rows.each_mut().map(|row| &mut row.0[..own.len()]);
+            let [gains, losses] = rows.each_mut().map(|row| &mut row.0[..]);
             let moves = [&values[own.clone()], &previous[own.clone()]];
             self.take(period, moves, [&mut *gains, &mut *losses]);
             for ((cell, gain), loss) in cells[own].iter_mut().zip(&*gains).zip(&*losses) {
                 *cell = show(*gain, *loss);
             }
         }
-        values.len()
+        bars
     }
 
-    /// The averages at a few values, once they are warm.
+    /// The averages at a block of values, once they are warm.
     ///
     /// First without a look at tiny numbers, which no market has; that keeps both recursions in registers.
     #[inline(always)]
@@ -85,9 +86,8 @@ impl GainsAndLosses {
     ) {
         let length = period as f64;
         let (keep, share) = ((length - 1.0) / length, 1.0 / length);
-        let bars = values.len();
-        let (previous, gains, losses) =
-            (&previous[..bars], &mut gains[..bars], &mut losses[..bars]);
+        let (values, previous) = (&values[..WINDOWS], &previous[..WINDOWS]);
+        let (gains, losses) = (&mut gains[..WINDOWS], &mut losses[..WINDOWS]);
         for (at, value) in values.iter().enumerate() {
             gains[at] = value - previous[at];
         }

@@ -76,14 +76,15 @@ impl Kernel for Trix {
             return 0;
         };
         let last = |[_, _, average]: [f64; 3]| average;
-        if !state.known || !cascade_all(&mut state.chain, self.smoothing, values, cells, last) {
+        if !state.known {
             return 0;
         }
-        for cell in cells.iter_mut() {
+        let bars = cascade_all(&mut state.chain, self.smoothing, values, cells, last);
+        for cell in &mut cells[..bars] {
             let average = std::mem::replace(cell, change(*cell, state.previous));
             state.previous = average;
         }
-        values.len()
+        bars
     }
 }
 

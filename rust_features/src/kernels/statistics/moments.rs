@@ -1,11 +1,12 @@
 //! Rolling variance, skewness and kurtosis.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::moments::shape;
+use crate::neighbours::{Row, variances};
 use crate::sample::{Sample, SampleState, source_parameter};
-use crate::window::mean_and_variance;
+use crate::window::variance;
 
 /// Population variance of the last bars.
 #[derive(Debug)]
@@ -48,9 +49,25 @@ impl Kernel for Var {
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        [frame
-            .last(self.column, self.period)
-            .map_or(f64::NAN, |values| mean_and_variance(values).1)]
+        match frame.last(self.column, self.period) {
+            Some(values) => [variance(values)],
+            None => [f64::NAN],
+        }
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values), [row]) = (block.sources(self.period), outputs) else {
+            return false;
+        };
+        *row = variances(values, self.period);
+        true
     }
 }
 

@@ -35,8 +35,7 @@ pub(crate) trait Average: Debug + Send + Sync + Sized + 'static {
     /// Takes a value; the average once it is warm. `newest` holds `taps` values, or is `None` while there are fewer.
     fn push(&self, state: &mut Self::State, value: f64, newest: Option<&[f64]>) -> Option<f64>;
 
-    /// The averages at many values, with the bits of `push`, where that is faster; false, with nothing changed, when
-    /// it cannot. `newest` are the windows of `taps` values that end at each value, side by side.
+    /// The averages at the first of many values, with the bits of `push`, where that is faster; how many. `newest` are the windows of `taps` values that end at each value, side by side.
     #[inline(always)]
     fn push_all(
         &self,
@@ -44,9 +43,9 @@ pub(crate) trait Average: Debug + Send + Sync + Sized + 'static {
         values: &[f64],
         newest: Option<&[f64]>,
         averages: &mut [f64],
-    ) -> bool {
+    ) -> usize {
         let _ = (state, values, newest, averages);
-        false
+        0
     }
 }
 
@@ -111,14 +110,13 @@ impl<A: Average> Kernel for AverageKernel<A> {
             return 0;
         };
         let newest = span.sources(self.average.taps());
-        if !self.average.push_all(state, values, newest, averages) {
-            return 0;
-        }
+        let bars = self.average.push_all(state, values, newest, averages);
         if let [ratios, ..] = ratios {
-            for ((cell, value), average) in ratios.iter_mut().zip(values).zip(averages.iter()) {
+            let averages = &averages[..bars];
+            for ((cell, value), average) in ratios.iter_mut().zip(values).zip(averages) {
                 *cell = ratio(*value, *average);
             }
         }
-        values.len()
+        bars
     }
 }

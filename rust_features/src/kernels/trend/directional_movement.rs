@@ -62,10 +62,10 @@ impl Movement {
         if self.bars < 2 * period as u64 {
             return 0;
         }
-        let bars = first_output.len();
+        let bars = first_output.len() - first_output.len() % WINDOWS;
         let [_, own_highs, own_lows, own_closes, _] = span.prices().map(|values| &values[..bars]);
         for first in (0..bars).step_by(WINDOWS) {
-            let own = first..bars.min(first + WINDOWS);
+            let own = first..first + WINDOWS;
             let given = [own_highs, own_lows].map(|values| &values[own.clone()]);
             let previous = [highs, lows, closes].map(|values| &values[own.clone()]);
             let mut all = [Row::ZEROS; 4];
@@ -93,8 +93,9 @@ impl Movement {
         previous: [&[f64]; 3],
         all: &mut [Row; 4],
     ) -> bool {
-        let bars = highs.len();
-        let (lows, previous) = (&lows[..bars], previous.map(|values| &values[..bars]));
+        let bars = WINDOWS;
+        let (highs, lows) = (&highs[..bars], &lows[..bars]);
+        let previous = previous.map(|values| &values[..bars]);
         let length = period as f64;
         let (keep, share) = ((length - 1.0) / length, 1.0 / length);
         let mut rows = [Row::ZEROS; 3];

@@ -33,7 +33,7 @@ pub(crate) fn cascade<const N: usize>(
     Some(averages)
 }
 
-/// As [`cascade`] for many values, `combine`d into one at each; false, with nothing changed, before all are warm.
+/// As [`cascade`] for the first values, `combine`d into one at each; how many, none before all are warm.
 #[inline(always)]
 pub(crate) fn cascade_all<const N: usize>(
     chain: &mut [ExponentialAverage; N],
@@ -41,19 +41,20 @@ pub(crate) fn cascade_all<const N: usize>(
     values: &[f64],
     combined: &mut [f64],
     combine: impl Fn([f64; N]) -> f64,
-) -> bool {
+) -> usize {
     if !chain.iter().all(|link| link.is_warm(smoothing)) {
-        return false;
+        return 0;
     }
+    let (blocks, _) = values.as_chunks();
     let mut rows = [Row::ZEROS; N];
-    for (values, combined) in values.chunks(WINDOWS).zip(combined.chunks_mut(WINDOWS)) {
-        let cells = rows.each_mut().map(|row| &mut row.0[..]);
-        take_chain(chain.each_mut(), [smoothing; N], values, cells);
+    for (values, combined) in blocks.iter().zip(combined.as_chunks_mut::<WINDOWS>().0) {
+        let mut cells = rows.each_mut().map(|row| &mut row.0);
+        take_chain(chain.each_mut(), [smoothing; N], values, &mut cells);
         for (at, cell) in combined.iter_mut().enumerate() {
             *cell = combine(rows.each_ref().map(|row| row.0[at]));
         }
     }
-    true
+    blocks.len() * WINDOWS
 }
 
 /// Plain exponential average.
@@ -129,7 +130,7 @@ impl Average for Double {
         values: &[f64],
         _newest: Option<&[f64]>,
         averages: &mut [f64],
-    ) -> bool {
+    ) -> usize {
         cascade_all(state, self.0, values, averages, |[first, second]| {
             2.0 * first - second
         })
@@ -173,7 +174,7 @@ impl Average for Triple {
         values: &[f64],
         _newest: Option<&[f64]>,
         averages: &mut [f64],
-    ) -> bool {
+    ) -> usize {
         cascade_all(state, self.0, values, averages, |[first, second, third]| {
             3.0 * (first - second) + third
         })

@@ -6,7 +6,7 @@ use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::WINDOWS;
 use crate::state::state;
-use crate::window::{any_tiny, flush_tiny};
+use crate::window::{Least, any_tiny, flush_tiny};
 
 /// Exponential average of the last bars.
 #[derive(Debug)]
@@ -80,13 +80,13 @@ impl Kernel for Ema {
         if !state.is_warm(self.smoothing) {
             return 0;
         }
-        state.take_span(self.smoothing, values, averages);
+        let bars = state.take_span(self.smoothing, values, averages);
         if let [ratios, ..] = ratios {
             for ((cell, value), average) in ratios.iter_mut().zip(values).zip(averages.iter()) {
                 *cell = ratio(*value, *average);
             }
         }
-        values.len()
+        bars
     }
 }
 
@@ -138,12 +138,19 @@ state! {
 }
 
 impl ExponentialAverage {
-    /// The averages at some values, once the seed is complete.
+    /// The averages at the first values, once the seed is complete; how many.
     #[inline(always)]
-    pub(crate) fn take_span(&mut self, smoothing: Smoothing, values: &[f64], averages: &mut [f64]) {
-        for (values, averages) in values.chunks(WINDOWS).zip(averages.chunks_mut(WINDOWS)) {
-            take_chain([self], [smoothing], values, [averages]);
+    pub(crate) fn take_span(
+        &mut self,
+        smoothing: Smoothing,
+        values: &[f64],
+        averages: &mut [f64],
+    ) -> usize {
+        let (blocks, _) = values.as_chunks();
+        for (values, averages) in blocks.iter().zip(averages.as_chunks_mut().0) {
+            take_chain([self], [smoothing], values, &mut [averages]);
         }
+        blocks.len() * WINDOWS
     }
 
     /// Whether the seed is complete.
@@ -175,29 +182,30 @@ impl ExponentialAverage {
     }
 }
 
-/// The averages of a chain, each over the one before, at a few values, once all seeds are complete.
+/// The averages of a chain, each over the one before, at a block of values, once all seeds are complete.
 ///
 /// First without a look at tiny numbers, which no market has; that keeps each recursion in one register.
 #[inline(always)]
 pub(crate) fn take_chain<const N: usize>(
     chain: [&mut ExponentialAverage; N],
     smoothings: [Smoothing; N],
-    values: &[f64],
-    rows: [&mut [f64]; N],
+    values: &[f64; WINDOWS],
+    rows: &mut [&mut [f64; WINDOWS]; N],
 ) {
     let mut averages = chain.each_ref().map(|link| link.value);
-    let rows = rows.map(|row| &mut row[..values.len()]);
     let mut tiny = any_tiny(values);
     if !tiny {
+        let mut least = Least::NONE;
         for (at, value) in values.iter().enumerate() {
             let mut value = *value;
             for link in 0..N {
                 value = smoothings[link].next(averages[link], value);
                 averages[link] = value;
                 rows[link][at] = value;
+                least.see(value);
             }
         }
-        tiny = rows.iter().any(|row| any_tiny(row));
+        tiny = least.is_tiny();
     }
     if !tiny {
         for (link, average) in chain.into_iter().zip(averages) {

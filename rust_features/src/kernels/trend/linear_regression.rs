@@ -1,8 +1,9 @@
 //! A straight line fitted to the last values.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
+use crate::neighbours::{Row, sums_over, weighted_deviations};
 use crate::window::{sum_over, weighted_deviation};
 
 const PARAMETERS: [Parameter; 2] = [
@@ -71,6 +72,18 @@ impl Fit {
         })
     }
 
+    /// The lines of a block's bars.
+    #[inline(always)]
+    fn lines(&self, block: Block<'_>) -> Option<[Row; 2]> {
+        let (windows, values) = (block.sources(self.weights.len())?, block.source()?);
+        let length = self.weights.len();
+        let mut changes = sums_over([windows], length, |[other], window| other - values[window]);
+        for change in &mut changes.0 {
+            *change /= length as f64;
+        }
+        Some([changes, weighted_deviations(windows, &self.weights, values)])
+    }
+
     /// Share of the variance of the values that the line explains; 0 when they are all the same.
     #[inline(always)]
     fn explained(&self, frame: &Frame<'_>, line: &Line) -> Option<f64> {
@@ -88,6 +101,9 @@ impl Fit {
         Some(if share > 1.0 { 1.0 } else { share })
     }
 }
+
+/// What a kernel shows of a line; `None` where it needs the window and a block has none.
+type Shown<const N: usize> = fn(&Fit, Option<&Frame<'_>>, &Line) -> Option<[f64; N]>;
 
 /// One kernel of the family: what it shows of the line.
 macro_rules! line_kernel {
@@ -109,6 +125,7 @@ macro_rules! line_kernel {
                 },
                 source: SOURCE,
             };
+            const CLASSIC_OUTPUTS: usize = 1;
 
             fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
                 Fit::new(arguments).map(Self)
@@ -124,11 +141,40 @@ macro_rules! line_kernel {
 
             #[inline(always)]
             fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> Self::Output {
-                let shown: fn(&Fit, &Frame<'_>, &Line) -> Option<Self::Output> = $shown;
+                let shown: Shown<$count> = $shown;
                 self.0
                     .line(frame)
-                    .and_then(|line| shown(&self.0, frame, &line))
+                    .and_then(|line| shown(&self.0, Some(frame), &line))
                     .unwrap_or([f64::NAN; $count])
+            }
+
+            #[inline(always)]
+            fn block(
+                &self,
+                (): &mut (),
+                _window: &mut [f64],
+                block: Block<'_>,
+                outputs: &mut [Row],
+            ) -> bool {
+                let shown: Shown<$count> = $shown;
+                let (Some([changes, slopes]), Some(values)) = (self.0.lines(block), block.source())
+                else {
+                    return false;
+                };
+                for (at, value) in values.iter().enumerate() {
+                    let line = Line {
+                        value: *value,
+                        mean_change: changes.0[at],
+                        slope: slopes.0[at],
+                    };
+                    let Some(all) = shown(&self.0, None, &line) else {
+                        return false;
+                    };
+                    for (row, value) in outputs.iter_mut().zip(all) {
+                        row.0[at] = value;
+                    }
+                }
+                true
             }
         }
     };
@@ -204,5 +250,5 @@ line_kernel!(
     "fit of the linear regression",
     1,
     [output("r2", "share of the values' variance that the line explains, 0 to 1; 0 when they are all the same")],
-    |fit, frame, line| Some([fit.explained(frame, line)?])
+    |fit, frame, line| Some([fit.explained(frame?, line)?])
 );

@@ -126,33 +126,39 @@ impl Kernel for Macd {
         if !(skipped && warm && state.signal.is_warm(self.signal)) {
             return 0;
         }
-        for (at, values) in values.chunks(WINDOWS).enumerate() {
-            let own = at * WINDOWS..at * WINDOWS + values.len();
-            let lines = [&mut macds[own.clone()], &mut signals[own]];
-            state.take(self, values, lines);
+        let (blocks, _) = values.as_chunks();
+        let lines = macds.as_chunks_mut().0.iter_mut();
+        for ((values, macds), signals) in blocks.iter().zip(lines).zip(signals.as_chunks_mut().0) {
+            state.take(self, values, [macds, signals]);
         }
+        let bars = blocks.len() * WINDOWS;
+        let histograms = &mut histograms[..bars];
         for ((histogram, macd), signal) in histograms.iter_mut().zip(&**macds).zip(&**signals) {
             *histogram = macd - signal;
         }
-        for (row, parts) in relative.iter_mut().zip([&**macds, signals, histograms]) {
+        for (row, parts) in relative.iter_mut().zip([&**macds, signals, &*histograms]) {
             for ((cell, part), value) in row.iter_mut().zip(parts).zip(values) {
                 *cell = if *value == 0.0 { 0.0 } else { part / value };
             }
         }
-        values.len()
+        bars
     }
 }
 
 impl MacdState {
-    /// The line and its signal at a few values, once all averages are warm; the three recursions side by side, as
+    /// The line and its signal at a block of values, once all averages are warm; the three recursions side by side, as
     /// [`super::exponential_moving_average::take_chain`] has them.
     #[inline(always)]
-    fn take(&mut self, kernel: &Macd, values: &[f64], [macds, signals]: [&mut [f64]; 2]) {
+    fn take(
+        &mut self,
+        kernel: &Macd,
+        values: &[f64; WINDOWS],
+        [macds, signals]: [&mut [f64; WINDOWS]; 2],
+    ) {
         let [mut slow, mut fast, mut signal] =
             [self.slow.value, self.fast.value, self.signal.value];
         let mut rows = [Row::ZEROS; 2];
-        let [slows, fasts] = rows.each_mut().map(|row| &mut row.0[..values.len()]);
-        let (macds, signals) = (&mut macds[..values.len()], &mut signals[..values.len()]);
+        let [slows, fasts] = rows.each_mut().map(|row| &mut row.0);
         let mut tiny = any_tiny(values);
         if !tiny {
             for (at, value) in values.iter().enumerate() {
@@ -163,7 +169,9 @@ impl MacdState {
                 (slows[at], fasts[at]) = (slow, fast);
                 (macds[at], signals[at]) = (macd, signal);
             }
-            tiny = [&*slows, fasts, macds, signals].into_iter().any(any_tiny);
+            tiny = [&*slows, fasts, macds, signals]
+                .into_iter()
+                .any(|row| any_tiny(row));
         }
         if !tiny {
             [self.slow.value, self.fast.value, self.signal.value] = [slow, fast, signal];

@@ -1,6 +1,7 @@
 //! Moving averages with fixed weights: simple, linear, triangular, Hull's.
 
 use super::average::{Average, AverageKernel};
+use crate::neighbours::{WINDOWS, weighted_deviations};
 use crate::window::{mean, weighted_deviation};
 
 /// Linearly weighted moving average.
@@ -32,6 +33,24 @@ impl Weights {
     fn average(&self, values: &[f64]) -> Option<f64> {
         let newest = values.last()?;
         Some(newest + weighted_deviation(values, &self.0, *newest))
+    }
+}
+
+impl Weights {
+    /// The averages at the first of some values, whose windows stand side by side in `newest`; how many.
+    #[inline(always)]
+    fn averages(&self, values: &[f64], newest: &[f64], averages: &mut [f64]) -> usize {
+        let (blocks, _) = values.as_chunks::<WINDOWS>();
+        for (block, values) in blocks.iter().enumerate() {
+            let own = block * WINDOWS..(block + 1) * WINDOWS;
+            let deviations = weighted_deviations(&newest[own.start..], &self.0, values);
+            for ((cell, value), deviation) in
+                averages[own].iter_mut().zip(values).zip(&deviations.0)
+            {
+                *cell = value + deviation;
+            }
+        }
+        blocks.len() * WINDOWS
     }
 }
 
@@ -98,6 +117,20 @@ macro_rules! weighted_average {
             #[inline(always)]
             fn push(&self, (): &mut (), _value: f64, newest: Option<&[f64]>) -> Option<f64> {
                 self.0.average(newest?)
+            }
+
+            #[inline(always)]
+            fn push_all(
+                &self,
+                (): &mut (),
+                values: &[f64],
+                newest: Option<&[f64]>,
+                averages: &mut [f64],
+            ) -> usize {
+                let Some(newest) = newest else {
+                    return 0;
+                };
+                self.0.averages(values, newest, averages)
             }
         }
     };

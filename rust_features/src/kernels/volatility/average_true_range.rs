@@ -6,7 +6,7 @@ use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
 use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
-use crate::window::{any_tiny, flush_tiny};
+use crate::window::{Least, any_tiny, flush_tiny};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);
 const SOURCE: &str =
@@ -41,15 +41,15 @@ impl AverageRange {
         if self.bars <= period as u64 {
             return 0;
         }
-        let bars = averages.len();
+        let bars = averages.len() - averages.len() % WINDOWS;
         let [_, highs, lows, closes, _] = span.prices().map(|values| &values[..bars]);
         let previous = &previous[..bars];
         let length = period as f64;
         let (keep, share) = ((length - 1.0) / length, 1.0 / length);
         for first in (0..bars).step_by(WINDOWS) {
-            let own = first..bars.min(first + WINDOWS);
+            let own = first..first + WINDOWS;
             let mut row = Row::ZEROS;
-            let ranges = &mut row.0[..own.len()];
+            let ranges = &mut row.0;
             let averages = &mut averages[own.clone()];
             let (highs, lows) = (&highs[own.clone()], &lows[own.clone()]);
             for (at, previous) in previous[own].iter().enumerate() {
@@ -58,12 +58,13 @@ impl AverageRange {
             // First without a look at tiny numbers, which no market has.
             let mut tiny = any_tiny(ranges);
             if !tiny {
-                let mut average = self.average;
+                let (mut average, mut least) = (self.average, Least::NONE);
                 for (cell, range) in averages.iter_mut().zip(&*ranges) {
                     average = average.mul_add(keep, range * share);
                     *cell = average;
+                    least.see(average);
                 }
-                tiny = any_tiny(averages);
+                tiny = least.is_tiny();
                 if !tiny {
                     self.average = average;
                 }

@@ -3,7 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{Row, means, variances};
+use crate::neighbours::{Row, means_and_variances};
 use crate::window::mean_and_variance;
 
 /// A simple average with bands of standard deviations around it.
@@ -90,7 +90,7 @@ impl Kernel for BollingerBands {
         let (Some(values), Some(newest)) = (block.sources(self.period), block.source()) else {
             return false;
         };
-        let (middles, variances) = (means(values, self.period), variances(values, self.period));
+        let [middles, variances] = means_and_variances(values, self.period);
         if let [upper, middle, lower] = outputs {
             for (at, value) in newest.iter().enumerate() {
                 let bands = self.bands(middles.0[at], variances.0[at], *value);

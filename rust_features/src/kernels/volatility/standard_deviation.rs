@@ -3,7 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{Row, means, variances};
+use crate::neighbours::{Row, means_and_variances, variances};
 use crate::window::mean_and_variance;
 
 /// Population standard deviation of the last bars.
@@ -80,7 +80,7 @@ impl Kernel for StdDev {
         if let [row, ratios @ ..] = outputs {
             *row = deviations;
             if let [ratios, ..] = ratios {
-                let means = means(values, self.period);
+                let [means, _] = means_and_variances(values, self.period);
                 for (at, cell) in ratios.0.iter_mut().enumerate() {
                     let mean = means.0[at];
                     *cell = if mean > 0.0 {
