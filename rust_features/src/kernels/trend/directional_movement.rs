@@ -68,6 +68,9 @@ impl Movement {
             let own = first..first + WINDOWS;
             let given = [own_highs, own_lows].map(|values| &values[own.clone()]);
             let previous = [highs, lows, closes].map(|values| &values[own.clone()]);
+            if any_tiny(given[0]) {
+                return first;
+            }
             let mut all = [Row::ZEROS; 4];
             let mut next = *self;
             if !next.take(period, given, previous, &mut all) {
