@@ -73,9 +73,10 @@ impl Kernel for BollingerBands {
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 5] {
         let window = frame.last(self.column, self.period);
-        let Some((middle, variance)) = window.map(mean_and_variance) else {
+        let Some(window) = window else {
             return [f64::NAN; 5];
         };
+        let (middle, variance) = mean_and_variance(window);
         self.bands(middle, variance, frame.current(self.column))
     }
 

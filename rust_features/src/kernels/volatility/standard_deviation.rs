@@ -55,9 +55,10 @@ impl Kernel for StdDev {
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
         let window = frame.last(self.column, self.period);
-        let Some((mean, variance)) = window.map(mean_and_variance) else {
+        let Some(window) = window else {
             return [f64::NAN; 2];
         };
+        let (mean, variance) = mean_and_variance(window);
         let deviation = self.deviations * variance.sqrt();
         [deviation, if mean > 0.0 { deviation / mean } else { 0.0 }]
     }
