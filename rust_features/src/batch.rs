@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::bar::Bar;
-use crate::frame::Columns;
+use crate::frame::{Columns, log_returns};
 use crate::instructions::{Work, with_widest_vectors};
 use crate::plan::Plan;
 use crate::runner::{Memory, OutputColumn};
@@ -242,6 +242,7 @@ fn run(spec: &FeatureSpec, columns: &Columns<'_>, out: &mut [f64]) {
 fn run_plan(plan: &Plan, columns: &Columns<'_>, out: &mut [f64]) {
     let mut words = vec![0; plan.words];
     let mut windows = vec![0.0; plan.window];
+    let log_returns = log_returns(plan.lookback, &columns.close[..columns.len()]);
     let mut values = vec![0.0; CHUNK * plan.most_outputs];
     for kernel in &plan.kernels {
         kernel
@@ -264,12 +265,17 @@ fn run_plan(plan: &Plan, columns: &Columns<'_>, out: &mut [f64]) {
                 kernel.runner.outputs()
             };
             if plan.features == 1 && outputs == 1 {
-                (kernel.runner).run_bars(memory, columns, bars.clone(), &mut [rows]);
+                (kernel.runner).run_bars(
+                    memory,
+                    (columns, &log_returns),
+                    bars.clone(),
+                    &mut [rows],
+                );
                 continue;
             }
             let values = &mut values[..bars.len() * outputs];
             let mut slices: Vec<&mut [f64]> = values.chunks_exact_mut(bars.len()).collect();
-            (kernel.runner).run_bars(memory, columns, bars.clone(), &mut slices);
+            (kernel.runner).run_bars(memory, (columns, &log_returns), bars.clone(), &mut slices);
             for OutputColumn { output, column } in &kernel.columns {
                 let values = &values[*output * bars.len()..][..bars.len()];
                 let cells = rows[*column..].iter_mut().step_by(plan.features);

@@ -1,6 +1,7 @@
 //! What a kernel sees of the market at one bar: the bar itself and the bars before it.
 
 use crate::bar::Bar;
+use crate::logarithm::log_ratio;
 use crate::neighbours::WINDOWS;
 
 /// A price or volume column of a bar.
@@ -34,17 +35,22 @@ impl Column {
     }
 }
 
+/// Series that a history keeps: the columns, and the log returns of the closes.
+pub(crate) const KEPT: usize = 6;
+/// Place of the log returns among them.
+pub(crate) const LOG_RETURNS: usize = 5;
+
 /// How many bars of each column a kernel reads, the current bar included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lookback([usize; 5]);
+pub struct Lookback([usize; KEPT]);
 
 impl Lookback {
     /// Reads the current bar only.
-    pub const CURRENT_BAR: Self = Self([0; 5]);
+    pub const CURRENT_BAR: Self = Self([0; KEPT]);
 
     /// Reads the newest `bars` values of one column.
     pub const fn of(column: Column, bars: usize) -> Self {
-        let mut counts = [0; 5];
+        let mut counts = [0; KEPT];
         counts[column as usize] = bars;
         Self(counts)
     }
@@ -54,6 +60,15 @@ impl Lookback {
         columns.iter().fold(Self::CURRENT_BAR, |all, column| {
             all.and(Self::of(*column, bars))
         })
+    }
+
+    /// Reads the newest `returns` log returns of the closes, which every kernel shares.
+    pub const fn of_log_returns(returns: usize) -> Self {
+        // The first bar of all has none, but its place; a return needs two closes.
+        let mut counts = [0; KEPT];
+        counts[LOG_RETURNS] = returns + 1;
+        counts[Column::Close as usize] = 2;
+        Self(counts)
     }
 
     /// What two readers need together.
@@ -66,6 +81,16 @@ impl Lookback {
     pub fn bars(self, column: Column) -> usize {
         self.0[column as usize]
     }
+
+    /// Bars kept of each series.
+    pub(crate) fn kept(self) -> [usize; KEPT] {
+        self.0
+    }
+
+    /// Whether somebody reads log returns.
+    pub(crate) fn reads_log_returns(self) -> bool {
+        self.0[LOG_RETURNS] > 0
+    }
 }
 
 /// The current bar of one series and its history, oldest first and ending with the current bar.
@@ -75,14 +100,14 @@ impl Lookback {
 pub struct Frame<'a> {
     /// The current bar.
     pub bar: Bar,
-    history: [&'a [f64]; 5],
+    history: [&'a [f64]; KEPT],
     /// History of the column that the kernel's `source` parameter names, where it was looked up ahead.
     source: Option<&'a [f64]>,
 }
 
 impl<'a> Frame<'a> {
     #[inline(always)]
-    pub(crate) const fn new(bar: Bar, history: [&'a [f64]; 5]) -> Self {
+    pub(crate) const fn new(bar: Bar, history: [&'a [f64]; KEPT]) -> Self {
         Self {
             bar,
             history,
@@ -126,6 +151,15 @@ impl<'a> Frame<'a> {
     #[inline(always)]
     pub fn volumes(&self, bars: usize) -> Option<&'a [f64]> {
         last(self.history[Column::Volume as usize], bars)
+    }
+
+    /// The newest `returns` values of `ln(close / close before)`, or `None` while the series has fewer.
+    #[inline(always)]
+    pub fn log_returns(&self, returns: usize) -> Option<&'a [f64]> {
+        match last(self.history[LOG_RETURNS], returns + 1) {
+            Some([_, returns @ ..]) => Some(returns),
+            _ => None,
+        }
     }
 
     /// The newest `bars` values of the `source` column, or `None` while the series has fewer.
@@ -242,8 +276,9 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// What a kernel sees at a bar; `log_returns` as [`log_returns`] gives them, or empty where it reads none.
     #[inline(always)]
-    pub(crate) fn frame(&self, index: usize) -> Frame<'a> {
+    pub(crate) fn frame(&self, index: usize, log_returns: &'a [f64]) -> Frame<'a> {
         Frame::new(
             self.bar(index),
             [
@@ -252,9 +287,24 @@ impl<'a> Columns<'a> {
                 &self.low[..=index],
                 &self.close[..=index],
                 &self.volume[..=index],
+                log_returns.get(..=index).unwrap_or_default(),
             ],
         )
     }
+}
+
+/// The log return at each close, 0 at the first, when `lookback` reads any; empty otherwise.
+pub(crate) fn log_returns(lookback: Lookback, closes: &[f64]) -> Vec<f64> {
+    if !lookback.reads_log_returns() {
+        return Vec::new();
+    }
+    let changes = closes.windows(2).map(|pair| log_ratio(pair[1], pair[0]));
+    closes
+        .first()
+        .map(|_| 0.0)
+        .into_iter()
+        .chain(changes)
+        .collect()
 }
 
 /// Consecutive bars that a kernel may take at once: [`WINDOWS`] of them, the first at `first`.

@@ -1,7 +1,8 @@
 //! The last bars of many series, so that every kernel reads one shared copy.
 
 use crate::bar::Bar;
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, KEPT, LOG_RETURNS, Lookback};
+use crate::logarithm::log_ratio;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 
 /// Bars appended to a column before its newest values move back to the front.
@@ -9,10 +10,7 @@ const SLACK: usize = 32;
 
 /// Values that one series takes.
 pub(crate) fn values_per_lane(lookback: Lookback) -> usize {
-    Column::ALL
-        .into_iter()
-        .map(|column| capacity(lookback.bars(column)))
-        .sum()
+    lookback.kept().into_iter().map(capacity).sum()
 }
 
 const fn capacity(lookback: usize) -> usize {
@@ -24,12 +22,12 @@ fn held(lookback: usize, bars_seen: u64) -> usize {
     usize::try_from(bars_seen).map_or(lookback, |seen| seen.min(lookback))
 }
 
-/// Contiguous, chronological windows of each column of each series (lane).
+/// Contiguous, chronological windows of each column, and of the log returns, of each series (lane).
 #[derive(Debug, Clone)]
 pub(crate) struct History {
-    lookback: [usize; 5],
+    lookback: [usize; KEPT],
     /// Per column: `capacity` values for each lane.
-    columns: [Vec<f64>; 5],
+    columns: [Vec<f64>; KEPT],
     lanes: Vec<Lane>,
 }
 
@@ -43,7 +41,7 @@ struct Lane {
 
 impl History {
     pub(crate) fn new(lookback: Lookback, lanes: usize) -> Self {
-        let lookback = Column::ALL.map(|column| lookback.bars(column));
+        let lookback = lookback.kept();
         let mut history = Self {
             lookback,
             columns: Default::default(),
@@ -82,6 +80,11 @@ impl History {
 
     /// Appends a bar and returns what undoes it.
     pub(crate) fn push(&mut self, lane: usize, bar: &Bar) -> Undo {
+        // A series that keeps log returns keeps two closes; the first bar has no return.
+        let log_return = match self.newest_close(lane) {
+            Some(previous) if self.lookback[LOG_RETURNS] > 0 => log_ratio(bar.close, previous),
+            _ => 0.0,
+        };
         let at = &mut self.lanes[lane];
         let undo = Undo {
             bars_seen: at.bars_seen,
@@ -91,7 +94,9 @@ impl History {
         if full {
             at.appended = 0;
         }
-        let values = [bar.open, bar.high, bar.low, bar.close, bar.volume];
+        let values = [
+            bar.open, bar.high, bar.low, bar.close, bar.volume, log_return,
+        ];
         for ((column, lookback), value) in self.columns.iter_mut().zip(self.lookback).zip(values) {
             if lookback == 0 {
                 continue;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use crate::arguments::{Argument, ArgumentError, Arguments};
-use crate::frame::{Column, Columns};
+use crate::frame::{Column, Columns, log_returns};
 use crate::instructions::{Work, with_widest_vectors};
 use crate::kernel::Description;
 use crate::runner::{Memory, Runner};
@@ -181,6 +181,7 @@ impl Indicator {
             close: of(Column::Close),
             volume: of(Column::Volume),
         };
+        let log_returns = log_returns(self.runner.lookback(), all.close);
         let mut words = vec![0; self.runner.words()];
         let mut window = vec![0.0; self.runner.window_len()];
         self.runner.initialise(&mut words);
@@ -210,7 +211,8 @@ impl Indicator {
             } else {
                 values.chunks_exact_mut(end - first).take(width).collect()
             };
-            self.runner.run_bars(memory, &all, first..end, &mut slices);
+            self.runner
+                .run_bars(memory, (&all, &log_returns), first..end, &mut slices);
             if !in_order {
                 for (at, output) in &mut *outputs {
                     let column = &values[*at * (end - first)..][..end - first];

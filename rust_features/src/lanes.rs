@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use crate::bar::{Bar, InvalidBar};
-use crate::frame::Frame;
+use crate::frame::{Frame, KEPT};
 use crate::history::{History, Undo};
 use crate::plan::{Plan, PlannedKernel};
-use crate::runner::{Memory, OutputColumn, Tile};
+use crate::runner::{Memory, Tile};
 use crate::snapshot::{Reader, SnapshotError, Writer};
 
 /// Series per tile: enough to pay for the virtual call, few enough that their rows stay in the first-level cache.
@@ -30,8 +30,6 @@ pub(crate) struct Lanes {
     history: History,
     words: Vec<u64>,
     windows: Vec<f64>,
-    /// Outputs of one kernel for one tile, on their way to the rows.
-    values: Vec<f64>,
 }
 
 impl Lanes {
@@ -42,7 +40,6 @@ impl Lanes {
             history: History::new(plan.lookback, lanes),
             words: vec![0; plan.words * lanes],
             windows: vec![0.0; plan.window * lanes],
-            values: Vec::new(),
         };
         for lane in 0..lanes {
             new.initialise(plan, lane);
@@ -90,10 +87,10 @@ impl Lanes {
         let mut words = vec![0; plan.words * room];
         let mut windows = vec![0.0; plan.window * room];
         for kernel in &plan.kernels {
-            let (size, first) = (kernel.runner.words(), kernel.first_word);
+            let (size, first) = (kernel.words, kernel.first_word);
             words[first * room..][..size * self.count]
                 .copy_from_slice(&self.words[first * self.room..][..size * self.count]);
-            let (size, first) = (kernel.runner.window_len(), kernel.first_window);
+            let (size, first) = (kernel.window_len, kernel.first_window);
             windows[first * room..][..size * self.count]
                 .copy_from_slice(&self.windows[first * self.room..][..size * self.count]);
         }
@@ -117,8 +114,8 @@ impl Lanes {
 
     /// Words and windows of one kernel, of every lane.
     pub(crate) fn memory(&mut self, kernel: &PlannedKernel) -> (&mut [u64], &mut [f64]) {
-        let words = kernel.runner.words() * self.room;
-        let windows = kernel.runner.window_len() * self.room;
+        let words = kernel.words * self.room;
+        let windows = kernel.window_len * self.room;
         (
             &mut self.words[kernel.first_word * self.room..][..words],
             &mut self.windows[kernel.first_window * self.room..][..windows],
@@ -163,13 +160,13 @@ impl Lanes {
     }
 
     fn words_of(&self, kernel: &PlannedKernel, lane: usize) -> Range<usize> {
-        let size = kernel.runner.words();
+        let size = kernel.words;
         let first = kernel.first_word * self.room + lane * size;
         first..first + size
     }
 
     fn window_of(&self, kernel: &PlannedKernel, lane: usize) -> Range<usize> {
-        let size = kernel.runner.window_len();
+        let size = kernel.window_len;
         let first = kernel.first_window * self.room + lane * size;
         first..first + size
     }
@@ -237,35 +234,25 @@ impl Lanes {
         let Some((_, first)) = rows.first() else {
             return;
         };
-        let mut lanes = [0; TILE];
-        let mut frames = [Frame::new(bars[*first], [&[]; 5]); TILE];
-        for (i, (lane, row)) in rows.iter().enumerate() {
-            lanes[i] = *lane;
-            frames[i] = self.history.frame(*lane, &bars[*row]);
+        let mut frames = [Frame::new(bars[*first], [&[]; KEPT]); TILE];
+        for (frame, (lane, row)) in frames.iter_mut().zip(rows) {
+            *frame = self.history.frame(*lane, &bars[*row]);
         }
-        let tile = Tile {
-            lanes: &lanes[..rows.len()],
-            frames: &frames,
-        };
-        self.values.resize(TILE * plan.most_outputs, 0.0);
         for kernel in &plan.kernels {
-            let words = kernel.runner.words() * self.room;
-            let windows = kernel.runner.window_len() * self.room;
-            let memory = Memory {
-                words: &mut self.words[kernel.first_word * self.room..][..words],
-                window: &mut self.windows[kernel.first_window * self.room..][..windows],
+            let tile = Tile {
+                rows,
+                frames: &frames,
+                columns: &kernel.columns,
+                features: plan.features,
             };
-            let outputs = kernel.runner.outputs();
-            let values = &mut self.values[..rows.len() * outputs];
+            let memory = Memory {
+                words: &mut self.words[kernel.first_word * self.room..][..kernel.words * self.room],
+                window: &mut self.windows[kernel.first_window * self.room..]
+                    [..kernel.window_len * self.room],
+            };
             match mode {
-                Mode::Update => kernel.runner.run_tile(memory, &tile, values),
-                Mode::Peek => kernel.runner.peek_tile(memory, &tile, values),
-            }
-            for ((_, row), values) in rows.iter().zip(values.chunks_exact(outputs)) {
-                let row = &mut out[row * plan.features..][..plan.features];
-                for OutputColumn { output, column } in &kernel.columns {
-                    row[*column] = values[*output];
-                }
+                Mode::Update => kernel.runner.run_tile(memory, &tile, out),
+                Mode::Peek => kernel.runner.peek_tile(memory, &tile, out),
             }
         }
         if mode == Mode::Peek {

@@ -13,6 +13,33 @@ pub(crate) fn log_ratio(a: f64, b: f64) -> f64 {
     if z.abs() >= SMALL {
         return of_large_move(a, b);
     }
+    of_small_move(z)
+}
+
+/// As [`log_ratio`] for several pairs, side by side.
+#[inline(always)]
+pub(crate) fn log_ratios<const N: usize>(above: [f64; N], below: [f64; N]) -> [f64; N] {
+    let (mut places, mut small) = ([0.0; N], true);
+    for ((z, a), b) in places.iter_mut().zip(above).zip(below) {
+        *z = (a - b) / (a + b);
+        small &= z.abs() < SMALL;
+    }
+    let mut logarithms = [0.0; N];
+    if small {
+        for (logarithm, z) in logarithms.iter_mut().zip(places) {
+            *logarithm = of_small_move(z);
+        }
+    } else {
+        for ((logarithm, a), b) in logarithms.iter_mut().zip(above).zip(below) {
+            *logarithm = log_ratio(a, b);
+        }
+    }
+    logarithms
+}
+
+/// `2 atanh(z)` of a small number.
+#[inline(always)]
+fn of_small_move(z: f64) -> f64 {
     let w = z * z;
     let tail =
         w * (1.0 / 3.0 + w * (1.0 / 5.0 + w * (1.0 / 7.0 + w * (1.0 / 9.0 + w * (1.0 / 11.0)))));
@@ -120,6 +147,21 @@ mod tests {
             }
         }
         assert_eq!(log_each([1.0, f64::MIN_POSITIVE])[0], 0.0);
+    }
+
+    #[test]
+    fn several_ratios_have_the_bits_of_single_ones() {
+        for (above, below) in [
+            ([1.0, 1.02, 0.98, 7.0], [1.0, 1.0, 1.0, 7.1]),
+            ([1.0, 2.0, 0.98, 1e300], [1.0, 1.0, 1.0, 1e-300]),
+            ([1e9 + 0.007_812_5; 4], [1e9; 4]),
+        ] {
+            let expected: [f64; 4] = std::array::from_fn(|at| log_ratio(above[at], below[at]));
+            assert_eq!(
+                log_ratios(above, below).map(f64::to_bits),
+                expected.map(f64::to_bits)
+            );
+        }
     }
 
     #[test]

@@ -26,7 +26,10 @@ fn sums_of<const N: usize>(values: &[f64], terms: impl Fn(f64) -> [f64; N]) -> [
             }
         }
     }
-    let mut totals = lanes.map(|lane| (lane[0] + lane[2]) + (lane[1] + lane[3]));
+    let mut totals = [0.0; N];
+    for (total, lane) in totals.iter_mut().zip(&lanes) {
+        *total = (lane[0] + lane[2]) + (lane[1] + lane[3]);
+    }
     for value in rest {
         let now = terms(*value);
         for n in 0..N {
@@ -45,21 +48,29 @@ pub(crate) fn standard_score(values: &[f64]) -> f64 {
     let Some(last) = values.last().copied() else {
         return 0.0;
     };
-    let [mean, square] = sums_of(values, |value| {
+    let count = values.len() as f64;
+    let [sum, squares] = sums_of(values, |value| {
         let d = value - last;
         [d, d * d]
-    })
-    .map(|sum| sum / values.len() as f64);
+    });
+    let (mean, square) = (sum / count, squares / count);
     let variance = square - mean * mean;
     if variance > SAFE_VARIANCE.0 && variance < SAFE_VARIANCE.1 {
         -mean / variance.sqrt()
     } else {
-        scaled(values).map_or(0.0, |values| {
-            let last = values.last().copied().unwrap_or_default();
-            let moments = central_moments(&values);
-            (last - self::mean(&values)) / moments.second.sqrt()
-        })
+        standard_score_of_extreme(values)
     }
+}
+
+/// The same for values so small or large that their squares leave the range of numbers.
+#[cold]
+#[inline(never)]
+fn standard_score_of_extreme(values: &[f64]) -> f64 {
+    scaled(values).map_or(0.0, |values| {
+        let last = values.last().copied().unwrap_or_default();
+        let moments = central_moments(&values);
+        (last - mean(&values)) / moments.second.sqrt()
+    })
 }
 
 /// Moments of the window about its mean.
@@ -69,12 +80,13 @@ pub(crate) fn standard_score(values: &[f64]) -> f64 {
 pub(crate) fn central_moments(values: &[f64]) -> Moments {
     let count = values.len() as f64;
     let mean = mean(values);
-    let [shift, second, third, fourth] = sums_of(values, |value| {
+    let [first, second, third, fourth] = sums_of(values, |value| {
         let d = value - mean;
         let square = d * d;
         [d, square, square * d, square * square]
-    })
-    .map(|sum| sum / count);
+    });
+    let (shift, second, third, fourth) =
+        (first / count, second / count, third / count, fourth / count);
     let shift_square = shift * shift;
     let central = second - shift_square;
     Moments {
@@ -135,11 +147,18 @@ pub(crate) fn autocorrelation(values: &[f64], lag: usize) -> f64 {
     if squares > SAFE_VARIANCE.0 && squares < SAFE_VARIANCE.1 {
         products / squares
     } else {
-        scaled(values).map_or(0.0, |values| {
-            let [products, squares] = lagged_products(&values, lag);
-            products / squares
-        })
+        autocorrelation_of_extreme(values, lag)
     }
+}
+
+/// The same for values so small or large that their squares leave the range of numbers.
+#[cold]
+#[inline(never)]
+fn autocorrelation_of_extreme(values: &[f64], lag: usize) -> f64 {
+    scaled(values).map_or(0.0, |values| {
+        let [products, squares] = lagged_products(&values, lag);
+        products / squares
+    })
 }
 
 #[inline(always)]

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::across::Across;
-use crate::frame::{Column, Lookback};
+use crate::frame::{Column, LOG_RETURNS, Lookback};
 use crate::runner::{OutputColumn, Runner};
 
 /// Kernels of one spec with their places in memory.
@@ -28,8 +28,12 @@ pub(crate) struct PlannedKernel {
     /// Set for a kernel that compares symbols; its runner gives NaN.
     pub(crate) across: Option<Across>,
     pub(crate) columns: Vec<OutputColumn>,
+    /// Place and number of its words of state.
     pub(crate) first_word: usize,
+    pub(crate) words: usize,
+    /// Place and length of its window.
     pub(crate) first_window: usize,
+    pub(crate) window_len: usize,
 }
 
 impl Plan {
@@ -37,15 +41,18 @@ impl Plan {
     pub(crate) fn add_kernel(&mut self, runner: Box<dyn Runner>) -> usize {
         self.lookback = self.lookback.and(runner.lookback());
         let (first_word, first_window) = (self.words, self.window);
-        self.words += runner.words();
-        self.window += runner.window_len();
+        let (words, window_len) = (runner.words(), runner.window_len());
+        self.words += words;
+        self.window += window_len;
         self.most_outputs = self.most_outputs.max(runner.outputs());
         self.kernels.push(PlannedKernel {
             runner,
             across: None,
             columns: Vec::new(),
             first_word,
+            words,
             first_window,
+            window_len,
         });
         self.kernels.len() - 1
     }
@@ -78,10 +85,14 @@ impl Plan {
         for column in Column::ALL {
             number(self.lookback.bars(column));
         }
-        for PlannedKernel { runner, .. } in &self.kernels {
-            number(runner.revision() as usize);
-            number(runner.words());
-            number(runner.window_len());
+        // Left out where nobody reads them: such snapshots look as they always did.
+        if self.lookback.reads_log_returns() {
+            number(self.lookback.kept()[LOG_RETURNS]);
+        }
+        for kernel in &self.kernels {
+            number(kernel.runner.revision() as usize);
+            number(kernel.words);
+            number(kernel.window_len);
         }
     }
 

@@ -30,16 +30,16 @@ pub(crate) trait Runner: Debug + Send + Sync {
     fn window_len(&self) -> usize;
     /// Writes the state of a series that has seen no bar.
     fn initialise(&self, words: &mut [u64]);
-    /// Steps one series over consecutive bars; each of `out` takes one output of all bars: every output, or only the
-    /// classic ones.
+    /// Steps one series over consecutive bars, given with all columns and their log returns; each of `out` takes one
+    /// output of all bars: every output, or only the classic ones.
     fn run_bars(
         &self,
         memory: Memory<'_>,
-        columns: &Columns<'_>,
+        columns: (&Columns<'_>, &[f64]),
         bars: Range<usize>,
         out: &mut [&mut [f64]],
     );
-    /// Steps several series by one bar each; `out` takes every output of each series.
+    /// Steps several series by one bar each; `out` holds the rows of features.
     fn run_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]);
     /// As `run_tile`, but leaves the memory as it was.
     fn peek_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]);
@@ -51,11 +51,25 @@ pub(crate) struct Memory<'a> {
     pub(crate) window: &'a mut [f64],
 }
 
-/// One bar of each of a few series.
+/// One bar of each of a few series, and where a kernel's outputs go.
 pub(crate) struct Tile<'a> {
-    /// The series of each frame.
-    pub(crate) lanes: &'a [usize],
+    /// The series of each frame, and its row of features.
+    pub(crate) rows: &'a [(usize, usize)],
     pub(crate) frames: &'a [Frame<'a>],
+    pub(crate) columns: &'a [OutputColumn],
+    /// Features of a row.
+    pub(crate) features: usize,
+}
+
+impl Tile<'_> {
+    /// Writes what a kernel shows of one row.
+    #[inline(always)]
+    fn show(&self, row: usize, values: &[f64], out: &mut [f64]) {
+        let cells = &mut out[row * self.features..][..self.features];
+        for OutputColumn { output, column } in self.columns {
+            cells[*column] = values[*output];
+        }
+    }
 }
 
 /// Output of a kernel and the feature column that shows it.
@@ -96,6 +110,7 @@ struct Chunk<'a, 'o, K> {
     source: Option<Column>,
     memory: Memory<'a>,
     columns: &'a Columns<'a>,
+    log_returns: &'a [f64],
     bars: Range<usize>,
     out: &'a mut [&'o mut [f64]],
 }
@@ -159,7 +174,7 @@ impl<K: Kernel> Chunk<'_, '_, K> {
             steps = WINDOWS.min(2 * steps);
             for bar in at..end {
                 let index = self.bars.start + bar;
-                let mut frame = columns.frame(index);
+                let mut frame = columns.frame(index, self.log_returns);
                 if const { has_source::<K>() } {
                     frame = frame.with_source(&source[..=index]);
                 }
@@ -187,14 +202,13 @@ impl<K: Kernel> Work for Step<'_, K> {
     #[inline(always)]
     fn run(self) {
         let window_len = self.kernel.window_len();
-        let rows = self.out.chunks_exact_mut(K::Output::LEN);
-        for ((lane, frame), row) in self.tile.lanes.iter().zip(self.tile.frames).zip(rows) {
+        for ((lane, row), frame) in self.tile.rows.iter().zip(self.tile.frames) {
             let words = &mut self.memory.words[lane * K::State::WORDS..][..K::State::WORDS];
             let window = &mut self.memory.window[lane * window_len..][..window_len];
             let mut state = K::State::load(&mut Words::new(words));
             let values = self.kernel.step(&mut state, window, frame);
             state.store(&mut WordsMut::new(words));
-            row.copy_from_slice(values.as_slice());
+            self.tile.show(*row, values.as_slice(), self.out);
         }
     }
 }
@@ -235,7 +249,7 @@ impl<K: Kernel> Runner for Built<K> {
     fn run_bars(
         &self,
         memory: Memory<'_>,
-        columns: &Columns<'_>,
+        (columns, log_returns): (&Columns<'_>, &[f64]),
         bars: Range<usize>,
         out: &mut [&mut [f64]],
     ) {
@@ -244,6 +258,7 @@ impl<K: Kernel> Runner for Built<K> {
             source: self.source,
             memory,
             columns,
+            log_returns,
             bars,
             out,
         });
@@ -261,13 +276,12 @@ impl<K: Kernel> Runner for Built<K> {
     fn peek_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]) {
         let window_len = self.kernel.window_len();
         let mut scratch = vec![0.0; window_len];
-        let rows = out.chunks_exact_mut(K::Output::LEN);
-        for ((lane, frame), row) in tile.lanes.iter().zip(tile.frames).zip(rows) {
+        for ((lane, row), frame) in tile.rows.iter().zip(tile.frames) {
             let words = &memory.words[lane * K::State::WORDS..][..K::State::WORDS];
             scratch.copy_from_slice(&memory.window[lane * window_len..][..window_len]);
             let mut state = K::State::load(&mut Words::new(words));
             let values = self.kernel.step(&mut state, &mut scratch, frame);
-            row.copy_from_slice(values.as_slice());
+            tile.show(*row, values.as_slice(), out);
         }
     }
 }

@@ -2,9 +2,6 @@
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
-use crate::logarithm::log_ratio;
-use crate::state::state;
-use crate::trailing::{append, room_for};
 
 const LOG_RETURN: &str = "log_return";
 
@@ -19,16 +16,6 @@ pub(crate) struct Sample {
 enum Source {
     Column(Column),
     LogReturn,
-}
-
-state! {
-    /// Returns so far; unused by columns, which the shared history holds.
-    pub(crate) struct SampleState {
-        previous_close: f64,
-        /// Bars seen, counted until the window is full.
-        bars: u64,
-        appended: u64,
-    }
 }
 
 /// The parameter that names the values.
@@ -57,14 +44,7 @@ impl Sample {
     pub(crate) fn lookback(self) -> Lookback {
         match self.source {
             Source::Column(column) => Lookback::of(column, self.period),
-            Source::LogReturn => Lookback::CURRENT_BAR,
-        }
-    }
-
-    pub(crate) fn window_len(self) -> usize {
-        match self.source {
-            Source::Column(_) => 0,
-            Source::LogReturn => room_for(self.period),
+            Source::LogReturn => Lookback::of_log_returns(self.period),
         }
     }
 
@@ -75,33 +55,12 @@ impl Sample {
         }
     }
 
-    /// Takes a bar; the values, oldest first, once there are enough.
+    /// The values at a bar, oldest first, once there are enough.
     #[inline(always)]
-    pub(crate) fn push<'a>(
-        self,
-        state: &mut SampleState,
-        window: &'a mut [f64],
-        frame: &Frame<'a>,
-    ) -> Option<&'a [f64]> {
+    pub(crate) fn values<'a>(self, frame: &Frame<'a>) -> Option<&'a [f64]> {
         match self.source {
             Source::Column(column) => frame.last(column, self.period),
-            Source::LogReturn => {
-                let close = frame.bar.close;
-                let previous_close = std::mem::replace(&mut state.previous_close, close);
-                let warm = state.bars >= self.period as u64;
-                if !warm {
-                    state.bars += 1;
-                    if state.bars == 1 {
-                        return None;
-                    }
-                }
-                let returns = append(
-                    window,
-                    &mut state.appended,
-                    log_ratio(close, previous_close),
-                );
-                warm.then_some(returns)
-            }
+            Source::LogReturn => frame.log_returns(self.period),
         }
     }
 }

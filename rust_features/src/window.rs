@@ -271,19 +271,22 @@ pub(crate) fn lowest(values: &[f64]) -> f64 {
 
 #[inline(always)]
 fn extreme(values: &[f64], start: f64, pick: impl Fn(f64, f64) -> f64) -> f64 {
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    if chunks.is_empty() {
-        return rest.iter().fold(start, |best, value| pick(best, *value));
-    }
-    let mut lanes = [start; LANES];
-    for chunk in chunks {
+    // What does not fill a chunk comes as the newest chunk: values that count twice change no extreme.
+    let Some(newest) = values.last_chunk::<LANES>() else {
+        return values.iter().fold(start, |best, value| pick(best, *value));
+    };
+    let mut lanes = *newest;
+    for chunk in values.as_chunks::<LANES>().0 {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane = pick(*lane, *value);
         }
     }
-    let halves: [f64; LANES / 2] = std::array::from_fn(|i| pick(lanes[i], lanes[i + LANES / 2]));
-    let best = pick(pick(halves[0], halves[2]), pick(halves[1], halves[3]));
-    rest.iter().fold(best, |best, value| pick(best, *value))
+    for half in [LANES / 2, LANES / 4] {
+        for lane in 0..half {
+            lanes[lane] = pick(lanes[lane], lanes[lane + half]);
+        }
+    }
+    pick(lanes[0], lanes[1])
 }
 
 /// Numbers of `window` that a [`ring`] of `length` values takes.
@@ -342,15 +345,43 @@ pub(crate) fn ring_extend(memory: &mut [f64], added: &[f64]) {
     }
 }
 
+/// Numbers of `window` that a [`delay`] of `values` takes.
+pub(crate) const fn delay_len(values: usize) -> usize {
+    values + 2
+}
+
+/// Keeps `value`; the one that was kept as many values before as [`delay_len`] says, zero at first.
+#[inline(always)]
+pub(crate) fn delay(memory: &mut [f64], value: f64) -> f64 {
+    let Some((position, values)) = memory.split_first_mut() else {
+        return 0.0;
+    };
+    // A restored snapshot may hold any position.
+    let at = *position as usize;
+    let at = if at < values.len() { at } else { 0 };
+    let next = if at + 1 < values.len() { at + 1 } else { 0 };
+    *position = next as f64;
+    if let Some(cell) = values.get_mut(at) {
+        *cell = value;
+    }
+    values.get(next).copied().unwrap_or_default()
+}
+
 /// Drops the oldest value of the window and appends `value`.
 #[inline(always)]
 pub(crate) fn slide(window: &mut [f64], value: f64) {
-    if window.is_empty() {
-        return;
-    }
-    window.copy_within(1.., 0);
-    if let Some(newest) = window.last_mut() {
-        *newest = value;
+    match window {
+        [] => {}
+        [only] => *only = value,
+        // A few values move faster than the call to move many takes.
+        [a, b, c] => (*a, *b, *c) = (*b, *c, value),
+        [a, b, c, d, e] => (*a, *b, *c, *d, *e) = (*b, *c, *d, *e, value),
+        [.., _] => {
+            window.copy_within(1.., 0);
+            if let Some(newest) = window.last_mut() {
+                *newest = value;
+            }
+        }
     }
 }
 
@@ -481,6 +512,32 @@ mod tests {
         assert_eq!(ring(&mut [f64::NAN, 0.0, 0.0], 7.0), &[7.0]);
         assert_eq!(ring(&mut [1e300, 0.0, 0.0], 7.0), &[7.0]);
         assert!(ring(&mut [], 7.0).is_empty());
+    }
+
+    #[test]
+    fn a_delay_gives_what_was_kept_as_many_values_before() {
+        for ago in 0..20 {
+            let mut memory = vec![0.0; delay_len(ago)];
+            for i in 0..60 {
+                let expected = i64::from(i) - ago as i64;
+                let expected = if expected < 0 { 0.0 } else { expected as f64 };
+                assert_eq!(delay(&mut memory, f64::from(i)), expected, "{ago} at {i}");
+            }
+        }
+        assert_eq!(delay(&mut [f64::NAN, 0.0], 7.0), 7.0);
+        assert_eq!(delay(&mut [1e300, 0.0, 5.0], 7.0), 5.0);
+        assert_eq!(delay(&mut [], 7.0), 0.0);
+    }
+
+    #[test]
+    fn sliding_drops_the_oldest_at_every_length() {
+        for length in 0..12 {
+            let mut window: Vec<f64> = (0..length).map(f64::from).collect();
+            slide(&mut window, -1.0);
+            let mut expected: Vec<f64> = (1..length).map(f64::from).collect();
+            expected.extend((length > 0).then_some(-1.0));
+            assert_eq!(window, expected);
+        }
     }
 
     #[test]

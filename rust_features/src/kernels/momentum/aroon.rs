@@ -4,7 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{LONGEST, Row, latest_places};
-use crate::window::{highest, lowest};
+use crate::window::{LANES, highest, lowest};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars looked back on", 14, 2);
 const SOURCE: &str = "TA-Lib AROON, AROONOSC; Chande (1995), Stocks & Commodities 13:9";
@@ -20,11 +20,35 @@ pub(crate) struct Aroon {
 fn down_and_up(frame: &Frame<'_>, period: usize) -> Option<(f64, f64)> {
     let (highs, lows) = (frame.highs(period + 1)?, frame.lows(period + 1)?);
     let (high, low) = (highest(highs), lowest(lows));
-    // Of equal extremes the latest counts.
-    let highest_at = highs.iter().rposition(|value| *value == high)?;
-    let lowest_at = lows.iter().rposition(|value| *value == low)?;
     let factor = 100.0 / period as f64;
-    Some((factor * lowest_at as f64, factor * highest_at as f64))
+    Some((
+        factor * latest_place(lows, low),
+        factor * latest_place(highs, high),
+    ))
+}
+
+/// Place of the last of the values that equal `extreme`, which is one of them.
+///
+/// Every value is looked at, several side by side: where the extreme lies is a coin toss that branches would lose.
+#[inline(always)]
+fn latest_place(values: &[f64], extreme: f64) -> f64 {
+    let mut places = [0.0; LANES];
+    let mut look_at = |values: &[f64; LANES], first: f64| {
+        for (lane, value) in values.iter().enumerate() {
+            if *value == extreme {
+                places[lane] = first + lane as f64;
+            }
+        }
+    };
+    let Some(newest) = values.last_chunk() else {
+        let latest = values.iter().rposition(|value| *value == extreme);
+        return latest.unwrap_or_default() as f64;
+    };
+    for (chunk, values) in values.as_chunks().0.iter().enumerate() {
+        look_at(values, (chunk * LANES) as f64);
+    }
+    look_at(newest, (values.len() - LANES) as f64);
+    highest(&places)
 }
 
 /// The same for a block, where the window is short enough.

@@ -5,7 +5,7 @@ use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
 use crate::state::state;
-use crate::window::{slide, sum};
+use crate::window::{ring, ring_len, sum};
 
 /// Buying pressure as a share of the true range, over three windows.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ impl Kernel for UltOsc {
         )],
         source: "TA-Lib ULTOSC; Williams (1985), Stocks & Commodities 3:4",
     };
+    const REVISION: u32 = 2;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         let mut periods = [
@@ -53,7 +54,7 @@ impl Kernel for UltOsc {
 
     /// Buying pressures, then true ranges.
     fn window_len(&self) -> usize {
-        2 * self.periods[2]
+        2 * ring_len(self.periods[2])
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -65,16 +66,18 @@ impl Kernel for UltOsc {
         let bar = &frame.bar;
         let previous = std::mem::replace(&mut state.previous_close, bar.close);
         let [short, middle, long] = self.periods;
-        let (pressures, ranges) = window.split_at_mut(long);
-        if state.bars > 0 {
-            let true_low = if bar.low < previous {
-                bar.low
-            } else {
-                previous
-            };
-            slide(pressures, bar.close - true_low);
-            slide(ranges, true_range(bar.high, bar.low, previous));
+        if state.bars == 0 {
+            state.bars = 1;
+            return [f64::NAN];
         }
+        let true_low = if bar.low < previous {
+            bar.low
+        } else {
+            previous
+        };
+        let (pressures, ranges) = window.split_at_mut(ring_len(long));
+        let pressures = ring(pressures, bar.close - true_low);
+        let ranges = ring(ranges, true_range(bar.high, bar.low, previous));
         if state.bars < long as u64 {
             state.bars += 1;
             return [f64::NAN];

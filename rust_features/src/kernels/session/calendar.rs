@@ -60,7 +60,10 @@ impl Kernel for TimeOfDay {
 
 /// Day of the week on which the bar opened.
 #[derive(Debug)]
-pub(crate) struct DayOfWeek;
+pub(crate) struct DayOfWeek {
+    /// The outputs of each day, from Monday.
+    days: [[f64; 3]; 7],
+}
 
 impl Kernel for DayOfWeek {
     type State = ();
@@ -78,7 +81,9 @@ impl Kernel for DayOfWeek {
     };
 
     fn new(_arguments: &Arguments) -> Result<Self, ArgumentError> {
-        Ok(Self)
+        Ok(Self {
+            days: std::array::from_fn(|day| cycle(day as f64, 7.0)),
+        })
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -91,6 +96,6 @@ impl Kernel for DayOfWeek {
             .bar
             .open_time_ns
             .div_euclid(MINUTES_PER_DAY * MINUTE_NS);
-        cycle((days + EPOCH_WEEKDAY).rem_euclid(7) as f64, 7.0)
+        self.days[(days + EPOCH_WEEKDAY).rem_euclid(7) as usize]
     }
 }

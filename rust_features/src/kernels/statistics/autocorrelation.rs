@@ -4,7 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, LONGEST_PERIOD, Parameter};
 use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::moments::autocorrelation;
-use crate::sample::{Sample, SampleState, source_parameter};
+use crate::sample::{Sample, source_parameter};
 
 /// Correlation of the values with those `lag` bars before them.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct Autocorrelation {
 }
 
 impl Kernel for Autocorrelation {
-    type State = SampleState;
+    type State = ();
     type Output = [f64; 1];
     const DESCRIPTION: Description = Description {
         name: "autocorrelation",
@@ -55,19 +55,16 @@ impl Kernel for Autocorrelation {
         self.sample.lookback()
     }
 
-    fn window_len(&self) -> usize {
-        self.sample.window_len()
-    }
-
     fn warmup_bars(&self, _output: usize) -> usize {
         self.sample.warmup_bars()
     }
 
     #[inline(always)]
-    fn step(&self, state: &mut SampleState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        [self
-            .sample
-            .push(state, window, frame)
-            .map_or(f64::NAN, |values| autocorrelation(values, self.lag))]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        // A match: a closure would stay a call, and be compiled without wide vectors.
+        match self.sample.values(frame) {
+            Some(values) => [autocorrelation(values, self.lag)],
+            None => [f64::NAN],
+        }
     }
 }

@@ -43,7 +43,11 @@ impl Kernel for LogReturn {
     }
 
     fn lookback(&self) -> Lookback {
-        Lookback::of(Column::Close, self.lag + self.period + 1)
+        if self.period == 1 {
+            Lookback::of_log_returns(self.lag + 1)
+        } else {
+            Lookback::of(Column::Close, self.lag + self.period + 1)
+        }
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -52,6 +56,12 @@ impl Kernel for LogReturn {
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        if self.period == 1 {
+            return match frame.log_returns(self.lag + 1) {
+                Some([old, ..]) => [*old],
+                _ => [f64::NAN],
+            };
+        }
         match frame.closes(self.lag + self.period + 1) {
             Some(closes) => [log_ratio(closes[self.period], closes[0])],
             None => [f64::NAN],

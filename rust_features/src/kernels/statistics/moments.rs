@@ -5,7 +5,7 @@ use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::moments::shape;
 use crate::neighbours::{Row, variances};
-use crate::sample::{Sample, SampleState, source_parameter};
+use crate::sample::{Sample, source_parameter};
 use crate::window::variance;
 
 /// Population variance of the last bars.
@@ -81,7 +81,7 @@ pub(crate) struct Moments {
 }
 
 impl Kernel for Moments {
-    type State = SampleState;
+    type State = ();
     type Output = [f64; 4];
     const DESCRIPTION: Description = Description {
         name: "moments",
@@ -126,17 +126,13 @@ impl Kernel for Moments {
         self.sample.lookback()
     }
 
-    fn window_len(&self) -> usize {
-        self.sample.window_len()
-    }
-
     fn warmup_bars(&self, _output: usize) -> usize {
         self.sample.warmup_bars()
     }
 
     #[inline(always)]
-    fn step(&self, state: &mut SampleState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 4] {
-        let Some(values) = self.sample.push(state, window, frame) else {
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 4] {
+        let Some(values) = self.sample.values(frame) else {
             return [f64::NAN; 4];
         };
         match shape(values) {

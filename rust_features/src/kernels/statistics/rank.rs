@@ -3,8 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::sample::{Sample, SampleState, source_parameter};
-use crate::window::sum_of;
+use crate::sample::{Sample, source_parameter};
 
 /// Place of the last value among those of its window.
 #[derive(Debug)]
@@ -13,7 +12,7 @@ pub(crate) struct Rank {
 }
 
 impl Kernel for Rank {
-    type State = SampleState;
+    type State = ();
     type Output = [f64; 2];
     const DESCRIPTION: Description = Description {
         name: "rank",
@@ -51,28 +50,21 @@ impl Kernel for Rank {
         self.sample.lookback()
     }
 
-    fn window_len(&self) -> usize {
-        self.sample.window_len()
-    }
-
     fn warmup_bars(&self, _output: usize) -> usize {
         self.sample.warmup_bars()
     }
 
     #[inline(always)]
-    fn step(&self, state: &mut SampleState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
-        let Some((values, last)) = self
-            .sample
-            .push(state, window, frame)
-            .and_then(|values| Some((values, *values.last()?)))
-        else {
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
+        let Some(values @ [.., last]) = self.sample.values(frame) else {
             return [f64::NAN; 2];
         };
         let count = values.len() as f64;
-        // Whole numbers below 2^53: exact in any order.
-        let twice_below_or_half = sum_of(values, |value| {
-            f64::from(u8::from(value < last)) + f64::from(u8::from(value <= last))
-        });
+        let mut twice = 0_u64;
+        for value in values {
+            twice += u64::from(value < last) + u64::from(value <= last);
+        }
+        let twice_below_or_half = twice as f64;
         // The last value equals itself: it counts once in the sum and not at all among the others.
         [
             0.5 * (twice_below_or_half - 1.0) / (count - 1.0),

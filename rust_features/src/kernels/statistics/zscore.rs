@@ -4,7 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::moments::standard_score;
-use crate::sample::{Sample, SampleState, source_parameter};
+use crate::sample::{Sample, source_parameter};
 
 /// Last value in deviations from the mean of its window.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Zscore {
 }
 
 impl Kernel for Zscore {
-    type State = SampleState;
+    type State = ();
     type Output = [f64; 1];
     const DESCRIPTION: Description = Description {
         name: "zscore",
@@ -44,19 +44,15 @@ impl Kernel for Zscore {
         self.sample.lookback()
     }
 
-    fn window_len(&self) -> usize {
-        self.sample.window_len()
-    }
-
     fn warmup_bars(&self, _output: usize) -> usize {
         self.sample.warmup_bars()
     }
 
     #[inline(always)]
-    fn step(&self, state: &mut SampleState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        [self
-            .sample
-            .push(state, window, frame)
-            .map_or(f64::NAN, standard_score)]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        match self.sample.values(frame) {
+            Some(values) => [standard_score(values)],
+            None => [f64::NAN],
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! Ichimoku's five lines, each as it is known at the bar.
 
-use super::midpoint::middle_of_range;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
-use crate::window::slide;
+use crate::window::{delay, delay_len, highest, lowest};
 
 /// Middles of three ranges; the cloud that charts draw at this bar was known `displacement` bars ago.
 #[derive(Debug)]
@@ -33,6 +32,30 @@ impl Ichimoku {
             self.span_b - 1 + self.displacement,
         ]
     }
+}
+
+/// Middles of the ranges of the newest bars, one for each period; NaN while there are fewer bars.
+///
+/// A period looks only at the bars that the one before it has not seen, as long as each is the longer one.
+#[inline(always)]
+fn middles(frame: &Frame<'_>, periods: [usize; 3]) -> [f64; 3] {
+    let mut middles = [f64::NAN; 3];
+    let (mut high, mut low, mut seen) = (f64::NEG_INFINITY, f64::INFINITY, 0);
+    for (middle, period) in middles.iter_mut().zip(periods) {
+        if period < seen {
+            (high, low, seen) = (f64::NEG_INFINITY, f64::INFINITY, 0);
+        }
+        let (Some(highs), Some(lows)) = (frame.highs(period), frame.lows(period)) else {
+            continue;
+        };
+        let unseen = period - seen;
+        let (before, below) = (highest(&highs[..unseen]), lowest(&lows[..unseen]));
+        high = if before > high { before } else { high };
+        low = if below < low { below } else { low };
+        seen = period;
+        *middle = high.midpoint(low);
+    }
+    middles
 }
 
 impl Kernel for Ichimoku {
@@ -86,6 +109,7 @@ impl Kernel for Ichimoku {
         ],
         source: "Hosoda (1969), Ichimoku Kinko Hyo",
     };
+    const REVISION: u32 = 2;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -104,7 +128,7 @@ impl Kernel for Ichimoku {
 
     /// The edges of the cloud from now back to the ones drawn at this bar.
     fn window_len(&self) -> usize {
-        2 * (self.displacement + 1)
+        2 * delay_len(self.displacement)
     }
 
     fn warmup_bars(&self, output: usize) -> usize {
@@ -122,20 +146,15 @@ impl Kernel for Ichimoku {
     #[inline(always)]
     fn step(&self, state: &mut IchimokuState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 10] {
         let close = frame.bar.close;
-        let line = |period| middle_of_range(frame, period).unwrap_or(f64::NAN);
-        let (tenkan, kijun) = (line(self.conversion), line(self.base));
-        let (edges_a, edges_b) = window.split_at_mut(self.displacement + 1);
+        let [tenkan, kijun, span_b] = middles(frame, [self.conversion, self.base, self.span_b]);
+        let (edges_a, edges_b) = window.split_at_mut(delay_len(self.displacement));
         // A line that is not warm is NaN, and so is the edge that later shows it; the window's zeros are never shown.
-        slide(edges_a, tenkan.midpoint(kijun));
-        slide(edges_b, line(self.span_b));
-        let displacement = self.displacement as u64;
-        let drawn = |edges: &[f64]| edges.first().copied().unwrap_or(f64::NAN);
-        let (senkou_a, senkou_b) = if state.bars < displacement {
+        let mut senkou_a = delay(edges_a, tenkan.midpoint(kijun));
+        let mut senkou_b = delay(edges_b, span_b);
+        if state.bars < self.displacement as u64 {
             state.bars += 1;
-            (f64::NAN, f64::NAN)
-        } else {
-            (drawn(edges_a), drawn(edges_b))
-        };
+            (senkou_a, senkou_b) = (f64::NAN, f64::NAN);
+        }
         let (top, bottom) = if senkou_a > senkou_b {
             (senkou_a, senkou_b)
         } else {

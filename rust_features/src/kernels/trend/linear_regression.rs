@@ -27,7 +27,9 @@ struct Fit {
 
 /// A fitted line.
 #[derive(Debug, Clone, Copy)]
-struct Line {
+struct Line<'a> {
+    /// What it is fitted to.
+    values: &'a [f64],
     /// Newest value.
     value: f64,
     /// Mean of the values less the newest one: their differences are exact where values are close.
@@ -35,7 +37,7 @@ struct Line {
     slope: f64,
 }
 
-impl Line {
+impl Line<'_> {
     /// Height of the line `places` after the middle of the window.
     #[inline(always)]
     fn height(&self, places: f64) -> f64 {
@@ -62,10 +64,11 @@ impl Fit {
     }
 
     #[inline(always)]
-    fn line(&self, frame: &Frame<'_>) -> Option<Line> {
+    fn line<'a>(&self, frame: &Frame<'a>) -> Option<Line<'a>> {
         let values = frame.last(self.column, self.weights.len())?;
         let value = frame.current(self.column);
         Some(Line {
+            values,
             value,
             mean_change: sum_over([values], |[other]| other - value) / self.weights.len() as f64,
             slope: weighted_deviation(values, &self.weights, value),
@@ -86,8 +89,8 @@ impl Fit {
 
     /// Share of the variance of the values that the line explains; 0 when they are all the same.
     #[inline(always)]
-    fn explained(&self, frame: &Frame<'_>, line: &Line) -> Option<f64> {
-        let values = frame.last(self.column, self.weights.len())?;
+    fn explained(&self, line: &Line<'_>) -> f64 {
+        let values = line.values;
         let distance = |value: f64| (value - line.value) - line.mean_change;
         // Squares of tiny distances would vanish, so distances are measured by their own sum.
         let scale = sum_over([values], |[value]| distance(value).abs());
@@ -98,16 +101,13 @@ impl Fit {
         let slope = line.slope / scale;
         let fitted = slope * slope * self.squares;
         let share = if total > 0.0 { fitted / total } else { 0.0 };
-        Some(if share > 1.0 { 1.0 } else { share })
+        if share > 1.0 { 1.0 } else { share }
     }
 }
 
-/// What a kernel shows of a line; `None` where it needs the window and a block has none.
-type Shown<const N: usize> = fn(&Fit, Option<&Frame<'_>>, &Line) -> Option<[f64; N]>;
-
 /// One kernel of the family: what it shows of the line.
 macro_rules! line_kernel {
-    ($(#[$meta:meta])* $kernel:ident, $name:literal, $summary:literal, $count:literal, $outputs:expr, $shown:expr) => {
+    ($(#[$meta:meta])* $kernel:ident, $name:literal, $summary:literal, $count:literal, $outputs:expr, |$fit:ident, $line:ident| $shown:expr) => {
         $(#[$meta])*
         #[derive(Debug)]
         pub(crate) struct $kernel(Fit);
@@ -141,11 +141,12 @@ macro_rules! line_kernel {
 
             #[inline(always)]
             fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> Self::Output {
-                let shown: Shown<$count> = $shown;
-                self.0
-                    .line(frame)
-                    .and_then(|line| shown(&self.0, Some(frame), &line))
-                    .unwrap_or([f64::NAN; $count])
+                // No closure: it would stay a call, and be compiled without wide vectors.
+                let $fit = &self.0;
+                match $fit.line(frame) {
+                    Some($line) => $shown,
+                    None => [f64::NAN; $count],
+                }
             }
 
             #[inline(always)]
@@ -156,20 +157,21 @@ macro_rules! line_kernel {
                 block: Block<'_>,
                 outputs: &mut [Row],
             ) -> bool {
-                let shown: Shown<$count> = $shown;
-                let (Some([changes, slopes]), Some(values)) = (self.0.lines(block), block.source())
+                let $fit = &self.0;
+                let length = $fit.weights.len();
+                let (Some([changes, slopes]), Some(windows), Some(values)) =
+                    ($fit.lines(block), block.sources(length), block.source())
                 else {
                     return false;
                 };
                 for (at, value) in values.iter().enumerate() {
-                    let line = Line {
+                    let $line = Line {
+                        values: &windows[at..at + length],
                         value: *value,
                         mean_change: changes.0[at],
                         slope: slopes.0[at],
                     };
-                    let Some(all) = shown(&self.0, None, &line) else {
-                        return false;
-                    };
+                    let all: [f64; $count] = $shown;
                     for (row, value) in outputs.iter_mut().zip(all) {
                         row.0[at] = value;
                     }
@@ -190,9 +192,9 @@ line_kernel!(
         output("linearreg", "height of the fitted line at the current bar"),
         output("ratio", "value / linearreg - 1; 0 when linearreg is 0")
     ],
-    |fit, _, line| {
+    |fit, line| {
         let height = line.height(fit.half);
-        Some([height, super::simple_moving_average::ratio(line.value, height)])
+        [height, super::simple_moving_average::ratio(line.value, height)]
     }
 );
 line_kernel!(
@@ -205,9 +207,9 @@ line_kernel!(
         output("slope", "rise of the fitted line per bar"),
         output("ratio", "slope / value; 0 when the value is 0")
     ],
-    |_, _, line| {
+    |fit, line| {
         let relative = if line.value == 0.0 { 0.0 } else { line.slope / line.value };
-        Some([line.slope, relative])
+        [line.slope, relative]
     }
 );
 line_kernel!(
@@ -217,7 +219,7 @@ line_kernel!(
     "intercept of the linear regression",
     1,
     [output("intercept", "height of the fitted line at the oldest bar of the window")],
-    |fit, _, line| Some([line.height(-fit.half)])
+    |fit, line| [line.height(-fit.half)]
 );
 line_kernel!(
     /// Angle of the line.
@@ -226,7 +228,7 @@ line_kernel!(
     "angle of the linear regression",
     1,
     [output("angle", "arc tangent of the slope in degrees, with one price unit per bar at 45")],
-    |_, _, line| Some([libm::atan(line.slope).to_degrees()])
+    |fit, line| [libm::atan(line.slope).to_degrees()]
 );
 line_kernel!(
     /// Height of the line one bar ahead.
@@ -238,9 +240,9 @@ line_kernel!(
         output("tsf", "height of the fitted line one bar ahead"),
         output("ratio", "tsf / value - 1; 0 when the value is 0")
     ],
-    |fit, _, line| {
+    |fit, line| {
         let forecast = line.height(fit.half + 1.0);
-        Some([forecast, super::simple_moving_average::ratio(forecast, line.value)])
+        [forecast, super::simple_moving_average::ratio(forecast, line.value)]
     }
 );
 line_kernel!(
@@ -250,5 +252,5 @@ line_kernel!(
     "fit of the linear regression",
     1,
     [output("r2", "share of the values' variance that the line explains, 0 to 1; 0 when they are all the same")],
-    |fit, frame, line| Some([fit.explained(frame?, line)?])
+    |fit, line| [fit.explained(&line)]
 );

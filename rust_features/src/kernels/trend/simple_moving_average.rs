@@ -48,8 +48,11 @@ impl Kernel for Sma {
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
-        match frame.last(self.column, self.period).map(mean) {
-            Some(average) => [average, ratio(frame.current(self.column), average)],
+        match frame.last(self.column, self.period) {
+            Some(values) => {
+                let average = mean(values);
+                [average, ratio(frame.current(self.column), average)]
+            }
             None => [f64::NAN; 2],
         }
     }

@@ -196,9 +196,10 @@ impl Kernel for Natr {
 
     #[inline(always)]
     fn step(&self, state: &mut AverageRange, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        [state
-            .push(self.period, frame)
-            .map_or(f64::NAN, |average| average / frame.bar.close * 100.0)]
+        match state.push(self.period, frame) {
+            Some(average) => [average / frame.bar.close * 100.0],
+            None => [f64::NAN],
+        }
     }
 
     #[inline(always)]

@@ -72,8 +72,7 @@ impl Kernel for BollingerBands {
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 5] {
-        let window = frame.last(self.column, self.period);
-        let Some(window) = window else {
+        let Some(window) = frame.last(self.column, self.period) else {
             return [f64::NAN; 5];
         };
         let (middle, variance) = mean_and_variance(window);

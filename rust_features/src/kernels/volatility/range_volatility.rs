@@ -6,7 +6,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::bar::Bar;
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
-use crate::logarithm::log_ratio;
+use crate::logarithm::{log_ratio, log_ratios};
 use crate::state::state;
 use crate::trailing::{append, room_for};
 use crate::window::sum;
@@ -47,17 +47,19 @@ fn parkinson(bar: &Bar) -> f64 {
 /// Variance of a bar without its opening gap; never negative, as the close lies within the range.
 #[inline(always)]
 pub(crate) fn garman_klass(bar: &Bar, body_weight: f64) -> f64 {
-    let range = log_ratio(bar.high, bar.low);
-    let body = log_ratio(bar.close, bar.open);
+    let [range, body] = log_ratios([bar.high, bar.close], [bar.low, bar.open]);
     let variance = 0.5 * (range * range) - body_weight * (body * body);
     if variance > 0.0 { variance } else { 0.0 }
 }
 
 /// Variance of a bar without its opening gap, whatever its drift; both terms are at least zero.
 #[inline(always)]
-pub(crate) fn rogers_satchell(bar: &Bar) -> f64 {
-    log_ratio(bar.high, bar.close) * log_ratio(bar.high, bar.open)
-        + log_ratio(bar.low, bar.close) * log_ratio(bar.low, bar.open)
+fn rogers_satchell(bar: &Bar) -> f64 {
+    let [high_close, high_open, low_close, low_open] = log_ratios(
+        [bar.high, bar.high, bar.low, bar.low],
+        [bar.close, bar.open, bar.close, bar.open],
+    );
+    high_close * high_open + low_close * low_open
 }
 
 /// Declares a kernel that averages one variance per bar.

@@ -1,10 +1,9 @@
 //! Yang-Zhang volatility.
 
-use super::range_volatility::rogers_satchell;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
-use crate::logarithm::log_ratio;
+use crate::logarithm::log_ratios;
 use crate::state::state;
 use crate::trailing::{append, room_for};
 use crate::window::{mean, mean_and_variance};
@@ -82,9 +81,22 @@ impl Kernel for YangZhang {
         let (gaps, others) = window.split_at_mut(room);
         let (bodies, ranges) = others.split_at_mut(room);
         let [gap_count, body_count, range_count] = &mut state.appended;
-        let gaps = append(gaps, gap_count, log_ratio(bar.open, previous_close));
-        let bodies = append(bodies, body_count, log_ratio(bar.close, bar.open));
-        let ranges = append(ranges, range_count, rogers_satchell(bar));
+        // Rogers and Satchell's variance among the rest: the six logarithms are taken side by side.
+        let [gap, body, high_close, high_open, low_close, low_open] = log_ratios(
+            [bar.open, bar.close, bar.high, bar.high, bar.low, bar.low],
+            [
+                previous_close,
+                bar.open,
+                bar.close,
+                bar.open,
+                bar.close,
+                bar.open,
+            ],
+        );
+        let range = high_close * high_open + low_close * low_open;
+        let gaps = append(gaps, gap_count, gap);
+        let bodies = append(bodies, body_count, body);
+        let ranges = append(ranges, range_count, range);
         if !warm {
             return [f64::NAN];
         }

@@ -46,6 +46,9 @@ impl Kernel for VolumeZscore {
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        [frame.volumes(self.period).map_or(f64::NAN, standard_score)]
+        match frame.volumes(self.period) {
+            Some(volumes) => [standard_score(volumes)],
+            None => [f64::NAN],
+        }
     }
 }
