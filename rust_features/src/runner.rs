@@ -64,10 +64,12 @@ pub(crate) struct Tile<'a> {
 impl Tile<'_> {
     /// Writes what a kernel shows of one row.
     #[inline(always)]
-    fn show(&self, row: usize, values: &[f64], out: &mut [f64]) {
+    fn show<V: Values>(&self, row: usize, values: V, out: &mut [f64]) {
         let cells = &mut out[row * self.features..][..self.features];
         for OutputColumn { output, column } in self.columns {
-            cells[*column] = values[*output];
+            // The only output stays in its register.
+            let output = if const { V::LEN == 1 } { 0 } else { *output };
+            cells[*column] = values.as_slice()[output];
         }
     }
 }
@@ -208,7 +210,7 @@ impl<K: Kernel> Work for Step<'_, K> {
             let mut state = K::State::load(&mut Words::new(words));
             let values = self.kernel.step(&mut state, window, frame);
             state.store(&mut WordsMut::new(words));
-            self.tile.show(*row, values.as_slice(), self.out);
+            self.tile.show(*row, values, self.out);
         }
     }
 }
@@ -281,7 +283,7 @@ impl<K: Kernel> Runner for Built<K> {
             scratch.copy_from_slice(&memory.window[lane * window_len..][..window_len]);
             let mut state = K::State::load(&mut Words::new(words));
             let values = self.kernel.step(&mut state, &mut scratch, frame);
-            tile.show(*row, values.as_slice(), out);
+            tile.show(*row, values, out);
         }
     }
 }

@@ -12,8 +12,8 @@
 //! | 32 | SHA-256 of all bytes before |
 //!
 //! Every integer and float is little-endian; floats are IEEE 754 bits. The content of one series is: bars seen, open
-//! time of the newest bar, the history of each column that kernels look back on (oldest first), the words and then
-//! the windows of each kernel. A panel is the number of symbols and then name and series of each.
+//! time of the newest bar, the history of each column that kernels look back on and of the log returns (oldest first),
+//! the words and then the windows of each kernel. A panel is the number of symbols and then name and series of each.
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
