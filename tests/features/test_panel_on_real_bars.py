@@ -51,14 +51,14 @@ def test_any_way_through_real_bars_has_the_bits_of_the_batch(file: str, preset: 
     while (seen < lengths).any():
         # Some of the symbols, in any order, each with its next bar.
         ready = random.permutation(np.flatnonzero(seen < lengths))[: random.integers(1, len(tables) + 1)]
-        columns = [
+        time, opening, high, low, close, volume = (
             np.array([tables[symbol][name][seen[symbol]] for symbol in ready])
             for name in ("open_time_ns", *PRICES)
-        ]
+        )
         out, peeked = (np.zeros((len(ready), len(spec))) for _ in range(2))
         if calls % 7 == 0:
-            panel.peek(ready, *columns, peeked)
-        statuses = panel.update(ready, *columns, out)
+            panel.peek(ready, time, opening, high, low, close, volume, peeked)
+        statuses = panel.update(ready, time, opening, high, low, close, volume, out)
         assert (statuses == cf.BarStatus.APPLIED).all()
         if calls % 7 == 0:
             np.testing.assert_array_equal(peeked.view(np.uint64), out.view(np.uint64))
