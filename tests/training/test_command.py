@@ -176,3 +176,19 @@ def test_the_replay_bars_are_those_that_training_leaves_out(tmp_path: Path) -> N
     run("data", "sample", "--out", tmp_path / "new", "--from", "2010-01-01")
     whole, old, new = (read_bars(tmp_path / name).frame for name in ("all", "old", "new"))
     assert pl.concat([old, new]).sort("symbol", "open_time_ns").equals(whole)
+
+
+def test_a_70_30_split_judges_the_newest_30_percent(parquet: Path, tmp_path: Path) -> None:
+    code, out, err = run(
+        "train", "--bars", parquet, "--out", tmp_path, "--trees", 5, "--quiet", "--split", "70/30"
+    )
+    assert (code, err) == (0, "")
+    manifest = json.loads((Path(out.strip()) / "manifest.json").read_text(encoding="utf-8"))
+    rows = {name: part["rows"] for name, part in manifest["training"]["parts"].items()}
+    total = 3 * (900 - 66 - 5)
+    assert rows["test"] == pytest.approx(0.3 * total, abs=60)
+    assert rows["train"] == pytest.approx(0.56 * total, abs=60)
+    assert sum(rows.values()) <= total
+    code, _, err = run("train", "--bars", parquet, "--out", tmp_path, "--split", "70/30", "--test-share", 0.1)
+    assert code == 2
+    assert "leave out calibration-share and test-share" in err

@@ -121,6 +121,15 @@ def train(
         float, typer.Option(help="Long-run coverage the return band aims at.", rich_help_panel="Model")
     ] = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of everything random.", rich_help_panel="Model")] = 7,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="70/30|60/20/20",
+            help="Percent of rows, oldest first: TRAIN/TEST (the newest fifth of train calibrates) or "
+            "TRAIN/CALIBRATION/TEST; in place of the two shares.",
+            rich_help_panel="Validation",
+        ),
+    ] = None,
     calibration_share: Annotated[
         float, typer.Option(help="Share of rows that calibrate.", rich_help_panel="Validation")
     ] = 0.2,
@@ -286,13 +295,17 @@ def train(
         from candlewire_training.labels.contract import LabelSettings
         from candlewire_training.pipeline import train_model
         from candlewire_training.progress import StepProgress
-        from candlewire_training.settings import TrainingSettings
+        from candlewire_training.settings import TrainingSettings, parse_split
         from candlewire_training.validation.fold_memory import fold_memory, resumable_folds
 
         if sample == (bars is not None):
             raise SettingsError("give either --bars FILE_OR_FOLDER or --sample")
         if transfer and per not in {"symbol", "regime"}:
             raise SettingsError("transfer starts models from one of all; use it with --per symbol or regime")
+        if split is not None:
+            if (calibration_share, test_share) != (0.2, 0.2):
+                raise SettingsError("split names the shares; leave out calibration-share and test-share")
+            calibration_share, test_share = parse_split(split)
         end = parse_date(until, option="--until") if until else None
         table = sample_bars() if bars is None else read_bars(bars, timeframe=timeframe, bad_bars=bad_bars)
         kinds = tuple(kind.strip() for kind in members.split(",") if kind.strip())

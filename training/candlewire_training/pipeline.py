@@ -37,7 +37,14 @@ from candlewire_training.validation.fold_memory import FoldMemory
 from candlewire_training.validation.folds import Fold, RowTimes, folds_within, walk_forward_folds
 from candlewire_training.validation.member_scoring import MemberScoring
 from candlewire_training.validation.transfer import TransferReport, compare_transfer
-from candlewire_training.validation.walk_forward import FitRules, OutOfFold, WalkForward, judge, out_of_fold
+from candlewire_training.validation.walk_forward import (
+    LEAST_WEIGHED_ROWS,
+    FitRules,
+    OutOfFold,
+    WalkForward,
+    judge,
+    out_of_fold,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +168,7 @@ def train_model(
         assert started is not None  # noqa: S101 - the same folds
         transfer = compare_transfer(before, oof, started, horizon=settings.horizon, seed=settings.seed)
         oof = started if transfer.admitted else oof
-    walk = _judged_walk(before, folds, oof, settings)
+    walk = _judged_walk(before, folds, oof, settings, settled_by_ns=split.boundaries_ns[0])
     combinatorial = _combinatorial(before, settings, progress, choice)
     if choice is not None:
         with progress.step("Features to keep", 1):
@@ -174,7 +181,7 @@ def train_model(
         progress,
         volatility=volatility_columns(spec.canonical_json),
         ensemble=_ensemble(settings, walk),
-        oof=None if oof is None else _judged(before, oof, settings),
+        oof=None if oof is None else _judged(before, oof, settings).before(split.boundaries_ns[0]),
         start=start.final if start is not None and transfer is not None and transfer.admitted else None,
     )
     test = samples.take(split.test)
@@ -284,12 +291,25 @@ def _out_of_fold(
 
 
 def _judged_walk(
-    before: Samples, folds: tuple[Fold, ...], oof: OutOfFold | None, settings: TrainingSettings
+    before: Samples,
+    folds: tuple[Fold, ...],
+    oof: OutOfFold | None,
+    settings: TrainingSettings,
+    *,
+    settled_by_ns: int,
 ) -> WalkForward | None:
     """Scores and weights of out-of-fold predictions, and the gate on the overfit gap."""
     if oof is None:
         return None
-    walk = judge(before, folds, oof, horizon=settings.horizon, trials=settings.trials, seed=settings.seed)
+    walk = judge(
+        before,
+        folds,
+        oof,
+        horizon=settings.horizon,
+        settled_by_ns=settled_by_ns,
+        trials=settings.trials,
+        seed=settings.seed,
+    )
     if settings.maximum_overfit_gap is not None and walk.overfit_gap > settings.maximum_overfit_gap:
         raise GateError(
             f"overfit gap {walk.overfit_gap:.3f} is above maximum-overfit-gap "
@@ -363,7 +383,8 @@ def fit_model(
         progress: Shows the steps.
         volatility: Columns that foretell volatility; the band's width follows them.
         ensemble: How members are pooled; all alike when absent.
-        oof: Out-of-fold predictions, by which a latency budget chooses among members.
+        oof: Out-of-fold predictions of rows that had settled before calibration begins, by which a
+            calibrator is chosen, and by which a latency budget chooses among members.
         start: Fitted members that those of the same place go on from.
     """
     ensemble = ensemble or Ensemble(weights=equal_weights(len(settings.members)))
@@ -383,12 +404,10 @@ def fit_model(
         classes=train.classes,
     )
 
-    settled = None if oof is None else oof.before(int(calibration.decision_time_ns.min()))
-
     def direct(weights: Ensemble) -> Direction:
-        if settled is None or settings.calibrator == VENN_ABERS:
+        if oof is None or settings.calibrator == VENN_ABERS:
             return fit_direction(members, weights, unseen)
-        choice = calibrator_of(settings.calibrator, weights.pool(settled.members), settled)
+        choice = calibrator_of(settings.calibrator, weights.pool(oof.members), oof)
         return fit_direction(
             members,
             weights,
@@ -422,7 +441,7 @@ def fit_model(
             train.X,
             profile=settings.profile,
             budget_us=settings.budget_us,
-            oof=oof if len(members) > 1 else None,
+            oof=oof if oof is not None and len(members) > 1 and len(oof) >= LEAST_WEIGHED_ROWS else None,
             seed=settings.seed,
         )
 

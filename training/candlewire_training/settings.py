@@ -1,5 +1,6 @@
 """Settings of a training run, checked once."""
 
+import math
 import os
 import re
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ PROFILES = ("fast", "full")
 RANKINGS = ("permutation", "shap")
 CHOICES = ("auto", "venn_abers", "identity", "temperature", "platt", "isotonic")
 SCORINGS = ("native", "kernel")
+# Share of the train part, the newest, that calibrates where a split names none.
+CALIBRATION_OF_TRAIN = 0.2
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -218,9 +221,32 @@ def parse_version(version: int) -> datetime:
         raise SettingsError(f"version-stamp {version} is no time; write it as YYYYMMDDHHMMSS, UTC") from error
 
 
+def parse_split(text: str) -> tuple[float, float]:
+    """Shares of rows for calibration and test.
+
+    Args:
+        text: `70/30` (train/test: the newest fifth of the 70 calibrates) or `60/20/20`
+            (train/calibration/test), in percent, oldest first.
+
+    Raises:
+        SettingsError: It is neither, or does not sum to 100.
+    """
+    try:
+        percent = [float(part) for part in text.split("/")]
+    except ValueError:
+        percent = []
+    if len(percent) not in {2, 3} or not math.isclose(sum(percent), 100.0) or min(percent) <= 0.0:
+        raise SettingsError(
+            f"split {text!r} is no split; use TRAIN/TEST, such as 70/30, or TRAIN/CALIBRATION/TEST, such as "
+            "60/20/20, in percent that sum to 100"
+        )
+    calibration = percent[1] if len(percent) == 3 else CALIBRATION_OF_TRAIN * percent[0]
+    return calibration / 100.0, percent[-1] / 100.0
+
+
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise SettingsError(f"{name} {value} is out of range; use {low:g} to {high:g}")
 
 
-__all__ = ["SCORINGS", "Policy", "TrainingSettings", "parse_version"]
+__all__ = ["SCORINGS", "Policy", "TrainingSettings", "parse_split", "parse_version"]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from candlewire_training.errors import SettingsError, TooFewBarsError
+from candlewire_training.settings import parse_split
 from candlewire_training.validation.chronological import chronological_split
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,3 +50,17 @@ def test_too_little_history_is_told() -> None:
         chronological_split(decision, decision, embargo_bars=200)
     with pytest.raises(SettingsError, match="sum to less than 1"):
         chronological_split(decision, decision, calibration_share=0.5, test_share=0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "shares"),
+    [("70/30", (0.14, 0.3)), ("60/20/20", (0.2, 0.2)), ("50/25/25", (0.25, 0.25)), ("80/20", (0.16, 0.2))],
+)
+def test_a_split_names_the_shares(text: str, shares: tuple[float, float]) -> None:
+    assert parse_split(text) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("text", ["", "70", "70/40", "70/0/30", "110/-10", "a/b", "40/20/20/20", "nan/nan"])
+def test_what_is_no_split_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="such as 70/30"):
+        parse_split(text)

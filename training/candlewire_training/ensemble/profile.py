@@ -48,6 +48,10 @@ class OutOfFoldRows:
     blocks: I64
     known_from_ns: I64
 
+    def __len__(self) -> int:
+        """Count of rows."""
+        return int(self.target.size)
+
     def before(self, time_ns: int) -> "OutOfFoldRows":
         """The rows whose label is known at `time_ns`."""
         known = self.known_from_ns <= time_ns
@@ -188,8 +192,8 @@ def _too_dear(whole: MemberPrice, budgets: tuple[LatencyBudget, ...], *, lone: b
     remedy = (
         "use fewer or shallower trees, raise --budget-us, or take --profile full"
         if lone
-        else "walk forward with --folds so that members can be chosen by their score, use fewer or shallower "
-        "trees, raise --budget-us, or take --profile full"
+        else "walk forward with --folds that test before the calibration part, so that members can be chosen "
+        "by their score, use fewer or shallower trees, raise --budget-us, or take --profile full"
     )
     return (
         f"latency budget of {budget.one_row_us:.3g} us a row and {budget.batch_64_us_per_row:.3g} us a row "

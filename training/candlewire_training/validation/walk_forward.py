@@ -8,6 +8,7 @@ import numpy as np
 
 from candlewire_training.arrays import F64, I32, I64
 from candlewire_training.data.samples import Samples
+from candlewire_training.ensemble.contract import equal_weights
 from candlewire_training.ensemble.stacking import fit_weights, make_ensemble
 from candlewire_training.errors import TooFewBarsError
 from candlewire_training.members.contract import Member, MemberSettings
@@ -29,6 +30,8 @@ from candlewire_training.validation.selection_bias import (
 GAP_ROWS = 20_000
 # Groups of equal size over which accuracy should rise with confidence.
 CONFIDENCE_GROUPS = 5
+# Out-of-fold rows below which members weigh the same.
+LEAST_WEIGHED_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,7 @@ class WalkForward:
 
     Attributes:
         folds: Each fold.
-        weights: Of the members, fitted on all out-of-fold rows.
+        weights: Of the members, fitted on the out-of-fold rows that had settled in time, see `judge`.
         gain: Log loss of the majority baseline minus the ensemble's, over all out-of-fold rows.
         overfit_gap: Mean accuracy on train rows minus that on test rows.
         sharpe: Of going with the sign of P(last class) minus its share in train, all symbols alike, before
@@ -234,7 +237,14 @@ def _seen(fold: Fold) -> I64:
 
 
 def judge(
-    samples: Samples, folds: tuple[Fold, ...], oof: OutOfFold, *, horizon: int, trials: int = 1, seed: int = 7
+    samples: Samples,
+    folds: tuple[Fold, ...],
+    oof: OutOfFold,
+    *,
+    horizon: int,
+    settled_by_ns: int | None = None,
+    trials: int = 1,
+    seed: int = 7,
 ) -> WalkForward:
     """Scores of out-of-fold predictions.
 
@@ -243,6 +253,8 @@ def judge(
         folds: The folds of `oof`.
         oof: The predictions.
         horizon: Bars ahead that the label looks.
+        settled_by_ns: Weights are fitted on rows whose label was known then: what is calibrated on later rows
+            has not seen them. With too few such rows the members weigh the same. None takes all rows.
         trials: Settings tried, this one included.
         seed: Of the bootstrap.
     """
@@ -272,7 +284,7 @@ def judge(
     shares = accuracy_by_confidence(oof.pooled, right)
     return WalkForward(
         folds=tuple(results),
-        weights=tuple(fit_weights(oof.members, rows.target, rows.weight).tolist()),
+        weights=_weights(oof, rows, settled_by_ns),
         gain=block_estimate(baseline_losses["majority"] - losses, blocks, seed=seed),
         overfit_gap=float(np.mean([each.train_accuracy - each.test_accuracy for each in results])),
         sharpe=deflated_sharpe(
@@ -285,6 +297,15 @@ def judge(
         trials=trials,
         scored_by=oof.scored_by,
     )
+
+
+def _weights(oof: OutOfFold, rows: Samples, settled_by_ns: int | None) -> tuple[float, ...]:
+    if settled_by_ns is None:
+        return tuple(fit_weights(oof.members, rows.target, rows.weight).tolist())
+    settled = rows.known_from_ns <= settled_by_ns
+    if settled.sum() < LEAST_WEIGHED_ROWS:
+        return equal_weights(oof.members.shape[1])
+    return tuple(fit_weights(oof.members[settled], rows.target[settled], rows.weight[settled]).tolist())
 
 
 def accuracy_by_confidence(probabilities: F64, right: F64) -> tuple[float, ...]:
@@ -326,6 +347,7 @@ def _member_overfitting(oof: OutOfFold, rows: Samples, blocks: I64) -> float | N
 
 
 __all__ = [
+    "LEAST_WEIGHED_ROWS",
     "FitRules",
     "FoldResult",
     "OutOfFold",
