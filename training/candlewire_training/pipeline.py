@@ -24,6 +24,7 @@ from candlewire_training.members.early_stopping import fit_member, fit_rows, sto
 from candlewire_training.members.pooled_start import PooledStart
 from candlewire_training.members.registry import make_member
 from candlewire_training.members.side_by_side import side_by_side
+from candlewire_training.one_blas_thread import one_blas_thread
 from candlewire_training.progress import StepProgress
 from candlewire_training.scoring_model import Direction, ScoringModel
 from candlewire_training.selection.feature_choice import FeatureChoice, feature_choice, narrowed
@@ -128,6 +129,7 @@ def prepare(
     return Prepared(bars=bars, spec=spec, settings=settings, samples=samples, split=split)
 
 
+@one_blas_thread
 def train_model(
     bars: BarTable,
     settings: TrainingSettings,

@@ -1,6 +1,6 @@
 """The band breathes, covers what it aims at on unseen rows, and its graph agrees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from candlewire_training.bands.return_band import LEVELS, Candidate, ReturnBand,
 from candlewire_training.bands.volatility_scale import deviation_scale, fit_volatility_scale
 from candlewire_training.errors import SettingsError
 from candlewire_training.export.graph_builder import GraphBuilder
+from candlewire_training.validation.block_bootstrap import Estimate
 from candlewire_training.validation.proper_scores import winkler
 
 from tests.training.conftest import run_graph
@@ -185,10 +186,36 @@ def test_every_kind_is_tried_and_the_best_one_admitted() -> None:
 def test_a_challenger_must_be_better_in_every_fold(
     kind: str, by_fold: tuple[float, ...], chosen: str
 ) -> None:
-    def candidate(scores: tuple[float, ...]) -> Candidate:
-        return Candidate(winkler=float(np.mean(scores)), coverage=0.9, by_fold=scores)
-
     assert admitted({"log_har": candidate((1.0, 1.0, 1.0)), kind: candidate(by_fold)}) == chosen
+
+
+def test_a_challenger_whose_gain_may_be_chance_is_not_admitted() -> None:
+    plain, sure = candidate((1.0, 1.0, 1.0)), candidate((0.98, 0.98, 0.98))
+    unsure = replace(sure, gain=replace(sure.gain, low=-0.001))
+    assert admitted({"log_har": plain, "log_har_trees": sure}) == "log_har_trees"
+    assert admitted({"log_har": plain, "log_har_trees": unsure}) == "log_har"
+    # A better score that is unsure does not stand in the way of one that is sure.
+    best = replace(unsure, winkler=0.9)
+    assert admitted({"log_har": plain, "log_har_trees": best, "log_har_skewed": sure}) == "log_har_skewed"
+
+
+def test_gains_are_told_with_their_intervals() -> None:
+    kinds = dict(fitted(40, kind=None).candidates)
+    assert kinds["log_har"].gain.value == 0.0
+    for kind, one in kinds.items():
+        assert one.gain.value == pytest.approx(kinds["log_har"].winkler - one.winkler)
+        assert one.gain.low <= one.gain.value <= one.gain.high, kind
+    assert kinds["deviation"].gain.high < 0.0
+
+
+def candidate(scores: tuple[float, ...]) -> Candidate:
+    gain = 1.0 - float(np.mean(scores))
+    return Candidate(
+        winkler=float(np.mean(scores)),
+        coverage=0.9,
+        by_fold=scores,
+        gain=Estimate(value=gain, low=gain - 0.0005, high=gain + 0.0005),
+    )
 
 
 def test_what_settles_late_is_not_used_in_admission() -> None:

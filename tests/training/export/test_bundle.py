@@ -16,6 +16,7 @@ from candlewire_training.export.deployment import deploy_if_new
 from candlewire_training.export.fused_graph import OUTPUTS
 from candlewire_training.pipeline import TrainedModel, train_model
 from candlewire_training.progress import StepProgress
+from threadpoolctl import threadpool_limits
 
 from tests.training.conftest import VERSION
 
@@ -116,6 +117,17 @@ def test_golden_rows_hang_on_no_last_bit(bundle: Bundle) -> None:
     up = np.load(bundle.folder / "golden.npz")["probabilities"][:, 1]
     for threshold in (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65):
         assert np.abs(up - threshold).min() > 5e-5
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_bytes_do_not_hang_on_the_threads_of_linear_algebra(
+    trained: TrainedModel, bundle: Bundle, tmp_path: Path, threads: int
+) -> None:
+    """Machines of other sizes, and workers of a cluster that get one core each, write the same bundle."""
+    with threadpool_limits(limits=threads, user_api="blas"):
+        other = write_bundle(train_model(trained.bars, trained.settings, QUIET), tmp_path, QUIET)
+    for name in ("model.onnx", "golden.npz", "manifest.json"):
+        assert (other.folder / name).read_bytes() == (bundle.folder / name).read_bytes(), name
 
 
 def test_the_same_bars_and_seed_give_the_same_bytes(

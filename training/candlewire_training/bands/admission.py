@@ -27,14 +27,14 @@ from candlewire_training.bands.volatility_scale import (
 )
 from candlewire_training.errors import SettingsError
 from candlewire_training.members.xgboost_member import RoundProgress
-from candlewire_training.validation.block_bootstrap import time_blocks
+from candlewire_training.validation.block_bootstrap import block_estimate, time_blocks
 from candlewire_training.validation.proper_scores import winkler
 
 KINDS = ("log_har", "log_har_skewed", "log_har_trees", "quantile_regression", "deviation")
 WITH_TREES = frozenset({"log_har_trees", "quantile_regression"})
-# Trees must better the Winkler score of the plain scale by this share to be worth their microseconds.
+# Trees must better the Winkler score of the plain scale by this share, surely, to be worth their time.
 TREES_GAIN = 0.005
-# A shape or a simpler scale need only be better beyond rounding.
+# A shape or a simpler scale need only be better beyond rounding, as surely.
 PLAIN_GAIN = 0.001
 MINIMUM_FOLD_ROWS = 500
 # Prices that never moved still get a band that is open.
@@ -131,7 +131,8 @@ def fit_return_band(
 def admitted(candidates: dict[str, Candidate]) -> str:
     """The kind with the best Winkler score, the plain scale unless another is better by enough.
 
-    A challenger must also be better in every fold: a mean over few folds is mostly one wild stretch.
+    By enough: the whole block-bootstrap interval of its gain lies above the least gain of its kind, as what
+    looks better may be chance. And in every fold, as a mean over few folds is mostly one wild stretch.
     """
     if not candidates:
         return "log_har"
@@ -140,7 +141,7 @@ def admitted(candidates: dict[str, Candidate]) -> str:
     def earned(kind: str) -> bool:
         gain = TREES_GAIN if kind in WITH_TREES else PLAIN_GAIN
         always = all(mine < its for mine, its in zip(candidates[kind].by_fold, plain.by_fold, strict=True))
-        return always and candidates[kind].winkler < (1.0 - gain) * plain.winkler
+        return always and candidates[kind].gain.low > gain * plain.winkler
 
     contenders = [kind for kind in candidates if kind == "log_har" or earned(kind)]
     return min(contenders, key=lambda kind: candidates[kind].winkler)
@@ -152,9 +153,12 @@ def _walk_forward(
     """Scores of every kind over folds: fitted, conformalised on the next rows, judged on those after."""
     scores: dict[str, list[F64]] = {kind: [] for kind in KINDS}
     covered: dict[str, list[F64]] = {kind: [] for kind in KINDS}
+    judged_blocks: list[I64] = []
     for fit, conformal, judged in _folds(rows, settings.folds):
         blocks = time_blocks(rows.decision_time_ns[conformal], horizon=settings.horizon)
         realised = rows.forward_return[judged]
+        first = int(judged_blocks[-1].max()) + 1 if judged_blocks else 0
+        judged_blocks.append(first + time_blocks(rows.decision_time_ns[judged], horizon=settings.horizon))
         for kind in KINDS:
             band = _fit(kind, rows, fit, settings, volatility, advance)
             if band is None:
@@ -163,11 +167,15 @@ def _walk_forward(
             low, _, high = band.apply(rows.X[judged])
             scores[kind].append(winkler(low, high, realised, target_coverage=settings.target_coverage))
             covered[kind].append(((low <= realised) & (realised <= high)).astype(np.float64))
+    if not judged_blocks:
+        return {}
+    blocks, plain = np.concatenate(judged_blocks), np.concatenate(scores["log_har"])
     return {
         kind: Candidate(
             winkler=float(np.concatenate(scores[kind]).mean()),
             coverage=float(np.concatenate(covered[kind]).mean()),
             by_fold=tuple(float(fold.mean()) for fold in scores[kind]),
+            gain=block_estimate(plain - np.concatenate(scores[kind]), blocks, seed=settings.seed),
         )
         for kind in KINDS
         if scores[kind]

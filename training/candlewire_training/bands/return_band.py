@@ -17,7 +17,7 @@ from candlewire_training.arrays import F32, F64, I64
 from candlewire_training.bands.volatility_scale import VolatilityScale
 from candlewire_training.export.graph_builder import GraphBuilder
 from candlewire_training.export.tree_ensemble import xgboost_trees
-from candlewire_training.validation.block_bootstrap import design_effect
+from candlewire_training.validation.block_bootstrap import Estimate, design_effect
 
 # Half-widths below this share of their median are taken as this: the band never closes.
 LEAST_SHARE = 0.05
@@ -44,11 +44,14 @@ class Candidate:
         winkler: Mean Winkler score, conformalised before those rows.
         coverage: Share of them that it covered.
         by_fold: Mean Winkler score in each fold, oldest first.
+        gain: Winkler score of `log_har` minus this one's on the same rows, with its block-bootstrap interval;
+            above zero is better than the plain scale.
     """
 
     winkler: float
     coverage: float
     by_fold: tuple[float, ...]
+    gain: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

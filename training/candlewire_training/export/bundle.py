@@ -24,6 +24,7 @@ from candlewire_training.export.parity import ParityReport, check_parity
 from candlewire_training.export.parity_rows import parity_rows, rows_beside_decisions
 from candlewire_training.export.runtime import OneThreadRuntime
 from candlewire_training.export.timing import GraphTiming, time_graph
+from candlewire_training.one_blas_thread import one_blas_thread
 from candlewire_training.pipeline import TrainedModel
 from candlewire_training.progress import StepProgress
 
@@ -45,6 +46,7 @@ class Bundle:
     deployed: bool
 
 
+@one_blas_thread
 def write_bundle(
     trained: TrainedModel, store: Path, progress: StepProgress, *, deploy: bool = True
 ) -> Bundle:

@@ -12,6 +12,7 @@ from candlewire_training.errors import SettingsError
 from candlewire_training.members.contract import FitRows, Member
 from candlewire_training.members.pooled_start import CONTINUED, PooledStart, write_start
 from candlewire_training.members.registry import make_member
+from candlewire_training.one_blas_thread import one_blas_thread
 from candlewire_training.pipeline import prepare, walk_folds
 from candlewire_training.progress import StepProgress
 from candlewire_training.settings import TrainingSettings
@@ -34,6 +35,7 @@ class PooledWork:
     folder: Path
 
 
+@one_blas_thread
 def fit_pooled_start(work: PooledWork) -> dict[str, Any]:
     """Fits members on every fold's train rows and on the train part, and writes them. Runs in a worker.
 
