@@ -16,6 +16,7 @@ from candlewire_training.one_line_errors import one_line_errors
 from candlewire_training.training_file import use_training_file
 
 if TYPE_CHECKING:
+    from candlewire_training.data.bars import BarTable
     from candlewire_training.export.bundle import Bundle
     from candlewire_training.groups.training_run import RunReport
     from candlewire_training.pipeline import TrainedModel
@@ -53,6 +54,14 @@ def train(
     ] = None,
     timeframe: Annotated[
         str | None, typer.Option(help="Timeframe of the bars; detected when absent.", rich_help_panel="Data")
+    ] = None,
+    timeframes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="1h,1d",
+            help="Several timeframes that the bars hold, models of each.",
+            rich_help_panel="Many",
+        ),
     ] = None,
     bad_bars: Annotated[
         str, typer.Option(help="What to do with bad bars: fail or drop.", rich_help_panel="Data")
@@ -285,29 +294,23 @@ def train(
     """
     with one_line_errors():
         from candlewire_training.data.bars import parse_date
-        from candlewire_training.data.parquet import read_bars
-        from candlewire_training.data.sample import sample_bars
         from candlewire_training.errors import SettingsError
         from candlewire_training.export.bundle import write_bundle
-        from candlewire_training.groups.plan import plan_groups
-        from candlewire_training.groups.run_folder import RunFolder, resumable
-        from candlewire_training.groups.training_run import run_groups
+        from candlewire_training.groups.many_models import ManyModels
         from candlewire_training.labels.contract import LabelSettings
         from candlewire_training.pipeline import train_model
         from candlewire_training.progress import StepProgress
-        from candlewire_training.settings import TrainingSettings, parse_split
+        from candlewire_training.settings import TrainingSettings, split_shares
         from candlewire_training.validation.fold_memory import fold_memory, resumable_folds
 
         if sample == (bars is not None):
             raise SettingsError("give either --bars FILE_OR_FOLDER or --sample")
         if transfer and per not in {"symbol", "regime"}:
             raise SettingsError("transfer starts models from one of all; use it with --per symbol or regime")
-        if split is not None:
-            if (calibration_share, test_share) != (0.2, 0.2):
-                raise SettingsError("split names the shares; leave out calibration-share and test-share")
-            calibration_share, test_share = parse_split(split)
+        calibration_share, test_share = split_shares(split, calibration_share, test_share)
         end = parse_date(until, option="--until") if until else None
-        table = sample_bars() if bars is None else read_bars(bars, timeframe=timeframe, bad_bars=bad_bars)
+        tables = _tables(bars, timeframe, timeframes, bad_bars)
+        table = tables[0]
         kinds = tuple(kind.strip() for kind in members.split(",") if kind.strip())
         steps = _numbers(horizons, int, "horizons")
         settings = TrainingSettings(
@@ -346,23 +349,18 @@ def train(
             until=end,
             version=version_stamp,
         )
-        if per != "pooled" or len(steps) > 1 or ray is not None:
-            groups = plan_groups(
-                table.until(end).symbols, settings, timeframe=table.timeframe, per=per, horizons=steps
+
+        if per != "pooled" or len(steps) > 1 or ray is not None or timeframes is not None:
+            many = ManyModels(
+                per=per, horizons=steps, store=out, run=run, jobs=jobs, ray=ray, transfer=transfer
             )
-            folder = RunFolder(path=run or out / ".runs" / settings.model)
-            with StepProgress(quiet=quiet) as progress, resumable(folder):
-                report = run_groups(
-                    table,
-                    groups,
-                    store=out,
-                    run=folder,
-                    progress=progress,
-                    jobs=jobs,
-                    ray=ray,
-                    transfer=transfer,
-                )
-            _print_run(report, quiet=quiet)
+            stem = None if timeframes is None else model or "direction"
+            with StepProgress(quiet=quiet) as progress:
+                reports, failed = many.train(tables, settings, progress, stem=stem)
+            for report in reports:
+                _print_run(report, quiet=quiet)
+            for name, reason in failed.items():
+                typer.echo(f"candlewire: {name} failed: {reason}", err=True)
             return
         settings = replace(settings, horizon=steps[0]) if steps else settings
         memory = fold_memory(run or out / ".runs" / settings.model, settings, table.fingerprint)
@@ -373,6 +371,23 @@ def train(
             typer.echo(bundle.folder)
         else:
             _print_summary(trained, bundle)
+
+
+def _tables(
+    bars: Path | None, timeframe: str | None, timeframes: str | None, bad_bars: str
+) -> tuple["BarTable", ...]:
+    """The bars of each timeframe asked for; all are read before anything is trained."""
+    from candlewire_training.data.parquet import read_bars
+    from candlewire_training.data.sample import sample_bars
+    from candlewire_training.data.timeframes import parse_timeframes
+    from candlewire_training.errors import SettingsError
+
+    if timeframes is not None and (bars is None or timeframe is not None):
+        raise SettingsError("timeframes chooses among those of --bars; leave out --sample and --timeframe")
+    if bars is None:
+        return (sample_bars(),)
+    names = (timeframe,) if timeframes is None else parse_timeframes(timeframes)
+    return tuple(read_bars(bars, timeframe=name, bad_bars=bad_bars) for name in names)
 
 
 def _numbers(text: str | None, kind: type, option: str) -> tuple[Any, ...]:

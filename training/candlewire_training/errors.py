@@ -10,6 +10,7 @@
     ├── StoreError             the model store cannot be read or written
     ├── ParityError            the ONNX graph disagrees with the native pipeline
     ├── GateError              the model does not pass a gate that the settings ask for
+    ├── NothingTrainedError    not one of many models could be trained
     └── InterruptedRunError    Ctrl-C; what is done stays, and the same command goes on
 
 Every message names the field, the value and the remedy, in one line: the command prints it as it is.
@@ -56,6 +57,10 @@ class GateError(TrainingError):
     """The model does not pass a gate that the settings ask for; nothing was written."""
 
 
+class NothingTrainedError(TrainingError):
+    """Not one of many models could be trained."""
+
+
 class InterruptedRunError(TrainingError):
     """Ctrl-C ended a run of many models; what is done stays."""
 
@@ -65,6 +70,7 @@ __all__ = [
     "BarsError",
     "GateError",
     "InterruptedRunError",
+    "NothingTrainedError",
     "ParityError",
     "SettingsError",
     "StoreError",

@@ -17,6 +17,8 @@ PROFILES = ("fast", "full")
 RANKINGS = ("permutation", "shap")
 CHOICES = ("auto", "venn_abers", "identity", "temperature", "platt", "isotonic")
 SCORINGS = ("native", "kernel")
+# Shares of rows for calibration and test.
+DEFAULT_SHARES = (0.2, 0.2)
 # Share of the train part, the newest, that calibrates where a split names none.
 CALIBRATION_OF_TRAIN = 0.2
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -109,8 +111,8 @@ class TrainingSettings:
     seed: int = 7
     threads: int = 0
     target_coverage: float = 0.9
-    calibration_share: float = 0.2
-    test_share: float = 0.2
+    calibration_share: float = DEFAULT_SHARES[0]
+    test_share: float = DEFAULT_SHARES[1]
     embargo_bars: int = 5
     asset_class: str = "stock"
     controller_step: float | None = None
@@ -221,6 +223,19 @@ def parse_version(version: int) -> datetime:
         raise SettingsError(f"version-stamp {version} is no time; write it as YYYYMMDDHHMMSS, UTC") from error
 
 
+def split_shares(split: str | None, calibration_share: float, test_share: float) -> tuple[float, float]:
+    """Shares for calibration and test of the options: those of `split`, or the two themselves.
+
+    Raises:
+        SettingsError: Both ways are used, or the split is none.
+    """
+    if split is None:
+        return calibration_share, test_share
+    if (calibration_share, test_share) != DEFAULT_SHARES:
+        raise SettingsError("split names the shares; leave out calibration-share and test-share")
+    return parse_split(split)
+
+
 def parse_split(text: str) -> tuple[float, float]:
     """Shares of rows for calibration and test.
 
@@ -249,4 +264,4 @@ def _within(name: str, value: float, low: float, high: float) -> None:
         raise SettingsError(f"{name} {value} is out of range; use {low:g} to {high:g}")
 
 
-__all__ = ["SCORINGS", "Policy", "TrainingSettings", "parse_split", "parse_version"]
+__all__ = ["SCORINGS", "Policy", "TrainingSettings", "parse_split", "parse_version", "split_shares"]

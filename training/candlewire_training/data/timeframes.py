@@ -32,6 +32,20 @@ def timeframe_ns(timeframe: str) -> int:
     return TIMEFRAME_NS[timeframe]
 
 
+def parse_timeframes(text: str) -> tuple[str, ...]:
+    """Timeframes with commas between them.
+
+    Raises:
+        SettingsError: One is unknown or comes twice, or there is none.
+    """
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        timeframe_ns(name)
+    if not names or len(set(names)) != len(names):
+        raise SettingsError(f"timeframes {text!r}: name each once, for example 1h,1d")
+    return names
+
+
 def detect_timeframe(open_time_ns: I64) -> str:
     """The timeframe whose length is the commonest step between consecutive bars of one symbol.
 
@@ -55,4 +69,4 @@ def detect_timeframe(open_time_ns: I64) -> str:
     )
 
 
-__all__ = ["DAY_NS", "SECOND_NS", "TIMEFRAME_NS", "detect_timeframe", "timeframe_ns"]
+__all__ = ["DAY_NS", "SECOND_NS", "TIMEFRAME_NS", "detect_timeframe", "parse_timeframes", "timeframe_ns"]

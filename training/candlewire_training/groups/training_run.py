@@ -13,7 +13,7 @@ import polars as pl
 
 from candlewire_training.data.bars import BarTable
 from candlewire_training.data.parquet import read_bars, write_bars
-from candlewire_training.errors import TrainingError
+from candlewire_training.errors import NothingTrainedError, TrainingError
 from candlewire_training.export.bundle import write_bundle
 from candlewire_training.export.deployment import deploy_models
 from candlewire_training.export.manifest import settings_record
@@ -82,7 +82,7 @@ def run_groups(
 
     Raises:
         SettingsError: The run folder was begun with other settings or other bars.
-        TrainingError: Not one group could be trained.
+        NothingTrainedError: Not one group could be trained.
     """
     started = time.monotonic()
     run.open(_asked(bars, groups, store, transfer=transfer))
@@ -123,7 +123,7 @@ def run_groups(
             advance()
     if not done:
         key, reason = next(iter(failed.items()))
-        raise TrainingError(f"none of {len(failed)} models could be trained; {key}: {reason}")
+        raise NothingTrainedError(f"none of {len(failed)} models could be trained; {key}: {reason}")
     deploy_models(store, [(g.key, int(done[g.key]["version"]), g.route) for g in groups if g.key in done])
     return RunReport(done=done, resumed=resumed, failed=failed, seconds=time.monotonic() - started)
 
