@@ -192,3 +192,16 @@ def test_a_70_30_split_judges_the_newest_30_percent(parquet: Path, tmp_path: Pat
     code, _, err = run("train", "--bars", parquet, "--out", tmp_path, "--split", "70/30", "--test-share", 0.1)
     assert code == 2
     assert "leave out calibration-share and test-share" in err
+
+
+def test_a_split_by_dates_begins_there(parquet: Path, tmp_path: Path) -> None:
+    code, out, err = run(
+        "train", "--bars", parquet, "--out", tmp_path, "--trees", 5, "--quiet",
+        "--split", "2001-07-01/2002-01-01",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    training = json.loads((Path(out.strip()) / "manifest.json").read_text(encoding="utf-8"))["training"]
+    parts = training["parts"]
+    assert parts["train"]["last_decision"] < "2001-07-01" <= parts["calibration"]["first_decision"]
+    assert parts["calibration"]["last_decision"] < "2002-01-01" <= parts["test"]["first_decision"]
+    assert training["settings"]["split_at"] == ["2001-07-01T00:00:00+00:00", "2002-01-01T00:00:00+00:00"]

@@ -133,9 +133,9 @@ def train(
     split: Annotated[
         str | None,
         typer.Option(
-            metavar="70/30|60/20/20",
+            metavar="70/30|60/20/20|DATE/DATE|calendar",
             help="Percent of rows, oldest first: TRAIN/TEST (the newest fifth of train calibrates) or "
-            "TRAIN/CALIBRATION/TEST; in place of the two shares.",
+            "TRAIN/CALIBRATION/TEST; or when calibration and test begin (calendar: 2023 and 2024).",
             rich_help_panel="Validation",
         ),
     ] = None,
@@ -300,14 +300,15 @@ def train(
         from candlewire_training.labels.contract import LabelSettings
         from candlewire_training.pipeline import train_model
         from candlewire_training.progress import StepProgress
-        from candlewire_training.settings import TrainingSettings, split_shares
+        from candlewire_training.settings import TrainingSettings
         from candlewire_training.validation.fold_memory import fold_memory, resumable_folds
+        from candlewire_training.validation.split_choice import split_choice
 
         if sample == (bars is not None):
             raise SettingsError("give either --bars FILE_OR_FOLDER or --sample")
         if transfer and per not in {"symbol", "regime"}:
             raise SettingsError("transfer starts models from one of all; use it with --per symbol or regime")
-        calibration_share, test_share = split_shares(split, calibration_share, test_share)
+        parts = split_choice(split, calibration_share, test_share)
         end = parse_date(until, option="--until") if until else None
         tables = _tables(bars, timeframe, timeframes, bad_bars)
         table = tables[0]
@@ -325,8 +326,9 @@ def train(
             seed=seed,
             threads=threads,
             target_coverage=target_coverage,
-            calibration_share=calibration_share,
-            test_share=test_share,
+            calibration_share=parts.calibration_share,
+            test_share=parts.test_share,
+            split_at=parts.at,
             embargo_bars=max([horizon, *steps]) if embargo is None else embargo,
             label=LabelSettings(kind=label, balance_classes=balance_classes),
             members=kinds,

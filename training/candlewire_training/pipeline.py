@@ -124,7 +124,7 @@ def prepare(
         calibration_share=settings.calibration_share,
         test_share=settings.test_share,
         embargo_bars=settings.embargo_bars,
-        boundaries_ns=boundaries_ns,
+        boundaries_ns=boundaries_ns or settings.boundaries_ns,
     )
     return Prepared(bars=bars, spec=spec, settings=settings, samples=samples, split=split)
 

@@ -1,12 +1,12 @@
 """Settings of a training run, checked once."""
 
-import math
 import os
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from candlewire_training.data.bars import to_ns
 from candlewire_training.errors import SettingsError
 from candlewire_training.labels.contract import LabelSettings
 from candlewire_training.members.contract import MemberSettings
@@ -17,10 +17,6 @@ PROFILES = ("fast", "full")
 RANKINGS = ("permutation", "shap")
 CHOICES = ("auto", "venn_abers", "identity", "temperature", "platt", "isotonic")
 SCORINGS = ("native", "kernel")
-# Shares of rows for calibration and test.
-DEFAULT_SHARES = (0.2, 0.2)
-# Share of the train part, the newest, that calibrates where a split names none.
-CALIBRATION_OF_TRAIN = 0.2
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -74,6 +70,7 @@ class TrainingSettings:
         target_coverage: Coverage the band aims at in the long run.
         calibration_share: Share of rows for calibration and conformal width.
         test_share: Share of rows, the newest, that judge the model.
+        split_at: When calibration and test begin, in place of the shares; None takes these.
         embargo_bars: Bars left out after each boundary, beyond the purge.
         asset_class: Asset class that the manifest carries.
         controller_step: Step of the server's width controller; None takes the timeframe's.
@@ -111,8 +108,9 @@ class TrainingSettings:
     seed: int = 7
     threads: int = 0
     target_coverage: float = 0.9
-    calibration_share: float = DEFAULT_SHARES[0]
-    test_share: float = DEFAULT_SHARES[1]
+    calibration_share: float = 0.2
+    test_share: float = 0.2
+    split_at: tuple[datetime, datetime] | None = None
     embargo_bars: int = 5
     asset_class: str = "stock"
     controller_step: float | None = None
@@ -206,6 +204,11 @@ class TrainingSettings:
         return replace(self, threads=min(cores, 256) if rows >= SHARED_ROWS else 1)
 
     @property
+    def boundaries_ns(self) -> tuple[int, int] | None:
+        """When calibration and test begin, ns; None where shares say it."""
+        return self.split_at and (to_ns(self.split_at[0]), to_ns(self.split_at[1]))
+
+    @property
     def decision_thresholds(self) -> tuple[float, float]:
         """P(up) at and above which the policy buys; at and below which it sells."""
         return self.policy.buy_probability, 1.0 - self.policy.sell_probability
@@ -223,45 +226,9 @@ def parse_version(version: int) -> datetime:
         raise SettingsError(f"version-stamp {version} is no time; write it as YYYYMMDDHHMMSS, UTC") from error
 
 
-def split_shares(split: str | None, calibration_share: float, test_share: float) -> tuple[float, float]:
-    """Shares for calibration and test of the options: those of `split`, or the two themselves.
-
-    Raises:
-        SettingsError: Both ways are used, or the split is none.
-    """
-    if split is None:
-        return calibration_share, test_share
-    if (calibration_share, test_share) != DEFAULT_SHARES:
-        raise SettingsError("split names the shares; leave out calibration-share and test-share")
-    return parse_split(split)
-
-
-def parse_split(text: str) -> tuple[float, float]:
-    """Shares of rows for calibration and test.
-
-    Args:
-        text: `70/30` (train/test: the newest fifth of the 70 calibrates) or `60/20/20`
-            (train/calibration/test), in percent, oldest first.
-
-    Raises:
-        SettingsError: It is neither, or does not sum to 100.
-    """
-    try:
-        percent = [float(part) for part in text.split("/")]
-    except ValueError:
-        percent = []
-    if len(percent) not in {2, 3} or not math.isclose(sum(percent), 100.0) or min(percent) <= 0.0:
-        raise SettingsError(
-            f"split {text!r} is no split; use TRAIN/TEST, such as 70/30, or TRAIN/CALIBRATION/TEST, such as "
-            "60/20/20, in percent that sum to 100"
-        )
-    calibration = percent[1] if len(percent) == 3 else CALIBRATION_OF_TRAIN * percent[0]
-    return calibration / 100.0, percent[-1] / 100.0
-
-
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise SettingsError(f"{name} {value} is out of range; use {low:g} to {high:g}")
 
 
-__all__ = ["SCORINGS", "Policy", "TrainingSettings", "parse_split", "parse_version", "split_shares"]
+__all__ = ["SCORINGS", "Policy", "TrainingSettings", "parse_version"]

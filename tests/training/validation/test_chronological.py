@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from candlewire_training.errors import SettingsError, TooFewBarsError
-from candlewire_training.settings import parse_split
 from candlewire_training.validation.chronological import chronological_split
+from candlewire_training.validation.split_choice import CALENDAR, parse_split
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,10 +57,26 @@ def test_too_little_history_is_told() -> None:
     [("70/30", (0.14, 0.3)), ("60/20/20", (0.2, 0.2)), ("50/25/25", (0.25, 0.25)), ("80/20", (0.16, 0.2))],
 )
 def test_a_split_names_the_shares(text: str, shares: tuple[float, float]) -> None:
-    assert parse_split(text) == pytest.approx(shares)
+    choice = parse_split(text)
+    assert (choice.calibration_share, choice.test_share) == pytest.approx(shares)
+    assert choice.at is None
 
 
 @pytest.mark.parametrize("text", ["", "70", "70/40", "70/0/30", "110/-10", "a/b", "40/20/20/20", "nan/nan"])
 def test_what_is_no_split_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="such as 70/30"):
         parse_split(text)
+
+
+def test_a_split_names_dates() -> None:
+    assert parse_split("calendar").at == CALENDAR == parse_split("2023-01-01/2024-01-01").at
+    with pytest.raises(SettingsError, match="swap the dates"):
+        parse_split("2024-01-01/2023-01-01")
+    with pytest.raises(SettingsError, match="is no date"):
+        parse_split("2023-13-01/2024-01-01")
+
+
+def test_dates_that_the_bars_do_not_reach_are_told() -> None:
+    decision = 86_400 * 10**9 * np.arange(300, dtype=np.int64)
+    with pytest.raises(TooFewBarsError, match="1970-01-01 to 1970-10-27, with calibration from 2023-01-01"):
+        chronological_split(decision, decision, boundaries_ns=(1672531200 * 10**9, 1704067200 * 10**9))

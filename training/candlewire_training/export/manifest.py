@@ -145,6 +145,7 @@ def settings_record(settings: TrainingSettings) -> dict[str, Any]:
         "target_coverage": settings.target_coverage,
         "calibration_share": settings.calibration_share,
         "test_share": settings.test_share,
+        "split_at": settings.split_at and [moment.isoformat() for moment in settings.split_at],
         "asset_class": settings.asset_class,
         "folds": settings.folds,
         "walk_forward": settings.walk_forward,

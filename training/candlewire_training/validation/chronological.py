@@ -74,8 +74,8 @@ def chronological_split(
         starts = [int(np.searchsorted(times, boundary)) for boundary in boundaries_ns]
     if not 0 < starts[0] + embargo_bars < starts[1] or starts[1] + embargo_bars >= times.size:
         raise TooFewBarsError(
-            f"too few bars: {times.size} decision times cannot be split in three with an embargo of "
-            f"{embargo_bars} bars; give longer history"
+            f"too few bars: {times.size} decision times{_span(times, boundaries_ns)} cannot be split in "
+            f"three with an embargo of {embargo_bars} bars; give longer history"
         )
     first_calibration, first_test = (int(times[start]) for start in starts)
     embargoed_calibration, embargoed_test = (int(times[start + embargo_bars]) for start in starts)
@@ -97,6 +97,15 @@ def chronological_split(
         boundaries_ns=(first_calibration, first_test),
         purged_rows=total - kept,
     )
+
+
+def _span(times: I64, boundaries_ns: tuple[int, int] | None) -> str:
+    if boundaries_ns is None or times.size == 0:
+        return ""
+    first, last, calibration, test = (
+        str(np.datetime64(int(time), "ns"))[:10] for time in (times[0], times[-1], *boundaries_ns)
+    )
+    return f" from {first} to {last}, with calibration from {calibration} and test from {test},"
 
 
 __all__ = ["MINIMUM_ROWS", "ChronologicalSplit", "chronological_split"]

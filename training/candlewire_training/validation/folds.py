@@ -162,9 +162,11 @@ def walk_forward_folds(
             for first, last in itertools.pairwise(edges)
         ]
     if not windows:
+        span = " to ".join(str(np.datetime64(int(time), "ns"))[:10] for time in times[[0, -1]])
+        years = "; it tests 2023, and 2024-25, on rows before the test part" if way == "calendar" else ""
         raise TooFewBarsError(
-            f"too few bars: {times.size} decision times give no fold of walk-forward {way}; give longer "
-            "history or another way"
+            f"too few bars: {times.size} decision times, {span}, give no fold of walk-forward {way}{years}; "
+            "give longer history or another way"
         )
     position = np.searchsorted(times, rows.decision_time_ns)
     result = []
