@@ -1,12 +1,13 @@
 //! One kernel over plain columns, as a function library offers it.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
 use crate::arguments::{Argument, ArgumentError, Arguments};
 use crate::frame::{Column, Columns, log_returns};
-use crate::instructions::{Work, with_widest_vectors};
+use crate::instructions::{Work, with_half_vectors};
 use crate::kernel::Description;
 use crate::runner::{Memory, Runner};
 use crate::spec::{FeatureRequest, SpecError, find_kernel};
@@ -16,6 +17,22 @@ const CHUNK: usize = 1024;
 
 /// Times of bars that have none. Memory that is never touched costs nothing.
 static TIMES: [i64; 1 << 16] = [0; 1 << 16];
+
+/// Times of more bars, kept for the next call: fresh memory would cost a page fault every 512 bars.
+static MORE_TIMES: Mutex<Option<Arc<[i64]>>> = Mutex::new(None);
+
+/// At least as many times as there are bars.
+fn times(bars: usize) -> Arc<[i64]> {
+    let mut kept = MORE_TIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*kept {
+        Some(times) if times.len() >= bars => Arc::clone(times),
+        _ => {
+            let times: Arc<[i64]> = vec![0; bars].into();
+            *kept = Some(Arc::clone(&times));
+            times
+        }
+    }
+}
 
 /// Why columns or outputs do not fit an indicator.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -167,12 +184,9 @@ impl Indicator {
                 .map_or(*first, |(_, values)| *values)
         };
         let bars = first.len();
-        let own_times = if bars > TIMES.len() {
-            vec![0; bars]
-        } else {
-            Vec::new()
-        };
-        let open_time_ns = TIMES.get(..bars).unwrap_or(&own_times);
+        let more_times = (bars > TIMES.len()).then(|| times(bars));
+        let open_time_ns = more_times.as_deref().unwrap_or(&TIMES);
+        let open_time_ns = &open_time_ns[..bars];
         let all = Columns {
             open_time_ns,
             open: of(Column::Open),
@@ -195,9 +209,8 @@ impl Indicator {
         let mut values = vec![0.0; if in_order { 0 } else { CHUNK.min(bars) * width }];
         for first in (0..bars).step_by(CHUNK) {
             let end = bars.min(first + CHUNK);
-            let finite = |(_, values): &(Column, &[f64])| {
-                with_widest_vectors(AllFinite(&values[first..end]))
-            };
+            let finite =
+                |(_, values): &(Column, &[f64])| with_half_vectors(AllFinite(&values[first..end]));
             if !columns.iter().all(finite) {
                 return false;
             }
@@ -231,10 +244,12 @@ impl Work for AllFinite<'_> {
 
     #[inline(always)]
     fn run(self) -> bool {
-        let mut finite = true;
+        // Bits without their sign have the order of the numbers; integers vectorise better than truths.
+        let mut wrong = 0;
         for value in self.0 {
-            finite &= value.abs() < f64::INFINITY;
+            let bits = (value.to_bits() & (u64::MAX >> 1)).cast_signed();
+            wrong |= i64::from(bits >= const { f64::INFINITY.to_bits().cast_signed() });
         }
-        finite
+        wrong == 0
     }
 }

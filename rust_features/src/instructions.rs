@@ -27,6 +27,15 @@ pub(crate) fn with_widest_vectors<W: Work>(work: W) -> W::Result {
             // SAFETY: the processor and the system support AVX-512F, which VL implies, VL, DQ and FMA: just checked.
             return unsafe { with_avx512(work) };
         }
+    }
+    with_half_vectors(work)
+}
+
+/// Runs `work` with vectors of at most 256 bits, beside which scalar operations keep their speed.
+#[inline]
+pub(crate) fn with_half_vectors<W: Work>(work: W) -> W::Result {
+    #[cfg(target_arch = "x86_64")]
+    {
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
         {
             // SAFETY: the processor and the system support AVX2 and FMA, as just checked.

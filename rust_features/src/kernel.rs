@@ -27,6 +27,9 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     /// Outputs, counted from the first, that a function library has too; those after it are ours and cost nothing
     /// when only these are asked for.
     const CLASSIC_OUTPUTS: usize = Self::Output::LEN;
+    /// Whether bars wait for the one before more than anything else: then vectors of 512 bits lose, because a scalar
+    /// operation beside them takes six cycles instead of four.
+    const IS_CHAIN: bool = false;
     /// Raise it when the meaning of the state or window changes, so that older snapshots are refused.
     const REVISION: u32 = 1;
 

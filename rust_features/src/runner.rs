@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::across::{self, AcrossSymbols, BuildAcross};
 use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::{Block, Column, Columns, Frame, Lookback};
-use crate::instructions::{Work, with_widest_vectors};
+use crate::instructions::{Work, with_half_vectors, with_widest_vectors};
 use crate::kernel::{Description, Kernel, Values};
 use crate::neighbours::{Row, WINDOWS};
 use crate::state::{State, Words, WordsMut};
@@ -255,7 +255,7 @@ impl<K: Kernel> Runner for Built<K> {
         bars: Range<usize>,
         out: &mut [&mut [f64]],
     ) {
-        with_widest_vectors(Chunk {
+        let chunk = Chunk {
             kernel: &self.kernel,
             source: self.source,
             memory,
@@ -263,7 +263,12 @@ impl<K: Kernel> Runner for Built<K> {
             log_returns,
             bars,
             out,
-        });
+        };
+        if const { K::IS_CHAIN } {
+            with_half_vectors(chunk);
+        } else {
+            with_widest_vectors(chunk);
+        }
     }
 
     fn run_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]) {

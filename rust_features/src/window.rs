@@ -398,11 +398,17 @@ pub(crate) fn flush_tiny(value: f64) -> f64 {
 /// Whether [`flush_tiny`] would change one of the values.
 #[inline(always)]
 pub(crate) fn any_tiny(values: &[f64]) -> bool {
-    let mut least = Least::NONE;
-    for value in values {
-        least.see(*value);
+    /// The bits without their sign in the order of signed integers, which AVX2 compares; zero comes last.
+    const fn place(value: f64) -> i64 {
+        (value.to_bits() & (u64::MAX >> 1))
+            .cast_signed()
+            .wrapping_add(i64::MAX)
     }
-    least.is_tiny()
+    let mut tiny = 0;
+    for value in values {
+        tiny |= i64::from(place(*value) < const { place(TINY) });
+    }
+    tiny != 0
 }
 
 /// The smallest number seen, zero left out.

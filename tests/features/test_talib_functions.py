@@ -156,3 +156,16 @@ def test_a_missing_value_is_as_if_it_had_not_come(walk: dict[str, Any]) -> None:
     assert np.isnan(result[bad]).all()
     np.testing.assert_array_equal(result[~bad], whole)
     assert ours.rsi(close[:0]).shape == (0,)
+
+
+def test_long_and_short_series_have_the_same_beginning() -> None:
+    """Series of more than 65,536 bars take their times from elsewhere."""
+    close = 100 + np.random.default_rng(5).normal(0, 0.1, 200_000).cumsum()
+    high, low = close + 1, close - 1
+    for bars in (65_536, 65_537, 150_000):
+        for long, short in (
+            (ours.ema(close, 30), ours.ema(close[:bars], 30)),
+            (ours.atr(high, low, close), ours.atr(high[:bars], low[:bars], close[:bars])),
+            (ours.macd(close)[1], ours.macd(close[:bars])[1]),
+        ):
+            assert np.array_equal(long[:bars], short, equal_nan=True)

@@ -23,6 +23,9 @@ pub(crate) trait Average: Debug + Send + Sync + Sized + 'static {
     /// Where the definition comes from.
     const SOURCE: &'static str;
 
+    /// Whether each average is made from the one before, see [`Kernel::IS_CHAIN`].
+    const IS_CHAIN: bool = false;
+
     /// The average over `period` values, at least one.
     fn over(period: usize) -> Self;
 
@@ -73,6 +76,7 @@ impl<A: Average> Kernel for AverageKernel<A> {
         source: A::SOURCE,
     };
     const CLASSIC_OUTPUTS: usize = 1;
+    const IS_CHAIN: bool = A::IS_CHAIN;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {

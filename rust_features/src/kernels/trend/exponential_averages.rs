@@ -69,6 +69,7 @@ impl Average for Exponential {
     const FORMULA: &'static str =
         "ema + (value - ema) * 2 / (timeperiod + 1), seeded with the first timeperiod values' mean";
     const SOURCE: &'static str = "TA-Lib EMA";
+    const IS_CHAIN: bool = true;
 
     fn over(period: usize) -> Self {
         Self(Smoothing::of(period))
@@ -104,6 +105,7 @@ impl Average for Double {
     const DEFAULT_PERIOD: i64 = 30;
     const FORMULA: &'static str = "2 * ema - ema(ema)";
     const SOURCE: &'static str = "TA-Lib DEMA; Mulloy (1994), Stocks & Commodities 12:1";
+    const IS_CHAIN: bool = true;
 
     fn over(period: usize) -> Self {
         Self(Smoothing::of(period))
@@ -148,6 +150,7 @@ impl Average for Triple {
     const DEFAULT_PERIOD: i64 = 30;
     const FORMULA: &'static str = "3 * ema - 3 * ema(ema) + ema(ema(ema))";
     const SOURCE: &'static str = "TA-Lib TEMA; Mulloy (1994), Stocks & Commodities 12:1";
+    const IS_CHAIN: bool = true;
 
     fn over(period: usize) -> Self {
         Self(Smoothing::of(period))
@@ -195,6 +198,7 @@ impl Average for ZeroLag {
     const DEFAULT_PERIOD: i64 = 30;
     const FORMULA: &'static str = "ema of 2 * value - value (timeperiod - 1) / 2 bars ago";
     const SOURCE: &'static str = "TA-Lib ZLEMA; Ehlers and Way (2010), Zero Lag (Well, Almost)";
+    const IS_CHAIN: bool = true;
 
     fn over(period: usize) -> Self {
         Self {
@@ -235,6 +239,7 @@ impl Average for Wilder {
         "rma + (value - rma) / timeperiod, seeded with the first timeperiod values' mean";
     const SOURCE: &'static str =
         "TA-Lib RMA; Wilder (1978), New Concepts in Technical Trading Systems";
+    const IS_CHAIN: bool = true;
 
     fn over(period: usize) -> Self {
         Self(Smoothing::wilder(period))

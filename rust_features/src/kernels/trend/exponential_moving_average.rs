@@ -40,6 +40,7 @@ impl Kernel for Ema {
         source: "TA-Lib EMA",
     };
     const CLASSIC_OUTPUTS: usize = 1;
+    const IS_CHAIN: bool = true;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {

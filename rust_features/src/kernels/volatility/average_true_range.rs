@@ -6,7 +6,7 @@ use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
 use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
-use crate::window::{Least, any_tiny, flush_tiny};
+use crate::window::{any_tiny, flush_tiny};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);
 const SOURCE: &str =
@@ -41,38 +41,30 @@ impl AverageRange {
         if self.bars <= period as u64 {
             return 0;
         }
-        let bars = averages.len() - averages.len() % WINDOWS;
+        let (averages, _) = averages.as_chunks_mut::<WINDOWS>();
+        let bars = averages.len() * WINDOWS;
         let [_, highs, lows, closes, _] = span.prices().map(|values| &values[..bars]);
-        let previous = &previous[..bars];
         let length = period as f64;
         let (keep, share) = ((length - 1.0) / length, 1.0 / length);
-        for first in (0..bars).step_by(WINDOWS) {
-            let own = first..first + WINDOWS;
+        let blocks = [highs, lows, &previous[..bars]].map(|values| values.as_chunks::<WINDOWS>().0);
+        for (at, averages) in averages.iter_mut().enumerate() {
+            let [highs, lows, previous] = blocks.map(|blocks| &blocks[at]);
             let mut row = Row::ZEROS;
             let ranges = &mut row.0;
-            let averages = &mut averages[own.clone()];
-            let (highs, lows) = (&highs[own.clone()], &lows[own.clone()]);
-            for (at, previous) in previous[own].iter().enumerate() {
-                ranges[at] = true_range(highs[at], lows[at], *previous);
+            // First without a look at tiny numbers, which no market has. The ranges are made beside the recursion,
+            // which leaves the processor time for them.
+            let mut average = self.average;
+            for bar in 0..WINDOWS {
+                let range = true_range(highs[bar], lows[bar], previous[bar]);
+                average = average.mul_add(keep, range * share);
+                (ranges[bar], averages[bar]) = (range, average);
             }
-            // First without a look at tiny numbers, which no market has.
-            let mut tiny = any_tiny(ranges);
-            if !tiny {
-                let (mut average, mut least) = (self.average, Least::NONE);
-                for (cell, range) in averages.iter_mut().zip(&*ranges) {
-                    average = average.mul_add(keep, range * share);
-                    *cell = average;
-                    least.see(average);
-                }
-                tiny = least.is_tiny();
-                if !tiny {
-                    self.average = average;
-                }
-            }
-            if tiny {
+            if any_tiny(ranges) | any_tiny(averages) {
                 for (cell, range) in averages.iter_mut().zip(&*ranges) {
                     *cell = self.advance(period, *range);
                 }
+            } else {
+                self.average = average;
             }
         }
         if let [.., close] = closes {
@@ -125,6 +117,7 @@ impl Kernel for Atr {
         source: SOURCE,
     };
     const CLASSIC_OUTPUTS: usize = 1;
+    const IS_CHAIN: bool = true;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -183,6 +176,7 @@ impl Kernel for Natr {
         outputs: &[output("natr", "atr / close * 100")],
         source: SOURCE,
     };
+    const IS_CHAIN: bool = true;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
