@@ -437,7 +437,7 @@ def _print_summary(trained: "TrainedModel", bundle: "Bundle") -> None:
     from rich.table import Table
 
     from candlewire_training.card.markdown import calibrator_text, estimate, leak_warning, verdict
-    from candlewire_training.card.profile_facts import profile_score
+    from candlewire_training.card.profile_facts import member_weights, profile_score
 
     evaluation, model = trained.evaluation, trained.model
     direction, band = evaluation.direction, evaluation.band
@@ -465,13 +465,7 @@ def _print_summary(trained: "TrainedModel", bundle: "Bundle") -> None:
             f"{len(walk.folds)} folds, gain over majority {estimate(walk.gain, 4)}, overfit gap "
             f"{walk.overfit_gap:+.3f}",
         )
-        table.add_row(
-            "weights",
-            ", ".join(
-                f"{kind} {weight:.2f}"
-                for kind, weight in zip(trained.settings.members, walk.weights, strict=True)
-            ),
-        )
+        table.add_row("weights", member_weights(trained))
         table.add_row(
             "deflated Sharpe",
             f"probability {walk.sharpe.probability:.2f} of skill over {walk.trials} trials, before costs",

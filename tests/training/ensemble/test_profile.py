@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from candlewire_training.arrays import F32
-from candlewire_training.card.profile_facts import profile_score
+from candlewire_training.card.profile_facts import member_weights, profile_score
 from candlewire_training.data.bars import BarTable
 from candlewire_training.ensemble import profile as profile_module
 from candlewire_training.ensemble.budget import MemberPrice
@@ -66,6 +66,9 @@ def test_a_budget_leaves_members_out_and_tells_what_that_costs(walk_bars: BarTab
     assert held.model.direction.ensemble.weights == pytest.approx(
         [1 / len(held.model.members)] * len(held.model.members)
     )
+    told = dict(part.rsplit(" ", 1) for part in member_weights(held).split(", "))
+    assert list(told) == list(MEMBERS)
+    assert {name for name, weight in told.items() if weight == "0.00"} == set(held.profile.dropped)
     assert held.profile.lost is not None
     assert held.profile.log_loss == pytest.approx((held.profile.full_log_loss or 0) + held.profile.lost.value)
     bundle = write_bundle(held, tmp_path, StepProgress(quiet=True))

@@ -38,7 +38,8 @@ font-size: .92rem; } th, td { text-align: left; padding: .28rem .6rem; border-bo
 vertical-align: top; } th { color: var(--quiet); font-weight: 600; } td.number, th.number { text-align: right;
 white-space: nowrap; } tr.ours td { font-weight: 600; } td.heat { text-align: center; }
 td { overflow-wrap: anywhere; } .wide td { overflow-wrap: normal; } .wide table { font-size: .84rem; }
-.wide th, .wide td { padding: .28rem .4rem; } .wide th.number { white-space: normal; } figure { margin: .4rem 0 1rem; }
+.wide th, .wide td { padding: .28rem .4rem; } .wide th.number { white-space: normal; }
+figure { margin: .4rem 0 1rem; }
 svg { width: 100%;
 height: auto; max-width: 42rem; display: block; }
 svg text { fill: var(--ink); font: 11.5px system-ui, sans-serif; } svg text.tick, svg text.name { fill:

@@ -1,7 +1,12 @@
 """What the card and the summary say of latency and of transfer: what was chosen, and by which score."""
 
+from typing import TYPE_CHECKING
+
 from candlewire_training.ensemble.profile import ProfileReport
 from candlewire_training.validation.transfer import TransferReport
+
+if TYPE_CHECKING:
+    from candlewire_training.pipeline import TrainedModel
 
 
 def profile_facts(report: ProfileReport) -> tuple[tuple[str, str], ...]:
@@ -41,6 +46,15 @@ def profile_score(report: ProfileReport) -> str:
     )
 
 
+def member_weights(trained: "TrainedModel") -> str:
+    """Weight of every member asked for in the graph that is written, 0 for those left out of it."""
+    direction = trained.model.direction
+    kept = dict(zip((member.name for member in direction.members), direction.ensemble.weights, strict=True))
+    return ", ".join(
+        f"{each.label} {kept.get(each.label, 0.0):.2f}" for each in trained.settings.member_settings
+    )
+
+
 def transfer_facts(report: TransferReport | None) -> tuple[tuple[str, str], ...]:
     """The line on transfer from the pooled model; none when it was not asked for."""
     if report is None:
@@ -58,4 +72,4 @@ def transfer_facts(report: TransferReport | None) -> tuple[tuple[str, str], ...]
     )
 
 
-__all__ = ["profile_facts", "profile_score", "transfer_facts"]
+__all__ = ["member_weights", "profile_facts", "profile_score", "transfer_facts"]

@@ -20,6 +20,7 @@ FORMAT_VERSION = 1
 LIBRARIES = (
     "candlewire-training",
     "candlewire-features",
+    "lightgbm",
     "numpy",
     "onnx",
     "onnxruntime",
