@@ -4,11 +4,14 @@ The study lives in a journal file: the same call goes on where an earlier one st
 than the median of the others after a fold are pruned, and still count.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -21,6 +24,21 @@ from candlewire_training.validation.folds import Fold
 from candlewire_training.validation.member_scoring import MemberScoring
 from candlewire_training.validation.proper_scores import log_loss
 from candlewire_training.validation.walk_forward import FitRules, out_of_fold
+
+# Trials that are never pruned, and that others are held against.
+FIRST_TRIALS = 5
+# Where a study keeps what its trials have in common, and the settings in it.
+QUESTION = "question"
+ASKED = (
+    "members",
+    "trees",
+    "depth",
+    "learning_rate",
+    "early_stopping",
+    "seed",
+    "select_features",
+    "select_by",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +80,8 @@ def search_settings(
         advance: Called after each trial.
 
     Raises:
-        SettingsError: `trials` is out of range, or the journal cannot be written.
+        SettingsError: `trials` is out of range, or the journal cannot be written, or was begun with other
+            rows, folds or settings.
     """
     if not 1 <= trials <= 100_000:
         raise SettingsError(f"search {trials} is out of range; use 1 to 100000 trials")
@@ -76,10 +95,19 @@ def search_settings(
             load_if_exists=True,
             # The seed moves with the trials that are there, else a resumed study would draw them again.
             sampler=optuna.samplers.TPESampler(seed=settings.seed),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
+            # Optuna's median pruner holds a trial's best fold against the others' later ones, and folds
+            # differ more than settings do: `falls_behind` compares the same folds.
+            pruner=optuna.pruners.NopPruner(),
         )
     except OSError as error:
         raise SettingsError(f"search: the journal {journal} cannot be written ({error.strerror})") from error
+    asked = _question(samples, folds, settings)
+    if study.trials and study.user_attrs.get(QUESTION) != asked:
+        raise SettingsError(
+            f"search: the journal {journal} was begun with other bars or other settings, so its trials "
+            "cannot be compared with new ones; remove it, or give another --model"
+        )
+    study.set_user_attr(QUESTION, asked)
     # The choice is that of the settings given, the same in every trial.
     columns = [None if choose is None else choose(samples.take(fold.train)) for fold in folds]
     there = len(study.trials)
@@ -112,7 +140,7 @@ def search_settings(
             losses = log_loss(oof.pooled[:, -1], samples.up[oof.rows])
             total, rows = total + float(losses.sum()), rows + losses.size
             trial.report(total / rows, number)
-            if trial.should_prune():
+            if number + 1 < len(folds) and falls_behind(study, trial, number):
                 raise optuna.TrialPruned
         return total / rows
 
@@ -129,6 +157,29 @@ def search_settings(
         trials=len(study.trials),
         pruned=len([t for t in study.trials if t.state == optuna.trial.TrialState.PRUNED]),
     )
+
+
+def falls_behind(study: optuna.Study, trial: optuna.Trial, fold: int) -> bool:
+    """Whether the trial is worse than the median of the others over the same folds; needs a few of them."""
+    values = {
+        each.number: each.intermediate_values[fold]
+        for each in study.get_trials(deepcopy=False)
+        if fold in each.intermediate_values
+    }
+    own = values.pop(trial.number)
+    return len(values) >= FIRST_TRIALS and own > float(np.median(list(values.values())))
+
+
+def _question(samples: Samples, folds: tuple[Fold, ...], settings: TrainingSettings) -> str:
+    """A digest of everything that a trial's score hangs on, beside what the trial tries."""
+    digest = hashlib.sha256()
+    for values in (samples.X, samples.target, samples.fit_weight, samples.decision_time_ns):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    for fold in folds:
+        digest.update(fold.train.tobytes() + fold.test.tobytes())
+    asked = {name: getattr(settings, name) for name in ASKED}
+    digest.update(json.dumps(asked, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _given(columns: I64, _: Samples) -> I64:
@@ -148,4 +199,4 @@ def _tried(
     )
 
 
-__all__ = ["Search", "search_settings"]
+__all__ = ["FIRST_TRIALS", "Search", "falls_behind", "search_settings"]
