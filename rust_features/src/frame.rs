@@ -162,6 +162,12 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// The newest `bars` values of a kept series, by its place.
+    #[inline(always)]
+    pub(crate) fn newest(&self, place: usize, bars: usize) -> Option<&'a [f64]> {
+        last(self.history.get(place)?, bars)
+    }
+
     /// The newest `bars` values of the `source` column, or `None` while the series has fewer.
     ///
     /// A kernel with a `source` parameter passes its column and no other; other columns have their own methods.

@@ -5,12 +5,15 @@ use std::ops::Range;
 use crate::bar::{Bar, InvalidBar};
 use crate::frame::{Frame, KEPT};
 use crate::history::{History, Undo};
+use crate::neighbours::WINDOWS;
 use crate::plan::{Plan, PlannedKernel};
 use crate::runner::{Memory, Tile};
+use crate::side_by_side::Newest;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 
-/// Series per tile: enough to pay for the virtual call, few enough that their rows stay in the first-level cache.
-const TILE: usize = 16;
+/// Series per tile: enough to pay for a virtual call and for bringing a kernel's code nearer, which costs more than
+/// bringing the rows from the second-level cache.
+const TILE: usize = WINDOWS;
 
 /// Whether a step is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,7 @@ pub(crate) struct Lanes {
     history: History,
     words: Vec<u64>,
     windows: Vec<f64>,
+    newest: Newest,
 }
 
 impl Lanes {
@@ -40,6 +44,7 @@ impl Lanes {
             history: History::new(plan.lookback, lanes),
             words: vec![0; plan.words * lanes],
             windows: vec![0.0; plan.window * lanes],
+            newest: Newest::default(),
         };
         for lane in 0..lanes {
             new.initialise(plan, lane);
@@ -198,10 +203,10 @@ impl Lanes {
     ) {
         let mut tile = [(0, 0); TILE];
         let mut undo = [None; TILE];
-        let mut filled = 0;
+        let (mut filled, mut beyond) = (0, 0);
         for (row, (lane, bar)) in lanes.iter().copied().zip(bars).enumerate() {
             // A lane that repeats must see its earlier bar first.
-            if tile[..filled].iter().any(|(earlier, _)| *earlier == lane) {
+            if lane < beyond && tile[..filled].iter().any(|(earlier, _)| *earlier == lane) {
                 self.run(plan, mode, &tile[..filled], &undo, bars, out);
                 filled = 0;
             }
@@ -212,6 +217,7 @@ impl Lanes {
             }
             undo[filled] = Some(self.history.push(lane, bar));
             tile[filled] = (lane, row);
+            beyond = beyond.max(lane + 1);
             filled += 1;
             if filled == TILE {
                 self.run(plan, mode, &tile, &undo, bars, out);
@@ -231,17 +237,43 @@ impl Lanes {
         bars: &[Bar],
         out: &mut [f64],
     ) {
+        // A frame is large: no more room than there are bars.
+        match rows.len() {
+            0 => {}
+            1 => self.run_in::<1>(plan, mode, rows, undo, bars, out),
+            2..=8 => self.run_in::<8>(plan, mode, rows, undo, bars, out),
+            _ => self.run_in::<TILE>(plan, mode, rows, undo, bars, out),
+        }
+    }
+
+    fn run_in<const ROOM: usize>(
+        &mut self,
+        plan: &Plan,
+        mode: Mode,
+        rows: &[(usize, usize)],
+        undo: &[Option<Undo>],
+        bars: &[Bar],
+        out: &mut [f64],
+    ) {
         let Some((_, first)) = rows.first() else {
             return;
         };
-        let mut frames = [Frame::new(bars[*first], [&[]; KEPT]); TILE];
-        for (frame, (lane, row)) in frames.iter_mut().zip(rows) {
-            *frame = self.history.frame(*lane, &bars[*row]);
-        }
+        let frames: [Frame<'_>; ROOM] = std::array::from_fn(|place| match rows.get(place) {
+            Some((lane, row)) => self.history.frame(*lane, &bars[*row]),
+            None => Frame::new(bars[*first], [&[]; KEPT]),
+        });
+        // Series that warm up have fewer bars than that.
+        let newest = match frames.first_chunk::<TILE>() {
+            Some(frames) if rows.len() == TILE && mode == Mode::Update => {
+                self.newest.of(plan.side_by_side, frames)
+            }
+            _ => None,
+        };
         for kernel in &plan.kernels {
             let tile = Tile {
                 rows,
                 frames: &frames,
+                newest,
                 columns: &kernel.columns,
                 features: plan.features,
             };

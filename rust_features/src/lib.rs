@@ -40,10 +40,12 @@ mod indicator;
 mod instructions;
 mod kernel;
 mod kernels;
+mod known_length;
 mod lanes;
 mod late_bars;
 mod logarithm;
 mod moments;
+mod moments_of_each;
 mod nearest;
 mod neighbours;
 mod panel;
@@ -54,6 +56,7 @@ mod python;
 mod runner;
 mod sample;
 mod series;
+mod side_by_side;
 mod snapshot;
 mod spec;
 mod spec_error;
@@ -78,6 +81,7 @@ pub use neighbours::Row;
 pub use panel::{Panel, PanelError};
 pub use runner::Entry;
 pub use series::{Series, UpdateError};
+pub use side_by_side::SideBySide;
 pub use snapshot::{SnapshotError, VERSION as SNAPSHOT_VERSION};
 pub use spec::{
     Feature, FeatureRequest, FeatureSpec, FeatureSpecHash, GapPolicy, MOST_FEATURES,

@@ -11,7 +11,7 @@ pub(crate) struct Moments {
 }
 
 /// Lanes of a sum of several terms; few enough that the lanes of four terms stay in registers.
-const LANES: usize = 4;
+pub(crate) const LANES: usize = 4;
 
 /// Sums of several terms of each value.
 #[inline(always)]
@@ -55,7 +55,7 @@ pub(crate) fn standard_score(values: &[f64]) -> f64 {
     });
     let (mean, square) = (sum / count, squares / count);
     let variance = square - mean * mean;
-    if variance > SAFE_VARIANCE.0 && variance < SAFE_VARIANCE.1 {
+    if is_safe(variance) {
         -mean / variance.sqrt()
     } else {
         standard_score_of_extreme(values)
@@ -85,8 +85,12 @@ pub(crate) fn central_moments(values: &[f64]) -> Moments {
         let square = d * d;
         [d, square, square * d, square * square]
     });
-    let (shift, second, third, fourth) =
-        (first / count, second / count, third / count, fourth / count);
+    moved([first, second, third, fourth].map(|sum| sum / count))
+}
+
+/// Central moments from the mean of the distances from a rounded mean, and of their powers.
+#[inline(always)]
+pub(crate) fn moved([shift, second, third, fourth]: [f64; 4]) -> Moments {
     let shift_square = shift * shift;
     let central = second - shift_square;
     Moments {
@@ -100,7 +104,7 @@ pub(crate) fn central_moments(values: &[f64]) -> Moments {
 #[inline(always)]
 pub(crate) fn shape(values: &[f64]) -> Option<[f64; 2]> {
     let moments = central_moments(values);
-    if moments.second > SAFE_VARIANCE.0 && moments.second < SAFE_VARIANCE.1 {
+    if is_safe(moments.second) {
         Some(shape_of(&moments))
     } else {
         shape_of_extreme(values)
@@ -111,7 +115,12 @@ pub(crate) fn shape(values: &[f64]) -> Option<[f64; 2]> {
 const SAFE_VARIANCE: (f64, f64) = (1e-120, 1e120);
 
 #[inline(always)]
-fn shape_of(moments: &Moments) -> [f64; 2] {
+pub(crate) fn is_safe(variance: f64) -> bool {
+    variance > SAFE_VARIANCE.0 && variance < SAFE_VARIANCE.1
+}
+
+#[inline(always)]
+pub(crate) fn shape_of(moments: &Moments) -> [f64; 2] {
     let variance = moments.second;
     [
         moments.third / (variance * variance.sqrt()),
@@ -144,7 +153,7 @@ fn scaled(values: &[f64]) -> Option<Vec<f64>> {
 #[inline(always)]
 pub(crate) fn autocorrelation(values: &[f64], lag: usize) -> f64 {
     let [products, squares] = lagged_products(values, lag);
-    if squares > SAFE_VARIANCE.0 && squares < SAFE_VARIANCE.1 {
+    if is_safe(squares) {
         products / squares
     } else {
         autocorrelation_of_extreme(values, lag)

@@ -12,6 +12,8 @@ pub(crate) struct Plan {
     pub(crate) kernels: Vec<PlannedKernel>,
     pub(crate) features: usize,
     pub(crate) lookback: Lookback,
+    /// What kernels read of many series side by side.
+    pub(crate) side_by_side: Lookback,
     /// Words of state of one series.
     pub(crate) words: usize,
     /// Window values of one series, history excluded.
@@ -40,6 +42,7 @@ impl Plan {
     /// Adds a kernel and returns its index.
     pub(crate) fn add_kernel(&mut self, runner: Box<dyn Runner>) -> usize {
         self.lookback = self.lookback.and(runner.lookback());
+        self.side_by_side = self.side_by_side.and(runner.side_by_side());
         let (first_word, first_window) = (self.words, self.window);
         let (words, window_len) = (runner.words(), runner.window_len());
         self.words += words;

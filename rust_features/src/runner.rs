@@ -12,11 +12,14 @@ use crate::frame::{Block, Column, Columns, Frame, Lookback};
 use crate::instructions::{Work, with_half_vectors, with_widest_vectors};
 use crate::kernel::{Description, Kernel, Values};
 use crate::neighbours::{Row, WINDOWS};
+use crate::side_by_side::SideBySide;
 use crate::state::{State, Words, WordsMut};
 
 /// A kernel with its type erased.
 pub(crate) trait Runner: Debug + Send + Sync {
     fn lookback(&self) -> Lookback;
+    /// Bars that the kernel reads of many series side by side.
+    fn side_by_side(&self) -> Lookback;
     fn warmup_bars(&self, output: usize) -> usize;
     /// Number of outputs.
     fn outputs(&self) -> usize;
@@ -56,6 +59,8 @@ pub(crate) struct Tile<'a> {
     /// The series of each frame, and its row of features.
     pub(crate) rows: &'a [(usize, usize)],
     pub(crate) frames: &'a [Frame<'a>],
+    /// The newest bars of a full tile of warm series.
+    pub(crate) newest: Option<SideBySide<'a>>,
     pub(crate) columns: &'a [OutputColumn],
     /// Features of a row.
     pub(crate) features: usize,
@@ -70,6 +75,16 @@ impl Tile<'_> {
             // The only output stays in its register.
             let output = if const { V::LEN == 1 } { 0 } else { *output };
             cells[*column] = values.as_slice()[output];
+        }
+    }
+
+    /// Writes what a kernel shows of every row.
+    #[inline(always)]
+    fn show_rows(&self, outputs: &[Row], out: &mut [f64]) {
+        for OutputColumn { output, column } in self.columns {
+            for ((_, row), value) in self.rows.iter().zip(&outputs[*output].0) {
+                out[row * self.features + column] = *value;
+            }
         }
     }
 }
@@ -106,6 +121,12 @@ const STEPS: usize = 8;
 
 /// Outputs that a kernel may have to take blocks and spans.
 const MOST_OUTPUTS: usize = 8;
+
+/// Outputs of a kernel that takes series side by side.
+const fn outputs_side_by_side<K: Kernel>() -> usize {
+    assert!(!K::SIDE_BY_SIDE || (K::Output::LEN <= MOST_OUTPUTS && K::State::WORDS == 0));
+    if K::SIDE_BY_SIDE { K::Output::LEN } else { 0 }
+}
 
 struct Chunk<'a, 'o, K> {
     kernel: &'a K,
@@ -203,6 +224,16 @@ impl<K: Kernel> Work for Step<'_, K> {
 
     #[inline(always)]
     fn run(self) {
+        if const { K::SIDE_BY_SIDE }
+            && let Some(newest) = &self.tile.newest
+        {
+            let mut rows = [Row::ZEROS; MOST_OUTPUTS];
+            let rows = &mut rows[..const { outputs_side_by_side::<K>() }];
+            if self.kernel.side_by_side(newest, rows) {
+                self.tile.show_rows(rows, self.out);
+                return;
+            }
+        }
         let window_len = self.kernel.window_len();
         for ((lane, row), frame) in self.tile.rows.iter().zip(self.tile.frames) {
             let words = &mut self.memory.words[lane * K::State::WORDS..][..K::State::WORDS];
@@ -218,6 +249,14 @@ impl<K: Kernel> Work for Step<'_, K> {
 impl<K: Kernel> Runner for Built<K> {
     fn lookback(&self) -> Lookback {
         self.kernel.lookback()
+    }
+
+    fn side_by_side(&self) -> Lookback {
+        if const { K::SIDE_BY_SIDE } {
+            SideBySide::lookback(self.kernel.lookback())
+        } else {
+            Lookback::CURRENT_BAR
+        }
     }
 
     fn warmup_bars(&self, output: usize) -> usize {

@@ -2,6 +2,8 @@
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
+use crate::neighbours::Row;
+use crate::side_by_side::SideBySide;
 
 const LOG_RETURN: &str = "log_return";
 
@@ -52,6 +54,15 @@ impl Sample {
         match self.source {
             Source::Column(_) => self.period - 1,
             Source::LogReturn => self.period,
+        }
+    }
+
+    /// The values of many series.
+    #[inline(always)]
+    pub(crate) fn side_by_side<'a>(self, newest: &SideBySide<'a>) -> Option<&'a [Row]> {
+        match self.source {
+            Source::Column(column) => newest.last(column, self.period),
+            Source::LogReturn => newest.log_returns(self.period),
         }
     }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 PRESETS = ("core", "standard", "full", "extended")
-SYMBOLS = 21  # more than one tile, and no whole number of them
+SYMBOLS = 90  # more than one tile of a panel, and no whole number of them
 BARS = 420
 
 

@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::neighbours::{LONGEST, Row, latest_places};
 use crate::window::{LANES, highest, lowest};
 
@@ -19,12 +20,12 @@ pub(crate) struct Aroon {
 #[inline(always)]
 fn down_and_up(frame: &Frame<'_>, period: usize) -> Option<(f64, f64)> {
     let (highs, lows) = (frame.highs(period + 1)?, frame.lows(period + 1)?);
-    let (high, low) = (highest(highs), lowest(lows));
     let factor = 100.0 / period as f64;
-    Some((
-        factor * latest_place(lows, low),
-        factor * latest_place(highs, high),
-    ))
+    let (down, up) = known_length!([highs, lows] of [15] => (
+        latest_place(lows, lowest(lows)),
+        latest_place(highs, highest(highs)),
+    ));
+    Some((factor * down, factor * up))
 }
 
 /// Place of the last of the values that equal `extreme`, which is one of them.

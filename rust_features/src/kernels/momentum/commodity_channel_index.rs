@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::neighbours::{Row, WINDOWS, sums_over};
 use crate::window::sum_over;
 
@@ -54,9 +55,11 @@ impl Kernel for Cci {
         };
         let close = frame.bar.close;
         let share = 1.0 / self.period as f64;
-        let bars = [highs, lows, closes];
-        let mean = sum_over(bars, |bar| distance(bar, close)) * share;
-        let deviation = sum_over(bars, |bar| (distance(bar, close) - mean).abs()) * share;
+        let (mean, deviation) = known_length!([highs, lows, closes] of [14] => {
+            let bars = [highs, lows, closes];
+            let mean = sum_over(bars, |bar| distance(bar, close)) * share;
+            (mean, sum_over(bars, |bar| (distance(bar, close) - mean).abs()) * share)
+        });
         let newest = distance([frame.bar.high, frame.bar.low, close], close);
         [index(newest, mean, deviation, close)]
     }

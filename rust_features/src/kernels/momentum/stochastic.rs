@@ -4,6 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
+use crate::known_length::known_length;
 use crate::neighbours::{self, LONGEST, Row, WINDOWS, Wide};
 use crate::state::state;
 use crate::window::{highest, lowest, mean, ring, ring_extend, ring_len, ring_values};
@@ -130,7 +131,8 @@ fn means_over_ring(ring: &mut [f64], added: &Row, length: usize) -> Row {
 /// Place of the close in the range of the newest `bars` bars in percent; 0 without range.
 #[inline(always)]
 pub(super) fn place_in_range(frame: &Frame<'_>, bars: usize) -> Option<f64> {
-    let (high, low) = (highest(frame.highs(bars)?), lowest(frame.lows(bars)?));
+    let (highs, lows) = (frame.highs(bars)?, frame.lows(bars)?);
+    let (high, low) = known_length!([highs, lows] of [14] => (highest(highs), lowest(lows)));
     Some(place_between(high, low, frame.bar.close))
 }
 

@@ -1,11 +1,12 @@
 //! Ultimate oscillator.
 
+use std::ops::Range;
+
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
-use crate::state::state;
-use crate::window::{ring, ring_len, sum};
+use crate::window::sum_over;
 
 /// Buying pressure as a share of the true range, over three windows.
 #[derive(Debug)]
@@ -14,17 +15,8 @@ pub(crate) struct UltOsc {
     periods: [usize; 3],
 }
 
-state! {
-    /// Previous close and the bars so far.
-    pub(crate) struct Pressure {
-        previous_close: f64,
-        /// Bars seen, counted until the longest window is full.
-        bars: u64,
-    }
-}
-
 impl Kernel for UltOsc {
-    type State = Pressure;
+    type State = ();
     type Output = [f64; 1];
     const DESCRIPTION: Description = Description {
         name: "ultosc",
@@ -40,7 +32,7 @@ impl Kernel for UltOsc {
         )],
         source: "TA-Lib ULTOSC; Williams (1985), Stocks & Commodities 3:4",
     };
-    const REVISION: u32 = 2;
+    const REVISION: u32 = 3;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         let mut periods = [
@@ -52,9 +44,10 @@ impl Kernel for UltOsc {
         Ok(Self { periods })
     }
 
-    /// Buying pressures, then true ranges.
-    fn window_len(&self) -> usize {
-        2 * ring_len(self.periods[2])
+    fn lookback(&self) -> Lookback {
+        let long = self.periods[2];
+        Lookback::of_each(&[Column::High, Column::Low], long)
+            .and(Lookback::of(Column::Close, long + 1))
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -62,39 +55,52 @@ impl Kernel for UltOsc {
     }
 
     #[inline(always)]
-    fn step(&self, state: &mut Pressure, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let bar = &frame.bar;
-        let previous = std::mem::replace(&mut state.previous_close, bar.close);
-        let [short, middle, long] = self.periods;
-        if state.bars == 0 {
-            state.bars = 1;
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let long = self.periods[2];
+        let (Some(highs), Some(lows), Some(closes @ [previous @ .., _])) =
+            (frame.highs(long), frame.lows(long), frame.closes(long + 1))
+        else {
             return [f64::NAN];
-        }
-        let true_low = if bar.low < previous {
-            bar.low
-        } else {
-            previous
         };
-        let (pressures, ranges) = window.split_at_mut(ring_len(long));
-        let pressures = ring(pressures, bar.close - true_low);
-        let ranges = ring(ranges, true_range(bar.high, bar.low, previous));
-        if state.bars < long as u64 {
-            state.bars += 1;
-            return [f64::NAN];
+        let closes = closes.get(1..).unwrap_or_default();
+        let bars = [highs, lows, closes, previous];
+        // The usual periods unrolled.
+        match self.periods {
+            [7, 14, 28] => oscillator(bars, [7, 14, 28]),
+            periods => oscillator(bars, periods),
         }
-        // Each longer window is the shorter one and the bars before it.
-        let (before, newest) = (long - middle, long - short);
-        let mut pressure = sum(&pressures[newest..]);
-        let mut range = sum(&ranges[newest..]);
-        let mut total = 4.0 * share(pressure, range);
-        pressure += sum(&pressures[before..newest]);
-        range += sum(&ranges[before..newest]);
-        total += 2.0 * share(pressure, range);
-        pressure += sum(&pressures[..before]);
-        range += sum(&ranges[..before]);
-        total += share(pressure, range);
-        [100.0 * (total / 7.0)]
     }
+}
+
+/// The oscillator of highs, lows, closes and the closes before, of the longest period.
+#[inline(always)]
+fn oscillator(bars: [&[f64]; 4], [short, middle, long]: [usize; 3]) -> [f64; 1] {
+    // Each longer window is the shorter one and the bars before it.
+    let (before, newest) = (long - middle, long - short);
+    let [mut pressure, mut range] = pressure_and_range(bars, newest..long);
+    let mut total = 4.0 * share(pressure, range);
+    for (window, weight) in [(before..newest, 2.0), (0..before, 1.0)] {
+        let [more_pressure, more_range] = pressure_and_range(bars, window);
+        pressure += more_pressure;
+        range += more_range;
+        total += weight * share(pressure, range);
+    }
+    [100.0 * (total / 7.0)]
+}
+
+/// Sums of close - true low and of true range.
+#[inline(always)]
+fn pressure_and_range(bars: [&[f64]; 4], window: Range<usize>) -> [f64; 2] {
+    let [highs, lows, closes, previous] =
+        bars.map(|column| column.get(window.clone()).unwrap_or_default());
+    [
+        sum_over([lows, closes, previous], |[low, close, previous]| {
+            close - if low < previous { low } else { previous }
+        }),
+        sum_over([highs, lows, previous], |[high, low, previous]| {
+            true_range(high, low, previous)
+        }),
+    ]
 }
 
 #[inline(always)]

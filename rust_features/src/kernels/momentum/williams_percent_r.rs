@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::neighbours::{self, LONGEST, Row};
 use crate::window::{highest, lowest};
 
@@ -45,7 +46,7 @@ impl Kernel for WillR {
         let (Some(highs), Some(lows)) = (frame.highs(self.period), frame.lows(self.period)) else {
             return [f64::NAN];
         };
-        let (high, low) = (highest(highs), lowest(lows));
+        let (high, low) = known_length!([highs, lows] of [14] => (highest(highs), lowest(lows)));
         [place(high, low, frame.bar.close)]
     }
 

@@ -3,8 +3,12 @@
 use crate::arguments::{ArgumentError, Arguments, LONGEST_PERIOD, Parameter};
 use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::moments::autocorrelation;
+use crate::moments_of_each::autocorrelations;
+use crate::neighbours::Row;
 use crate::sample::{Sample, source_parameter};
+use crate::side_by_side::SideBySide;
 
 /// Correlation of the values with those `lag` bars before them.
 #[derive(Debug)]
@@ -59,11 +63,26 @@ impl Kernel for Autocorrelation {
         self.sample.warmup_bars()
     }
 
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
+        let (Some(values), [row]) = (self.sample.side_by_side(newest), outputs) else {
+            return false;
+        };
+        *row = autocorrelations(values, self.lag);
+        true
+    }
+
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         // A match: a closure would stay a call, and be compiled without wide vectors.
         match self.sample.values(frame) {
-            Some(values) => [autocorrelation(values, self.lag)],
+            Some(values) => [known_length!([values] of [20] => if self.lag == 1 {
+                autocorrelation(values, 1)
+            } else {
+                autocorrelation(values, self.lag)
+            })],
             None => [f64::NAN],
         }
     }

@@ -3,9 +3,12 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::moments::shape;
-use crate::neighbours::{Row, variances};
+use crate::known_length::known_length;
+use crate::moments::{Moments as CentralMoments, is_safe, shape, shape_of};
+use crate::moments_of_each::central_moments_of_each;
+use crate::neighbours::{Row, WINDOWS, variances};
 use crate::sample::{Sample, source_parameter};
+use crate::side_by_side::{SideBySide, of_one};
 use crate::window::variance;
 
 /// Population variance of the last bars.
@@ -80,6 +83,21 @@ pub(crate) struct Moments {
     kurtosis_offset: f64,
 }
 
+impl Moments {
+    #[inline(always)]
+    fn outputs(&self, shape: Option<[f64; 2]>) -> [f64; 4] {
+        match shape {
+            Some([skew, kurtosis]) => [
+                skew,
+                kurtosis,
+                skew * self.skew_correction,
+                kurtosis * self.kurtosis_factor + self.kurtosis_offset,
+            ],
+            None => [0.0; 4],
+        }
+    }
+}
+
 impl Kernel for Moments {
     type State = ();
     type Output = [f64; 4];
@@ -135,14 +153,38 @@ impl Kernel for Moments {
         let Some(values) = self.sample.values(frame) else {
             return [f64::NAN; 4];
         };
-        match shape(values) {
-            Some([skew, kurtosis]) => [
-                skew,
-                kurtosis,
-                skew * self.skew_correction,
-                kurtosis * self.kurtosis_factor + self.kurtosis_offset,
-            ],
-            None => [0.0; 4],
+        self.outputs(known_length!([values] of [20] => shape(values)))
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
+        let (Some(values), [skews, kurtoses, adjusted_skews, adjusted_kurtoses]) =
+            (self.sample.side_by_side(newest), outputs)
+        else {
+            return false;
+        };
+        let [second, third, fourth] = central_moments_of_each(values);
+        let mut show = |series: usize, shown: [f64; 4]| {
+            skews.0[series] = shown[0];
+            kurtoses.0[series] = shown[1];
+            adjusted_skews.0[series] = shown[2];
+            adjusted_kurtoses.0[series] = shown[3];
+        };
+        for series in 0..WINDOWS {
+            let moments = CentralMoments {
+                second: second.0[series],
+                third: third.0[series],
+                fourth: fourth.0[series],
+            };
+            show(series, self.outputs(Some(shape_of(&moments))));
         }
+        for (series, variance) in second.0.iter().enumerate() {
+            if !is_safe(*variance) {
+                show(series, self.outputs(shape(&of_one(values, series))));
+            }
+        }
+        true
     }
 }

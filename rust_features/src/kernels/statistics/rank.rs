@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::sample::{Sample, source_parameter};
 
 /// Place of the last value among those of its window.
@@ -61,9 +62,9 @@ impl Kernel for Rank {
         };
         let count = values.len() as f64;
         let mut twice = 0_u64;
-        for value in values {
+        known_length!([values] of [50] => for value in values {
             twice += u64::from(value < last) + u64::from(value <= last);
-        }
+        });
         let twice_below_or_half = twice as f64;
         // The last value equals itself: it counts once in the sum and not at all among the others.
         [

@@ -3,8 +3,12 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::moments::standard_score;
+use crate::moments_of_each::standard_scores;
+use crate::neighbours::Row;
 use crate::sample::{Sample, source_parameter};
+use crate::side_by_side::SideBySide;
 
 /// Last value in deviations from the mean of its window.
 #[derive(Debug)]
@@ -48,10 +52,21 @@ impl Kernel for Zscore {
         self.sample.warmup_bars()
     }
 
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
+        let (Some(values), [row]) = (self.sample.side_by_side(newest), outputs) else {
+            return false;
+        };
+        *row = standard_scores(values);
+        true
+    }
+
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         match self.sample.values(frame) {
-            Some(values) => [standard_score(values)],
+            Some(values) => [known_length!([values] of [20] => standard_score(values))],
             None => [f64::NAN],
         }
     }

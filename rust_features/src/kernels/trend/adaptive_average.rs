@@ -1,6 +1,7 @@
 //! Kaufman's adaptive moving average.
 
 use super::average::{Average, AverageKernel};
+use crate::known_length::known_length;
 use crate::state::state;
 use crate::window::sum_of_pairs;
 
@@ -62,7 +63,9 @@ impl Average for Adaptive {
             state.started = true;
             state.average = before.last().copied().unwrap_or(value);
         }
-        let path = sum_of_pairs(before, after, |old, new| (new - old).abs());
+        let path = known_length!(
+            [before, after] of [20] => sum_of_pairs(before, after, |old, new| (new - old).abs())
+        );
         let distance = (value - oldest).abs();
         let efficiency = if path > distance {
             distance / path

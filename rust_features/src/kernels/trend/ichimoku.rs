@@ -146,7 +146,11 @@ impl Kernel for Ichimoku {
     #[inline(always)]
     fn step(&self, state: &mut IchimokuState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 10] {
         let close = frame.bar.close;
-        let [tenkan, kijun, span_b] = middles(frame, [self.conversion, self.base, self.span_b]);
+        let [tenkan, kijun, span_b] = match [self.conversion, self.base, self.span_b] {
+            // Unrolled.
+            [9, 26, 52] => middles(frame, [9, 26, 52]),
+            periods => middles(frame, periods),
+        };
         let (edges_a, edges_b) = window.split_at_mut(delay_len(self.displacement));
         // A line that is not warm is NaN, and so is the edge that later shows it; the window's zeros are never shown.
         let mut senkou_a = delay(edges_a, tenkan.midpoint(kijun));

@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
+use crate::known_length::known_length;
 use crate::neighbours::{Row, sums_over, weighted_deviations};
 use crate::window::{sum_over, weighted_deviation};
 
@@ -43,6 +44,12 @@ impl Line<'_> {
     fn height(&self, places: f64) -> f64 {
         self.value + (self.mean_change + self.slope * places)
     }
+
+    /// Distance of one of the values from their mean.
+    #[inline(always)]
+    fn distance(&self, value: f64) -> f64 {
+        (value - self.value) - self.mean_change
+    }
 }
 
 impl Fit {
@@ -63,16 +70,15 @@ impl Fit {
         Lookback::of(self.column, self.weights.len())
     }
 
+    /// The line through as many values as there are weights, `value` the last of them.
     #[inline(always)]
-    fn line<'a>(&self, frame: &Frame<'a>) -> Option<Line<'a>> {
-        let values = frame.last(self.column, self.weights.len())?;
-        let value = frame.current(self.column);
-        Some(Line {
+    fn line<'a>(values: &'a [f64], weights: &[f64], value: f64) -> Line<'a> {
+        Line {
             values,
             value,
-            mean_change: sum_over([values], |[other]| other - value) / self.weights.len() as f64,
-            slope: weighted_deviation(values, &self.weights, value),
-        })
+            mean_change: sum_over([values], |[other]| other - value) / values.len() as f64,
+            slope: weighted_deviation(values, weights, value),
+        }
     }
 
     /// The lines of a block's bars.
@@ -90,19 +96,38 @@ impl Fit {
     /// Share of the variance of the values that the line explains; 0 when they are all the same.
     #[inline(always)]
     fn explained(&self, line: &Line<'_>) -> f64 {
-        let values = line.values;
-        let distance = |value: f64| (value - line.value) - line.mean_change;
-        // Squares of tiny distances would vanish, so distances are measured by their own sum.
-        let scale = sum_over([values], |[value]| distance(value).abs());
-        let total = sum_over([values], |[value]| {
-            let part = distance(value) / scale;
-            part * part
+        let total = sum_over([line.values], |[value]| {
+            let distance = line.distance(value);
+            distance * distance
         });
-        let slope = line.slope / scale;
-        let fitted = slope * slope * self.squares;
-        let share = if total > 0.0 { fitted / total } else { 0.0 };
+        let share = if total > SAFE_SQUARES.0 && total < SAFE_SQUARES.1 {
+            line.slope * line.slope * self.squares / total
+        } else {
+            explained_of_extreme(line, self.squares)
+        };
         if share > 1.0 { 1.0 } else { share }
     }
+}
+
+/// Sums of squares that lost nothing below the range of numbers, nor left it.
+const SAFE_SQUARES: (f64, f64) = (1e-200, 1e200);
+
+/// Share of the variance that the line explains where squares of the values would vanish or overflow.
+#[cold]
+#[inline(never)]
+fn explained_of_extreme(line: &Line<'_>, squares: f64) -> f64 {
+    // Distances are measured by their own sum.
+    let scale = sum_over([line.values], |[value]| line.distance(value).abs());
+    if scale == 0.0 {
+        return 0.0;
+    }
+    let total = sum_over([line.values], |[value]| {
+        let part = line.distance(value) / scale;
+        part * part
+    });
+    let slope = line.slope / scale;
+    let fitted = slope * slope * squares;
+    if total > 0.0 { fitted / total } else { 0.0 }
 }
 
 /// One kernel of the family: what it shows of the line.
@@ -143,8 +168,12 @@ macro_rules! line_kernel {
             fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> Self::Output {
                 // No closure: it would stay a call, and be compiled without wide vectors.
                 let $fit = &self.0;
-                match $fit.line(frame) {
-                    Some($line) => $shown,
+                let weights = &*$fit.weights;
+                match frame.last($fit.column, weights.len()) {
+                    Some(values) => known_length!([values, weights] of [14] => {
+                        let $line = Fit::line(values, weights, frame.current($fit.column));
+                        $shown
+                    }),
                     None => [f64::NAN; $count],
                 }
             }

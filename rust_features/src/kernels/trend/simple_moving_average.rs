@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::neighbours::{Row, means};
 use crate::window::mean;
 
@@ -50,7 +51,7 @@ impl Kernel for Sma {
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
         match frame.last(self.column, self.period) {
             Some(values) => {
-                let average = mean(values);
+                let average = known_length!([values] of [50] => mean(values));
                 [average, ratio(frame.current(self.column), average)]
             }
             None => [f64::NAN; 2],

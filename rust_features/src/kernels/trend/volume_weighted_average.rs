@@ -4,6 +4,7 @@ use super::simple_moving_average::ratio;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::window::{mean, sum_over, weighted_deviation};
 
 /// Mean of the last bars, each weighted by its volume.
@@ -55,12 +56,14 @@ impl Kernel for Vwma {
             return [f64::NAN; 2];
         };
         let value = frame.current(self.column);
-        let volume = sum_over([volumes], |[volume]| volume);
-        let average = if volume > 0.0 {
-            value + weighted_deviation(values, volumes, value) / volume
-        } else {
-            mean(values)
-        };
+        let average = known_length!([values, volumes] of [20] => {
+            let volume = sum_over([volumes], |[volume]| volume);
+            if volume > 0.0 {
+                value + weighted_deviation(values, volumes, value) / volume
+            } else {
+                mean(values)
+            }
+        });
         [average, ratio(value, average)]
     }
 }

@@ -1,6 +1,7 @@
 //! Moving averages with fixed weights: simple, linear, triangular, Hull's.
 
 use super::average::{Average, AverageKernel};
+use crate::known_length::known_length;
 use crate::neighbours::{WINDOWS, weighted_deviations};
 use crate::window::{mean, weighted_deviation};
 
@@ -32,7 +33,12 @@ impl Weights {
     #[inline(always)]
     fn average(&self, values: &[f64]) -> Option<f64> {
         let newest = values.last()?;
-        Some(newest + weighted_deviation(values, &self.0, *newest))
+        let weights = &*self.0;
+        // Hull's average of 20 values has 23 weights.
+        let deviation = known_length!(
+            [values, weights] of [23] => weighted_deviation(values, weights, *newest)
+        );
+        Some(newest + deviation)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::neighbours::{Row, means_and_variances};
 use crate::window::mean_and_variance;
 
@@ -75,7 +76,7 @@ impl Kernel for BollingerBands {
         let Some(window) = frame.last(self.column, self.period) else {
             return [f64::NAN; 5];
         };
-        let (middle, variance) = mean_and_variance(window);
+        let (middle, variance) = known_length!([window] of [20] => mean_and_variance(window));
         self.bands(middle, variance, frame.current(self.column))
     }
 

@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::window::{highest, lowest};
 
 /// Highest high and lowest low of the last bars.
@@ -55,7 +56,7 @@ impl Kernel for DonchianChannel {
         let (Some(highs), Some(lows)) = (frame.highs(self.period), frame.lows(self.period)) else {
             return [f64::NAN; 5];
         };
-        let (upper, lower) = (highest(highs), lowest(lows));
+        let (upper, lower) = known_length!([highs, lows] of [20] => (highest(highs), lowest(lows)));
         // Halves first: two prices near the largest number have no sum.
         let middle = 0.5 * upper + 0.5 * lower;
         let distance = upper - lower;

@@ -3,6 +3,10 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
+use crate::neighbours::Row;
+use crate::side_by_side::SideBySide;
+use crate::side_by_side::sums_of;
 use crate::window::sum_of;
 
 /// Root mean square of log returns.
@@ -44,11 +48,26 @@ impl Kernel for RealisedVolatility {
         self.period
     }
 
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
+        let (Some(returns), [row]) = (newest.log_returns(self.period), outputs) else {
+            return false;
+        };
+        *row = sums_of(returns, |value, _| value * value);
+        for cell in &mut row.0 {
+            *cell = (*cell / self.period as f64).sqrt();
+        }
+        true
+    }
+
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         match frame.log_returns(self.period) {
             Some(returns) => {
-                let squares = sum_of(returns, |value| value * value);
+                let squares =
+                    known_length!([returns] of [20] => sum_of(returns, |value| value * value));
                 [(squares / self.period as f64).sqrt()]
             }
             None => [f64::NAN],

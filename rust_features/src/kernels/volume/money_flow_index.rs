@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Frame};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::neighbours::{LONGEST, Row, WINDOWS, Wide, sums};
 use crate::state::state;
 use crate::window::{ring, ring_extend, ring_len, ring_values, sum_of};
@@ -67,9 +68,11 @@ impl Kernel for Mfi {
             state.bars += 1;
             return [f64::NAN];
         }
-        let positive = sum_of(flows, rising);
-        let total = sum_of(flows, f64::abs);
-        [share(positive, total)]
+        known_length!([flows] of [14] => {
+            let positive = sum_of(flows, rising);
+            let total = sum_of(flows, f64::abs);
+            [share(positive, total)]
+        })
     }
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::window::mean;
 
 /// Volume as a multiple of the mean of the bars before.
@@ -55,7 +56,7 @@ impl Kernel for VolumeRatio {
         let Some([before @ .., volume]) = frame.volumes(self.period + 1) else {
             return [f64::NAN; 2];
         };
-        let mean = mean(before);
+        let mean = known_length!([before] of [20] => mean(before));
         let total = volume + mean;
         [
             if mean > 0.0 {

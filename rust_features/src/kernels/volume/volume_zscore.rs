@@ -3,7 +3,11 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
 use crate::moments::standard_score;
+use crate::moments_of_each::standard_scores;
+use crate::neighbours::Row;
+use crate::side_by_side::SideBySide;
 
 /// Standard score of the volume.
 #[derive(Debug)]
@@ -44,10 +48,21 @@ impl Kernel for VolumeZscore {
         self.period - 1
     }
 
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
+        let (Some(values), [row]) = (newest.last(Column::Volume, self.period), outputs) else {
+            return false;
+        };
+        *row = standard_scores(values);
+        true
+    }
+
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         match frame.volumes(self.period) {
-            Some(volumes) => [standard_score(volumes)],
+            Some(volumes) => [known_length!([volumes] of [20] => standard_score(volumes))],
             None => [f64::NAN],
         }
     }

@@ -1,0 +1,102 @@
+//! A panel of many symbols, which are stepped side by side, gives each the bits that it has alone.
+#![allow(clippy::unwrap_used, reason = "tests may fail loudly")]
+
+mod every_kernel;
+mod market;
+
+use candlewire_features::{Bar, BarStatus, FeatureSpec, Panel, Series};
+use every_kernel::{bits, specs, stream};
+use market::bars;
+
+const BARS: usize = 110;
+
+/// Two whole tiles and a part of one; among the symbols flat ones, and prices so small or large that squares of their
+/// changes vanish or overflow.
+fn symbols() -> Vec<Vec<Bar>> {
+    (0..140)
+        .map(|symbol| {
+            let scale = [1.0, 1.0, 1e-200, 1.0, 1e200, 1e-307][symbol % 6];
+            let mut bars = bars(symbol as u64, BARS);
+            for (minute, bar) in bars.iter_mut().enumerate() {
+                bar.open_time_ns = minute as i64 * 60_000_000_000;
+                for price in [&mut bar.open, &mut bar.high, &mut bar.low, &mut bar.close] {
+                    *price = if symbol % 7 == 3 { 5.0 } else { *price * scale };
+                }
+            }
+            bars
+        })
+        .collect()
+}
+
+fn alone(spec: &FeatureSpec, symbols: &[Vec<Bar>]) -> Vec<Vec<f64>> {
+    symbols
+        .iter()
+        .map(|bars| stream(&mut Series::new(spec), bars))
+        .collect()
+}
+
+/// Gives the panel the symbols' bars of each minute, in the order that `order` makes of them.
+fn check(name: &str, spec: &FeatureSpec, order: impl Fn(usize, &mut Vec<usize>)) {
+    let symbols = symbols();
+    let expected = alone(spec, &symbols);
+    let mut panel = Panel::new(spec, (0..symbols.len()).map(|symbol| symbol.to_string())).unwrap();
+    let mut seen = vec![0; symbols.len()];
+    for call in 0..BARS {
+        let mut lanes: Vec<usize> = (0..symbols.len()).collect();
+        order(call, &mut lanes);
+        let bars: Vec<Bar> = lanes
+            .iter()
+            .map(|lane| {
+                seen[*lane] += 1;
+                symbols[*lane][seen[*lane] - 1]
+            })
+            .collect();
+        let mut statuses = vec![BarStatus::Applied; lanes.len()];
+        let mut out = vec![0.0; lanes.len() * spec.len()];
+        panel
+            .update(&lanes, &bars, &mut out, &mut statuses)
+            .unwrap();
+        let mut counts: Vec<usize> = seen.clone();
+        for (row, lane) in lanes.iter().enumerate().rev() {
+            counts[*lane] -= 1;
+            assert_eq!(statuses[row], BarStatus::Applied);
+            let own = &expected[*lane][counts[*lane] * spec.len()..][..spec.len()];
+            assert!(
+                bits(&out[row * spec.len()..][..spec.len()]) == bits(own),
+                "{name}: symbol {lane}, bar {}",
+                counts[*lane]
+            );
+        }
+    }
+}
+
+#[test]
+fn every_kernel_has_the_bits_of_one_series_in_a_full_tile() {
+    for (name, spec) in specs() {
+        // Other parameters take other ways through single series only.
+        if name.ends_with("{}") || name.contains("autocorrelation") || name.contains("moments") {
+            check(&name, &spec, |_, _| {});
+        }
+    }
+}
+
+#[test]
+fn tiles_of_any_symbols_in_any_order_have_the_bits_of_each() {
+    let spec = FeatureSpec::preset("full").unwrap();
+    check("backwards", &spec, |_, lanes| lanes.reverse());
+    check("some of them", &spec, |call, lanes| {
+        lanes.retain(|lane| (lane + call) % 5 > 0);
+    });
+    // Symbols repeat inside what would be one tile, later and earlier than their neighbours.
+    check("repeated", &spec, |call, lanes| {
+        lanes.truncate(100);
+        if call % 2 == 0 {
+            lanes.clear();
+        } else {
+            lanes.extend([90, 5, 3, 99, 98].map(|last| last % 100));
+            lanes.remove(90);
+            lanes.remove(5);
+            lanes.remove(3);
+        }
+    });
+}
