@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from processes import Peer
 
 WARM_UP_S = 30.0
+SETTLE_MS = 300
+"""Load before measuring."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,22 +38,26 @@ class Load:
     bodies: tuple[Path, ...] = ()
 
 
+def _time(duration_ms: int) -> tuple[str, ...]:
+    return ("--warmup-ms", str(SETTLE_MS), "--duration-ms", str(duration_ms))
+
+
 def closed(name: str, connections: int, in_flight: int, duration_ms: int, **others: Any) -> Load:  # noqa: ANN401
     """A closed loop of `connections` x `in_flight` callers."""
     shape = ("--connections", str(connections), "--in-flight", str(in_flight))
-    return Load(name=name, arguments=("closed", *shape, "--duration-ms", str(duration_ms)), **others)
+    return Load(name=name, arguments=("closed", *shape, *_time(duration_ms)), **others)
 
 
 def stream(name: str, connections: int, in_flight: int, duration_ms: int, **others: Any) -> Load:  # noqa: ANN401
     """Bidirectional streams with `in_flight` messages on each."""
     shape = ("--connections", str(connections), "--in-flight", str(in_flight))
-    return Load(name=name, arguments=("stream", *shape, "--duration-ms", str(duration_ms)), **others)
+    return Load(name=name, arguments=("stream", *shape, *_time(duration_ms)), **others)
 
 
 def opened(name: str, rate: float, duration_ms: int, *, connections: int = 8, tick_us: int = 0) -> Load:
     """An open loop of Poisson arrivals, sent each when it is due, or every `tick_us` what is due by then."""
     shape = ("--rate", f"{rate:.1f}", "--connections", str(connections), "--tick-us", str(tick_us))
-    return Load(name=name, arguments=("open", *shape, "--duration-ms", str(duration_ms)))
+    return Load(name=name, arguments=("open", *shape, *_time(duration_ms)))
 
 
 def run(peer: Peer, load: Load, *, core: int | None = None) -> dict[str, Any]:

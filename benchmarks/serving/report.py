@@ -17,26 +17,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One figure that was promised, and what was measured."""
+    """One figure that was promised, and what was measured.
+
+    Attributes:
+        name: What it is.
+        measured: Figure.
+        limit: What was promised.
+        unit: Of the three figures.
+        at_least: Whether the promise is a lower bound.
+        echo: The same figure of the own echo, which has no model: nothing on this transport can do better.
+    """
 
     name: str
     measured: float
     limit: float
     unit: str
     at_least: bool = False
+    echo: float | None = None
 
     @property
     def met(self) -> bool:
         """Whether the promise is kept."""
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
-    def line(self) -> str:
-        """One row of the table."""
+    def line(self, *, beside_echo: bool) -> str:
+        """One row of the table, with or without a column for the echo."""
         sign = "≥" if self.at_least else "≤"
         number = "{:,.2f}" if self.unit in {"x", "s"} else "{:,.0f}"
         measured, limit = number.format(self.measured), number.format(self.limit)
         promised = f"{sign} {limit} {self.unit}"
-        return f"| {self.name} | {measured} {self.unit} | {promised} | {'yes' if self.met else 'NO'} |"
+        echo = "–" if self.echo is None else f"{number.format(self.echo)} {self.unit}"
+        met = "yes" if self.met else "NO"
+        row = f"| {self.name} | {measured} {self.unit} | {promised} | {met} |"
+        return f"{row} {echo} |" if beside_echo else row
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,8 +86,15 @@ class Report:
                 for load, peers in self.results.items()
             },
             "targets": [
-                {"name": t.name, "measured": t.measured, "limit": t.limit, "unit": t.unit, "met": t.met}
-                for t in self.targets
+                {
+                    "name": target.name,
+                    "measured": target.measured,
+                    "limit": target.limit,
+                    "unit": target.unit,
+                    "met": target.met,
+                    "echo": target.echo,
+                }
+                for target in self.targets
             ],
             "notes": self.notes,
         }
@@ -89,8 +109,10 @@ class Report:
             "",
         ]
         if self.targets:
-            lines += ["| target | measured | promised | met |", "|---|---|---|---|"]
-            lines += [target.line() for target in self.targets] + [""]
+            beside_echo = any(target.echo is not None for target in self.targets)
+            names = ["target", "measured", "promised", "met", *(["own echo"] if beside_echo else [])]
+            lines += [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+            lines += [target.line(beside_echo=beside_echo) for target in self.targets] + [""]
         for load, peers in self.results.items():
             lines += [
                 f"## {load}",

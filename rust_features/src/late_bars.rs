@@ -35,7 +35,7 @@ pub enum BarFate {
 #[derive(Debug, Clone)]
 pub struct OrderedSeries {
     /// State before the first of `recent`.
-    base: Series,
+    base: Packed,
     /// State after the last of `recent`.
     live: Series,
     recent: VecDeque<Bar>,
@@ -43,12 +43,38 @@ pub struct OrderedSeries {
     bar_interval_ns: Option<i64>,
 }
 
+/// A series that is rarely stepped, as the content of its snapshot: without slack and scratch, two thirds of its size.
+#[derive(Debug, Clone)]
+struct Packed {
+    content: Box<[u8]>,
+    bars_seen: u64,
+}
+
+impl Packed {
+    fn of(series: &Series, likely_bytes: usize) -> Self {
+        let mut writer = Writer::bare(likely_bytes);
+        series.save(&mut writer);
+        Self {
+            content: writer.into_content(),
+            bars_seen: series.bars_seen(),
+        }
+    }
+
+    fn unpack(&self, spec: &FeatureSpec) -> Series {
+        let mut series = Series::new(spec);
+        let loaded = series.load(&mut Reader::bare(&self.content));
+        debug_assert!(loaded.is_ok(), "{loaded:?}");
+        series
+    }
+}
+
 impl OrderedSeries {
     /// An empty series that corrects its newest bar and accepts bars up to `late_window` bars late.
     pub fn new(spec: &FeatureSpec, late_window: usize) -> Self {
+        let live = Series::new(spec);
         Self {
-            base: Series::new(spec),
-            live: Series::new(spec),
+            base: Packed::of(&live, 0),
+            live,
             recent: VecDeque::new(),
             late_window,
             bar_interval_ns: spec.timeframe().map(Timeframe::length_ns),
@@ -74,10 +100,10 @@ impl OrderedSeries {
 
     /// The series as bytes, its newest bars included.
     pub fn snapshot(&self) -> Vec<u8> {
-        let mut writer = Writer::new(Kind::OrderedSeries, self.base.spec());
+        let mut writer = Writer::new(Kind::OrderedSeries, self.live.spec());
         writer.u64(self.late_window as u64);
         writer.i64(self.bar_interval_ns.unwrap_or(0));
-        self.base.save(&mut writer);
+        writer.content(&self.base.content);
         writer.u64(self.recent.len() as u64);
         for bar in &self.recent {
             writer.bar(bar);
@@ -96,7 +122,8 @@ impl OrderedSeries {
         let mut base = Series::new(spec);
         base.load(&mut reader)?;
         let bars = reader.count(8 * 6, "the number of bars")?;
-        let mut live = base.clone();
+        let packed = Packed::of(&base, 0);
+        let mut live = base;
         let mut recent = VecDeque::with_capacity(bars);
         let mut scratch = vec![0.0; spec.len()];
         for _ in 0..bars {
@@ -107,7 +134,7 @@ impl OrderedSeries {
         }
         reader.finish()?;
         Ok(Self {
-            base,
+            base: packed,
             live,
             recent,
             late_window,
@@ -142,7 +169,7 @@ impl OrderedSeries {
             }
             Some(_) => {
                 let bars_late = self.recent.len() - position;
-                if bars_late > self.late_window || (position == 0 && self.base.bars_seen() > 0) {
+                if bars_late > self.late_window || (position == 0 && self.base.bars_seen > 0) {
                     return BarFate::TooLate;
                 }
                 self.recent.insert(position, *bar);
@@ -164,19 +191,21 @@ impl OrderedSeries {
         // One bar more than the window, so that a bar exactly `late_window` late has its place; and a batch of slack.
         let held = self.late_window.saturating_add(1);
         if self.recent.len() > held.saturating_add(self.late_window.max(4)) {
-            let mut scratch = vec![0.0; self.base.spec().len()];
+            let mut scratch = vec![0.0; self.live.spec().len()];
+            let mut base = self.base.unpack(self.live.spec());
             while self.recent.len() > held {
                 if let Some(oldest) = self.recent.pop_front() {
-                    advance(&mut self.base, &oldest, &mut scratch);
+                    advance(&mut base, &oldest, &mut scratch);
                 }
             }
+            self.base = Packed::of(&base, self.base.content.len());
         }
         BarFate::Accepted { gap_bars }
     }
 
     fn replay(&mut self, out: &mut [f64]) {
-        self.live.clone_from(&self.base);
-        let mut scratch = vec![0.0; self.base.spec().len()];
+        self.live = self.base.unpack(self.live.spec());
+        let mut scratch = vec![0.0; self.live.spec().len()];
         for bar in &self.recent {
             advance(&mut self.live, bar, &mut scratch);
         }

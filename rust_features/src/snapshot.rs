@@ -115,6 +115,21 @@ impl Writer {
         writer
     }
 
+    /// Collects content alone, for this process: it is neither described nor checked.
+    pub(crate) fn bare(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    /// What a bare writer collected.
+    pub(crate) fn into_content(self) -> Box<[u8]> {
+        self.0.into_boxed_slice()
+    }
+
+    /// Content that a bare writer collected.
+    pub(crate) fn content(&mut self, content: &[u8]) {
+        self.0.extend_from_slice(content);
+    }
+
     pub(crate) fn u64(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
@@ -217,6 +232,11 @@ impl<'a> Reader<'a> {
             return Err(SnapshotError::Kernels);
         }
         Ok(Self(&signed[HEADER_BYTES..]))
+    }
+
+    /// Reads what a bare writer collected.
+    pub(crate) const fn bare(content: &'a [u8]) -> Self {
+        Self(content)
     }
 
     fn take(&mut self, bytes: usize) -> Result<&'a [u8], SnapshotError> {

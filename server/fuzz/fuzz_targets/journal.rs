@@ -26,6 +26,6 @@ fuzz_target!(|bytes: &[u8]| {
             let mut scores = Vec::<ScoreRecord>::new();
             segments::decode(bytes.to_vec(), &mut scores);
         }
-        _ => drop(snapshot::decode(bytes)),
+        _ => drop(snapshot::decode(&bytes.to_vec().into())),
     }
 });

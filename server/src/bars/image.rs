@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use bytes::Bytes;
 use candlewire_features::Bar;
 
 use super::{
@@ -103,8 +104,8 @@ pub struct FeaturesImage {
     #[prost(string, tag = "1")]
     pub spec_hash: String,
     /// The snapshot of the features' own format.
-    #[prost(bytes = "vec", tag = "2")]
-    pub snapshot: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub snapshot: Bytes,
 }
 
 /// A band as issued.

@@ -149,7 +149,7 @@ impl SeriesBook {
                 for state in series {
                     let features = state.features.iter().map(|(hash, series)| FeaturesImage {
                         spec_hash: hash.to_string(),
-                        snapshot: series.snapshot(),
+                        snapshot: series.snapshot().into(),
                     });
                     let mut image = SeriesImage {
                         symbol: symbol.clone(),
