@@ -205,3 +205,15 @@ def test_a_split_by_dates_begins_there(parquet: Path, tmp_path: Path) -> None:
     assert parts["train"]["last_decision"] < "2001-07-01" <= parts["calibration"]["first_decision"]
     assert parts["calibration"]["last_decision"] < "2002-01-01" <= parts["test"]["first_decision"]
     assert training["settings"]["split_at"] == ["2001-07-01T00:00:00+00:00", "2002-01-01T00:00:00+00:00"]
+
+
+def test_jobs_fit_the_folds_of_one_model_to_the_same_bytes(parquet: Path, tmp_path: Path) -> None:
+    graphs = []
+    for jobs in (1, 2):
+        code, out, err = run(
+            "train", "--bars", parquet, "--out", tmp_path / str(jobs), "--trees", 5, "--quiet", "--folds", 2,
+            "--jobs", jobs, "--version-stamp", 20260101000000,
+        )  # fmt: skip
+        assert (code, err) == (0, "")
+        graphs.append((Path(out.strip()) / "model.onnx").read_bytes())
+    assert graphs[0] == graphs[1]

@@ -251,7 +251,9 @@ def train(
             rich_help_panel="Many",
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Processes at once.", rich_help_panel="Many")] = 1,
+    jobs: Annotated[
+        int, typer.Option(help="Processes at once: models, or the folds of one.", rich_help_panel="Many")
+    ] = 1,
     ray: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Ray cluster to train on.", rich_help_panel="Many"),
@@ -296,6 +298,7 @@ def train(
         from candlewire_training.data.bars import parse_date
         from candlewire_training.errors import SettingsError
         from candlewire_training.export.bundle import write_bundle
+        from candlewire_training.groups.fold_fan_out import FoldFanOut
         from candlewire_training.groups.many_models import ManyModels
         from candlewire_training.labels.contract import LabelSettings
         from candlewire_training.pipeline import train_model
@@ -352,7 +355,8 @@ def train(
             version=version_stamp,
         )
 
-        if per != "pooled" or len(steps) > 1 or ray is not None or timeframes is not None:
+        alone = ray is not None and settings.folds == 0
+        if per != "pooled" or len(steps) > 1 or timeframes is not None or alone:
             many = ManyModels(
                 per=per, horizons=steps, store=out, run=run, jobs=jobs, ray=ray, transfer=transfer
             )
@@ -367,7 +371,8 @@ def train(
         settings = replace(settings, horizon=steps[0]) if steps else settings
         memory = fold_memory(run or out / ".runs" / settings.model, settings, table.fingerprint)
         with StepProgress(quiet=quiet) as progress, resumable_folds(memory):
-            trained = train_model(table, settings, progress, memory=memory)
+            beside = FoldFanOut(jobs=jobs, ray=ray) if settings.folds and (jobs > 1 or ray) else None
+            trained = train_model(table, settings, progress, memory=memory, fan_out=beside)
             bundle = write_bundle(trained, out, progress)
         if quiet:
             typer.echo(bundle.folder)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import candlewire_features as cf
 import numpy as np
@@ -46,6 +47,9 @@ from candlewire_training.validation.walk_forward import (
     judge,
     out_of_fold,
 )
+
+if TYPE_CHECKING:
+    from candlewire_training.groups.fold_fan_out import FoldFanOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,7 @@ def train_model(
     *,
     start: PooledStart | None = None,
     memory: FoldMemory | None = None,
+    fan_out: "FoldFanOut | None" = None,
 ) -> TrainedModel:
     """Features, labels, split, members, calibration, band, dissimilarity, evaluation.
 
@@ -147,6 +152,7 @@ def train_model(
         start: Members of all symbols; those of this model go on from them where that scores better out of
             fold. Its times of calibration, test and folds are taken too: it has seen nothing later.
         memory: Keeps each fold that is done, and gives it back to a run that goes on.
+        fan_out: Fits folds beside one another, into `memory`; None fits one after the other.
 
     Raises:
         TooFewBarsError: The history is too short.
@@ -162,7 +168,7 @@ def train_model(
         spec, most=settings.select_features, by=settings.select_by, member=settings.member_settings[0]
     )
     settings = _searched(before, folds, settings, progress, choice)
-    oof = _out_of_fold(before, folds, settings, progress, choice, memory=memory)
+    oof = _out_of_fold(before, folds, settings, progress, choice, memory=memory, fan_out=fan_out)
     transfer = None
     if start is not None and oof is not None:
         begun = tuple(start.by_fold[number] for number in numbers)
@@ -271,12 +277,26 @@ def _out_of_fold(
     *,
     starts: tuple[tuple[Member | None, ...], ...] = (),
     memory: FoldMemory | None = None,
+    fan_out: "FoldFanOut | None" = None,
 ) -> OutOfFold | None:
     """Out-of-fold predictions; None without folds."""
     if not folds:
         return None
     name = "Walk forward from pooled" if starts else "Walk forward"
+    kept = memory and memory.of_members(settings.member_settings)
+    rules = FitRules(choose=choice, early_stopping=settings.early_stopping)
     with progress.step(name, len(folds) * len(settings.members)) as advance:
+        if fan_out is not None and kept is not None:
+            fan_out.fit(
+                before,
+                folds,
+                settings.member_settings,
+                rules=rules,
+                scoring=settings.scoring,
+                seed=settings.seed,
+                memory=kept,
+                advance=advance,
+            )
         return out_of_fold(
             before,
             folds,
@@ -284,10 +304,10 @@ def _out_of_fold(
             ensemble=settings.ensemble,
             weights=settings.ensemble_weights,
             starts=starts,
-            memory=memory and memory.of_members(settings.member_settings),
-            rules=FitRules(choose=choice, early_stopping=settings.early_stopping),
+            memory=kept,
+            rules=rules,
             scoring=MemberScoring(settings.scoring, threads=settings.threads),
-            advance=advance,
+            advance=advance if fan_out is None or kept is None else lambda: None,
             seed=settings.seed,
         )
 

@@ -158,7 +158,7 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
         said = None if memory is None else memory.recall(number)
         if said is None:
             begun = starts[number] if starts else (None,) * len(members)
-            said = _fitted_fold(
+            said = fitted_fold(
                 samples, fold, members, begun, rules=rules, scoring=scoring, advance=advance, seed=seed
             )
             if memory is not None:
@@ -196,7 +196,7 @@ def out_of_fold(  # noqa: PLR0913 - each is a choice of its own
     )
 
 
-def _fitted_fold(
+def fitted_fold(
     samples: Samples,
     fold: Fold,
     members: tuple[MemberSettings, ...],
@@ -207,6 +207,21 @@ def _fitted_fold(
     advance: Callable[[], None],
     seed: int,
 ) -> FoldPredictions:
+    """What members fitted on a fold's train rows say of its test rows.
+
+    Args:
+        samples: All rows.
+        fold: The fold.
+        members: What to fit.
+        begun: What each goes on from.
+        rules: What is decided inside the fold, from its train rows alone.
+        scoring: What gives the fitted members' probabilities.
+        advance: Called after each fit.
+        seed: Of the baselines.
+
+    Raises:
+        TooFewBarsError: The train rows lack a class.
+    """
     train, test = samples.take(fold.train), samples.take(fold.test)
     columns = None if rules.choose is None else rules.choose(train)
     X, unseen, seen = (
@@ -354,6 +369,7 @@ __all__ = [
     "WalkForward",
     "accuracy_by_confidence",
     "directional_returns",
+    "fitted_fold",
     "judge",
     "out_of_fold",
 ]
