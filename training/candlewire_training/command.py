@@ -252,7 +252,10 @@ def train(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(help="Processes at once: models, or the folds of one.", rich_help_panel="Many")
+        int,
+        typer.Option(
+            help="Processes at once: models, or the folds and trials of one.", rich_help_panel="Many"
+        ),
     ] = 1,
     ray: Annotated[
         str | None,

@@ -167,7 +167,7 @@ def train_model(
     choice = feature_choice(
         spec, most=settings.select_features, by=settings.select_by, member=settings.member_settings[0]
     )
-    settings = _searched(before, folds, settings, progress, choice)
+    settings = _searched(before, folds, settings, progress, choice, fan_out)
     oof = _out_of_fold(before, folds, settings, progress, choice, memory=memory, fan_out=fan_out)
     transfer = None
     if start is not None and oof is not None:
@@ -249,6 +249,7 @@ def _searched(
     settings: TrainingSettings,
     progress: StepProgress,
     choice: FeatureChoice | None,
+    fan_out: "FoldFanOut | None",
 ) -> TrainingSettings:
     """The settings that a search finds; the same without one."""
     if settings.search == 0 or settings.study is None:
@@ -264,6 +265,7 @@ def _searched(
             trials=settings.search,
             journal=settings.study,
             choose=choice,
+            beside=fan_out,
             advance=advance,
         ).settings
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 from candlewire_training.data.samples import Samples
-from candlewire_training.errors import SettingsError
+from candlewire_training.errors import SettingsError, TrainingError
+from candlewire_training.groups.fold_fan_out import FoldFanOut
 from candlewire_training.pipeline import TrainedModel
-from candlewire_training.search import study as study_module
-from candlewire_training.search.study import FIRST_TRIALS, falls_behind, search_settings
+from candlewire_training.search import trial as trial_module
+from candlewire_training.search.study import search_settings
+from candlewire_training.search.trial import FIRST_TRIALS, falls_behind
 from candlewire_training.settings import TrainingSettings
 from candlewire_training.validation.folds import RowTimes, walk_forward_folds
 
@@ -55,23 +56,14 @@ def test_a_study_of_other_rows_or_settings_is_not_gone_on_with(trained: TrainedM
 
 
 def test_a_trial_is_held_against_the_same_folds_of_the_others() -> None:
-    study = optuna.create_study()
     # The second fold is harder for everyone.
-    for _ in range(FIRST_TRIALS):
-        trial = study.ask()
-        for fold, value in enumerate((0.60, 0.70)):
-            trial.report(value, fold)
-        study.tell(trial, 0.70)
-    worse = study.ask()
-    worse.report(0.59, 0)
-    assert not falls_behind(study, worse, 0)
+    others = ((0.60, 0.70),) * FIRST_TRIALS
+    assert not falls_behind((0.59,), others)
     # Better than the others on the first fold, but behind after the second.
-    worse.report(0.75, 1)
-    assert falls_behind(study, worse, 1)
-    few = optuna.create_study()
-    first = few.ask()
-    first.report(9.0, 0)
-    assert not falls_behind(few, first, 0)
+    assert falls_behind((0.59, 0.75), others)
+    # Those that were given up before say nothing of later folds.
+    assert not falls_behind((0.59, 0.75), (*others[1:], (0.60,)))
+    assert not falls_behind((9.0,), ())
 
 
 def test_pruned_trials_are_counted(
@@ -81,16 +73,57 @@ def test_pruned_trials_are_counted(
     times = RowTimes(decision_time_ns=samples.decision_time_ns, known_from_ns=samples.known_from_ns)
     asked: list[tuple[int, int]] = []
 
-    def behind(_: optuna.Study, trial: optuna.Trial, fold: int) -> bool:
-        asked.append((trial.number, fold))
-        return trial.number > 0
+    def behind(own: tuple[float, ...], others: tuple[tuple[float, ...], ...]) -> bool:
+        asked.append((len(others), len(own) - 1))
+        return len(others) > 0
 
-    monkeypatch.setattr(study_module, "falls_behind", behind)
+    monkeypatch.setattr(trial_module, "falls_behind", behind)
     folds = walk_forward_folds(times, folds=3)
     found = search_settings(samples, folds, SETTINGS, trials=3, journal=tmp_path / "journal")
     assert (found.trials, found.pruned, found.settings.trials) == (3, 2, 3)
     # The last fold prunes nobody: the trial is done.
     assert asked == [(0, 0), (0, 1), (1, 0), (2, 0)]
+
+
+def test_trials_beside_one_another_find_the_same_every_time(trained: TrainedModel, tmp_path: Path) -> None:
+    samples = trained.samples.take(trained.split.train)
+    times = RowTimes(decision_time_ns=samples.decision_time_ns, known_from_ns=samples.known_from_ns)
+    folds = walk_forward_folds(times, folds=2)
+    alone = search_settings(samples, folds, SETTINGS, trials=1, journal=tmp_path / "alone" / "journal")
+    found = [
+        search_settings(
+            samples,
+            folds,
+            SETTINGS,
+            trials=5,
+            journal=tmp_path / str(number) / "journal",
+            beside=FoldFanOut(jobs=2, ray=None),
+        )
+        for number in range(2)
+    ]
+    assert found[0] == found[1]
+    assert found[0].trials == 5
+    # The first trial is that of the settings given, wherever it runs.
+    assert found[0].log_loss <= alone.log_loss
+    assert [path.name for path in (tmp_path / "0").iterdir()] == ["journal"], "the rows are taken away again"
+
+
+def test_a_trial_that_fails_in_a_worker_ends_the_search_by_name(
+    trained: TrainedModel, tmp_path: Path
+) -> None:
+    samples = trained.samples.take(trained.split.train)
+    times = RowTimes(decision_time_ns=samples.decision_time_ns, known_from_ns=samples.known_from_ns)
+    folds = walk_forward_folds(times, folds=2)
+    upwards = replace(samples, target=np.ones_like(samples.target))
+    with pytest.raises(TrainingError, match=r"a trial of the search: fold .*"):
+        search_settings(
+            upwards,
+            folds,
+            SETTINGS,
+            trials=2,
+            journal=tmp_path / "journal",
+            beside=FoldFanOut(jobs=2, ray=None),
+        )
 
 
 def test_a_search_without_folds_is_refused() -> None:

@@ -1,8 +1,8 @@
-"""Folds of one walk forward over processes or a Ray cluster: rows are laid down once, paths travel."""
+"""Folds of a walk forward, and trials of a search, over processes or Ray, from rows laid down once."""
 
 import json
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,18 @@ import numpy as np
 
 from candlewire_training.data.samples import PER_ROW, Samples
 from candlewire_training.errors import StoreError, TrainingError
-from candlewire_training.groups.fan_out import Outcome, Task, in_processes, on_ray
+from candlewire_training.groups.fan_out import Outcome, Task, Work, in_processes, on_ray
 from candlewire_training.members.contract import MemberSettings
 from candlewire_training.one_blas_thread import one_blas_thread
+from candlewire_training.search.trial import Trial, TrialScore, score_trial
 from candlewire_training.validation.fold_memory import FoldMemory
 from candlewire_training.validation.folds import Fold
 from candlewire_training.validation.member_scoring import MemberScoring
 from candlewire_training.validation.walk_forward import FitRules, fitted_fold
 
 ROWS = "rows.arrays"
+# Trials of a round on a cluster, where nobody says how many.
+ROUND_ON_RAY = 8
 TELLING = ("classes", "symbols", "feature_names", "dropped_rows", "balance_classes")
 
 
@@ -47,8 +50,16 @@ class FoldWork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrialWork:
+    """What a worker needs for one trial: a file of all rows and folds, and what is tried."""
+
+    rows: Path
+    trial: Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoldFanOut:
-    """Fits the folds of a walk forward beside one another.
+    """Fits the folds of a walk forward, or walks the trials of a search, beside one another.
 
     Attributes:
         jobs: Processes at once.
@@ -107,7 +118,7 @@ class FoldFanOut:
         ]
         try:
             _write_rows(path, samples, folds)
-            with closing(self._outcomes(tasks)) as outcomes:
+            with closing(self._outcomes(fit_fold, tasks)) as outcomes:
                 for outcome in outcomes:
                     if outcome.result is None:
                         raise TrainingError(f"fold {outcome.key}: {outcome.reason}")
@@ -118,17 +129,71 @@ class FoldFanOut:
         finally:
             path.unlink(missing_ok=True)
 
-    def _outcomes(self, tasks: list[Task]) -> Generator[Outcome]:
+    @property
+    def trials_at_once(self) -> int:
+        """Trials of a round of a search."""
+        return ROUND_ON_RAY if self.ray is not None and self.jobs == 1 else self.jobs
+
+    @contextmanager
+    def scoring_trials(
+        self, samples: Samples, folds: tuple[Fold, ...], folder: Path
+    ) -> Iterator[Callable[[Sequence[Trial]], list[TrialScore]]]:
+        """Lays rows down in `folder`, which every worker must reach, for as long as trials are scored.
+
+        Args:
+            samples: All rows.
+            folds: In order of time.
+            folder: Where the rows lie meanwhile.
+
+        Raises:
+            TrainingError: A trial could not be scored.
+            StoreError: The rows cannot be written.
+        """
+        path = folder.resolve() / f"trials.{ROWS}"
+
+        def score(trials: Sequence[Trial]) -> list[TrialScore]:
+            tasks = [
+                Task(
+                    key=str(number),
+                    payload=TrialWork(
+                        rows=path,
+                        trial=replace(
+                            trial,
+                            members=tuple(replace(each, threads=1) for each in trial.members),
+                            threads=1,
+                        ),
+                    ),
+                )
+                for number, trial in enumerate(trials)
+            ]
+            said: dict[str, TrialScore] = {}
+            with closing(self._outcomes(walk_trial, tasks)) as outcomes:
+                for outcome in outcomes:
+                    if outcome.result is None:
+                        raise TrainingError(f"a trial of the search: {outcome.reason}")
+                    said[outcome.key] = TrialScore(**outcome.result)
+            return [said[task.key] for task in tasks]
+
+        try:
+            _write_rows(path, samples, folds)
+            yield score
+        except OSError as error:
+            raise StoreError(f"search {folder}: it cannot be written ({error.strerror})") from error
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _outcomes(self, work: Work, tasks: list[Task]) -> Generator[Outcome]:
         if self.ray is None:
-            yield from in_processes(fit_fold, tasks, jobs=self.jobs)
+            yield from in_processes(work, tasks, jobs=self.jobs)
         else:
-            yield from on_ray(fit_fold, tasks, address=self.ray)
+            yield from on_ray(work, tasks, address=self.ray)
 
 
 @one_blas_thread
 def fit_fold(work: FoldWork) -> dict[str, Any]:
     """Fits one fold and keeps what it says. Runs in a worker."""
-    samples, fold = _read_rows(work.rows, work.number)
+    samples, folds = _read_rows(work.rows)
+    fold = folds[work.number]
     said = fitted_fold(
         samples,
         fold,
@@ -141,6 +206,14 @@ def fit_fold(work: FoldWork) -> dict[str, Any]:
     )
     work.memory.keep(work.number, said)
     return {"rows": int(fold.test.size)}
+
+
+@one_blas_thread
+def walk_trial(work: TrialWork) -> dict[str, Any]:
+    """Walks one trial forward. Runs in a worker."""
+    samples, folds = _read_rows(work.rows)
+    said = score_trial(samples, folds, work.trial)
+    return {"values": said.values, "pruned": said.pruned}
 
 
 def _write_rows(path: Path, samples: Samples, folds: tuple[Fold, ...]) -> None:
@@ -158,15 +231,21 @@ def _write_rows(path: Path, samples: Samples, folds: tuple[Fold, ...]) -> None:
         np.savez(file, allow_pickle=False, told=np.array(json.dumps(told)), **columns, **parts)
 
 
-def _read_rows(path: Path, number: int) -> tuple[Samples, Fold]:
+def _read_rows(path: Path) -> tuple[Samples, tuple[Fold, ...]]:
     with np.load(path, allow_pickle=False) as kept:
         told = json.loads(str(kept["told"]))
-        name, purged_rows = told.pop("folds")[number]
+        folds = tuple(
+            Fold(
+                name=name,
+                purged_rows=purged_rows,
+                **{part: kept[f"{part}_{number}"] for part in ("train", "calibration", "test")},
+            )
+            for number, (name, purged_rows) in enumerate(told.pop("folds"))
+        )
         fields: dict[str, Any] = {key: kept[key] for key in PER_ROW}
         for key, value in told.items():
             fields[key] = tuple(value) if isinstance(value, list) else value
-        parts = {part: kept[f"{part}_{number}"] for part in ("train", "calibration", "test")}
-    return Samples(**fields), Fold(name=name, purged_rows=purged_rows, **parts)
+    return Samples(**fields), folds
 
 
-__all__ = ["FoldFanOut", "FoldWork", "fit_fold"]
+__all__ = ["FoldFanOut", "FoldWork", "TrialWork", "fit_fold", "walk_trial"]

@@ -2,14 +2,18 @@
 
 The study lives in a journal file: the same call goes on where an earlier one stopped. Trials that look worse
 than the median of the others after a fold are pruned, and still count.
+
+Several trials may run beside one another, in rounds: all of a round are drawn before one of them is known, so
+what a search finds hangs on their number, but not on which of them is done first.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import optuna
@@ -19,14 +23,10 @@ from optuna.storages.journal import JournalFileBackend
 from candlewire_training.arrays import I64
 from candlewire_training.data.samples import Samples
 from candlewire_training.errors import SettingsError
+from candlewire_training.search.trial import Trial, TrialScore, score_trial
 from candlewire_training.settings import TrainingSettings
 from candlewire_training.validation.folds import Fold
-from candlewire_training.validation.member_scoring import MemberScoring
-from candlewire_training.validation.proper_scores import log_loss
-from candlewire_training.validation.walk_forward import FitRules, out_of_fold
 
-# Trials that are never pruned, and that others are held against.
-FIRST_TRIALS = 5
 # Where a study keeps what its trials have in common, and the settings in it.
 QUESTION = "question"
 ASKED = (
@@ -58,6 +58,22 @@ class Search:
     pruned: int
 
 
+Scoring = Callable[[Sequence[Trial]], list[TrialScore]]
+
+
+class TrialsBeside(Protocol):
+    """What runs the trials of a round beside one another."""
+
+    @property
+    def trials_at_once(self) -> int:
+        """Trials of a round."""
+
+    def scoring_trials(
+        self, samples: Samples, folds: tuple[Fold, ...], folder: Path
+    ) -> AbstractContextManager[Scoring]:
+        """A way to score trials over these rows, which may lie in `folder` meanwhile."""
+
+
 def search_settings(
     samples: Samples,
     folds: tuple[Fold, ...],
@@ -66,6 +82,7 @@ def search_settings(
     trials: int,
     journal: Path,
     choose: Callable[[Samples], I64] | None = None,
+    beside: TrialsBeside | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Search:
     """Runs trials until the study holds `trials` of them.
@@ -77,6 +94,7 @@ def search_settings(
         trials: Trials of the study in all.
         journal: File of the study.
         choose: Chooses feature columns from the train rows of each fold; None takes all.
+        beside: What runs trials beside one another; None runs them here, one after the other.
         advance: Called after each trial.
 
     Raises:
@@ -95,8 +113,7 @@ def search_settings(
             load_if_exists=True,
             # The seed moves with the trials that are there, else a resumed study would draw them again.
             sampler=optuna.samplers.TPESampler(seed=settings.seed),
-            # Optuna's median pruner holds a trial's best fold against the others' later ones, and folds
-            # differ more than settings do: `falls_behind` compares the same folds.
+            # Trials prune themselves, see `falls_behind`.
             pruner=optuna.pruners.NopPruner(),
         )
     except OSError as error:
@@ -109,47 +126,46 @@ def search_settings(
         )
     study.set_user_attr(QUESTION, asked)
     # The choice is that of the settings given, the same in every trial.
-    columns = [None if choose is None else choose(samples.take(fold.train)) for fold in folds]
+    columns = tuple(None if choose is None else choose(samples.take(fold.train)) for fold in folds)
     there = len(study.trials)
-    study.sampler = optuna.samplers.TPESampler(seed=settings.seed + there)
+    # Trials of a round are drawn before any of them is known: what is still open counts as a bad one.
+    several = beside is not None and beside.trials_at_once > 1
+    study.sampler = optuna.samplers.TPESampler(seed=settings.seed + there, constant_liar=several)
     if there == 0:
         study.enqueue_trial(
             {"trees": settings.trees, "depth": settings.depth, "learning_rate": settings.learning_rate},
             skip_if_exists=True,
         )
 
-    scoring = MemberScoring(settings.scoring, threads=settings.threads)
-
-    def objective(trial: optuna.Trial) -> float:
+    def drawn(trial: optuna.Trial, others: tuple[tuple[float, ...], ...]) -> Trial:
         tried = _tried(trial.suggest_int, trial.suggest_float, settings)
-        total, rows = 0.0, 0
-        for number, fold in enumerate(folds):
-            kept = columns[number]
-            oof = out_of_fold(
-                samples,
-                (fold,),
-                tried.member_settings,
-                ensemble="vote",
-                rules=FitRules(
-                    choose=None if kept is None else partial(_given, kept),
-                    early_stopping=settings.early_stopping,
-                ),
-                scoring=scoring,
-                seed=settings.seed,
-            )
-            losses = log_loss(oof.pooled[:, -1], samples.up[oof.rows])
-            total, rows = total + float(losses.sum()), rows + losses.size
-            trial.report(total / rows, number)
-            if number + 1 < len(folds) and falls_behind(study, trial, number):
-                raise optuna.TrialPruned
-        return total / rows
-
-    def after(*_: object) -> None:
-        advance()
+        return Trial(
+            members=tried.member_settings,
+            columns=columns,
+            early_stopping=settings.early_stopping,
+            scoring=settings.scoring,
+            seed=settings.seed,
+            threads=settings.threads,
+            others=others,
+        )
 
     left = trials - len([trial for trial in study.trials if trial.state.is_finished()])
-    if left > 0:
-        study.optimize(objective, n_trials=left, callbacks=[after])
+    inline = nullcontext(lambda works: [score_trial(samples, folds, work) for work in works])
+    with beside.scoring_trials(samples, folds, journal.parent) if beside and left > 0 else inline as score:
+        while left > 0:
+            others = _known(study)
+            asked_now = [study.ask() for _ in range(min(left, beside.trials_at_once if beside else 1))]
+            works = [drawn(trial, others) for trial in asked_now]
+            try:
+                scores = score(works)
+            except Exception:
+                for trial in asked_now:
+                    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                raise
+            for trial, said in zip(asked_now, scores, strict=True):
+                _tell(study, trial, said)
+                advance()
+            left -= len(asked_now)
     best = study.best_trial
     return Search(
         settings=replace(settings, **best.params, trials=max(len(study.trials), 1)),
@@ -159,15 +175,19 @@ def search_settings(
     )
 
 
-def falls_behind(study: optuna.Study, trial: optuna.Trial, fold: int) -> bool:
-    """Whether the trial is worse than the median of the others over the same folds; needs a few of them."""
-    values = {
-        each.number: each.intermediate_values[fold]
-        for each in study.get_trials(deepcopy=False)
-        if fold in each.intermediate_values
-    }
-    own = values.pop(trial.number)
-    return len(values) >= FIRST_TRIALS and own > float(np.median(list(values.values())))
+def _known(study: optuna.Study) -> tuple[tuple[float, ...], ...]:
+    """Log losses after each fold, of every trial that has any."""
+    kept = (each.intermediate_values for each in study.get_trials(deepcopy=False))
+    return tuple(tuple(values[fold] for fold in sorted(values)) for values in kept if values)
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, said: TrialScore) -> None:
+    for fold, value in enumerate(said.values):
+        trial.report(value, fold)
+    if said.pruned:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    else:
+        study.tell(trial, said.values[-1])
 
 
 def _question(samples: Samples, folds: tuple[Fold, ...], settings: TrainingSettings) -> str:
@@ -180,10 +200,6 @@ def _question(samples: Samples, folds: tuple[Fold, ...], settings: TrainingSetti
     asked = {name: getattr(settings, name) for name in ASKED}
     digest.update(json.dumps(asked, sort_keys=True).encode())
     return digest.hexdigest()
-
-
-def _given(columns: I64, _: Samples) -> I64:
-    return columns
 
 
 def _tried(
@@ -199,4 +215,4 @@ def _tried(
     )
 
 
-__all__ = ["FIRST_TRIALS", "Search", "falls_behind", "search_settings"]
+__all__ = ["Search", "TrialsBeside", "search_settings"]
