@@ -68,7 +68,9 @@ impl Movement {
             let own = first..first + WINDOWS;
             let given = [own_highs, own_lows].map(|values| &values[own.clone()]);
             let previous = [highs, lows, closes].map(|values| &values[own.clone()]);
-            if any_tiny(given[0]) {
+            // A market that stands still has no index of its own: every bar of it is a step.
+            let still = self.plus == 0.0 && self.minus == 0.0;
+            if still || any_tiny(given[0]) {
                 return first;
             }
             let mut all = [Row::ZEROS; 4];

@@ -51,15 +51,24 @@ impl AverageRange {
             let [highs, lows, previous] = blocks.map(|blocks| &blocks[at]);
             let mut row = Row::ZEROS;
             let ranges = &mut row.0;
-            // First without a look at tiny numbers, which no market has. The ranges are made beside the recursion,
-            // which leaves the processor time for them.
-            let mut average = self.average;
-            for bar in 0..WINDOWS {
-                let range = true_range(highs[bar], lows[bar], previous[bar]);
-                average = average.mul_add(keep, range * share);
-                (ranges[bar], averages[bar]) = (range, average);
+            let mut tiny = any_tiny(highs);
+            if tiny {
+                for bar in 0..WINDOWS {
+                    ranges[bar] = true_range(highs[bar], lows[bar], previous[bar]);
+                }
             }
-            if any_tiny(ranges) | any_tiny(averages) {
+            // Without a look at tiny numbers, which no market has. The ranges are made beside the recursion, which
+            // leaves the processor time for them.
+            let mut average = self.average;
+            if !tiny {
+                for bar in 0..WINDOWS {
+                    let range = true_range(highs[bar], lows[bar], previous[bar]);
+                    average = average.mul_add(keep, range * share);
+                    (ranges[bar], averages[bar]) = (range, average);
+                }
+                tiny = any_tiny(ranges) | any_tiny(averages);
+            }
+            if tiny {
                 for (cell, range) in averages.iter_mut().zip(&*ranges) {
                     *cell = self.advance(period, *range);
                 }
