@@ -79,7 +79,8 @@ def measure(folder: Path) -> Report:
         Target(name=f"{series}: resident memory after a restart", measured=restored_mb, limit=300, unit="MB"),
         Target(name=f"{series}: start from their snapshot", measured=restored_s, limit=3, unit="s"),
     ]
-    report.notes.append(f"Resident before the first bar: {empty_mb:.0f} MB. Starts: {ready_s}.")
+    starts = ", ".join(f"{seconds:.2f}" for seconds in ready_s)
+    report.notes.append(f"Resident before the first bar: {empty_mb:.0f} MB. Starts, seconds: {starts}.")
     return report
 
 
