@@ -340,6 +340,20 @@ def test_clients_that_vanish_leave_nothing_behind(strict: RunningServer) -> None
             connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
+def is_answered(connection: Connection, body: bytes) -> bool:
+    """Waits for the answer to a request on stream 1; asks again when the server had too much in hand."""
+    stream = 1
+    deadline = time.monotonic() + 4 * raw_http2.READ_SECONDS
+    while time.monotonic() < deadline and (got := connection.read()) is not None:
+        if got.kind == DATA:
+            return True
+        if got.kind == HEADERS and got.flags & END_STREAM:
+            time.sleep(0.02)
+            stream += 2
+            connection.send(request(stream, SCORE, body))
+    return False
+
+
 def test_many_connections_at_once(tiny_store: Path, tmp_path: Path) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = CONNECTIONS + 500
