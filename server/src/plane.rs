@@ -1,12 +1,14 @@
 //! The running data plane: its runtime, its ports, and how it starts and stops.
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener as StdListener},
     sync::Arc,
     time::Duration,
 };
 
 use parking_lot::Mutex;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -40,6 +42,9 @@ const SERVICES: [&str; 4] = [
     "candlewire.v1.BarService",
     "candlewire.v1.SignalService",
 ];
+
+/// Connections that may wait to be accepted, as far as the system allows (`net.core.somaxconn`).
+const BACKLOG: i32 = 4_096;
 
 /// How long health answers after the stop began.
 const HEALTH_LINGER: Duration = Duration::from_millis(300);
@@ -318,11 +323,24 @@ fn reported(registry: &Registry) -> Vec<String> {
 }
 
 fn bind(port: &'static str, address: SocketAddr) -> Result<StdListener, StartError> {
-    let bound = StdListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    bound.map_err(|reason| StartError::Bind {
+    listen(address).map_err(|reason| StartError::Bind {
         port,
         address,
         reason,
     })
+}
+
+/// The standard library lets 128 connections wait: of a fleet of bots that connects at once the rest would be left to the
+/// system's retries, a second and more each.
+fn listen(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }

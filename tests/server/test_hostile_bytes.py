@@ -5,6 +5,7 @@ import gzip
 import os
 import random
 import resource
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -59,6 +60,7 @@ LIMITS = {
     "limits.max_control_frames_per_second": 200,
     "limits.max_message_bytes": 1 << 20,
 }
+WAITING_LINE = int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii"))
 CONNECTIONS = int(os.environ.get("CANDLEWIRE_SOAK_CONNECTIONS", "1000"))
 
 
@@ -338,6 +340,21 @@ def test_clients_that_vanish_leave_nothing_behind(strict: RunningServer) -> None
             connection.send(*(request(stream, SCORE, body) for stream in range(1, 201, 2)))
             # No goodbye: the system resets the connection with answers unread.
             connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+@pytest.mark.skipif(WAITING_LINE <= 600, reason="net.core.somaxconn lets too few connections wait")
+def test_a_burst_of_connections_waits_until_it_is_accepted(tiny_store: Path, tmp_path: Path) -> None:
+    """A server that is busy accepts late; nobody who connects meanwhile is left to the system's retries."""
+    body = grpc_message(scoring_pb2.ScoreRequest(features=ROW).SerializeToString())
+    with running_server(tiny_store, tmp_path) as running, contextlib.ExitStack() as opened:
+        running.process.send_signal(signal.SIGSTOP)
+        try:
+            burst = [opened.enter_context(connect(running)) for _ in range(600)]
+        finally:
+            running.process.send_signal(signal.SIGCONT)
+        for connection in burst:
+            connection.send(request(1, SCORE, body))
+            assert is_answered(connection, body)
 
 
 def is_answered(connection: Connection, body: bytes) -> bool:
