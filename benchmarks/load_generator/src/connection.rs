@@ -1,11 +1,10 @@
-//! gRPC calls on one HTTP/2 connection.
+//! gRPC streams on one HTTP/2 connection.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use h2::RecvStream;
 use h2::client::{self, SendRequest};
 use http::header::HeaderMap;
 use http::{Method, Request, Uri};
@@ -13,12 +12,9 @@ use tokio::net::TcpStream;
 use tokio::task;
 
 use crate::report::LoadError;
+use crate::request_head::RequestHead;
 
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// Status of a call whose trailers hold none: UNKNOWN.
-const NO_STATUS: u16 = 2;
-/// Status of a call that the connection lost: UNAVAILABLE.
-const LOST: u16 = 14;
 
 /// What to send where.
 #[derive(Clone, Debug)]
@@ -50,6 +46,21 @@ impl Call {
     /// A call of another method at the same target.
     pub(crate) fn with(&self, method: &str, bodies: &[Bytes]) -> Result<Self, LoadError> {
         Self::new(&self.target, method, bodies)
+    }
+
+    /// Where it goes.
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Its headers.
+    pub(crate) fn head(&self, timeout: Duration) -> RequestHead {
+        RequestHead::new(&self.target, self.uri.path(), timeout)
+    }
+
+    /// The request messages, framed, over and over.
+    pub(crate) fn messages_in_turn(&self) -> impl Iterator<Item = Bytes> {
+        self.frames.iter().cloned().cycle()
     }
 
     /// How many messages there are.
@@ -116,7 +127,7 @@ impl Connection {
     }
 
     /// The headers of a call.
-    pub(crate) fn request(&self, timeout: Duration) -> Request<()> {
+    pub(crate) fn request(&self) -> Request<()> {
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.call.uri.clone();
@@ -127,11 +138,6 @@ impl Connection {
             "content-type",
             http::HeaderValue::from_static("application/grpc"),
         );
-        if !timeout.is_zero()
-            && let Ok(value) = format!("{}u", timeout.as_micros()).parse()
-        {
-            headers.insert("grpc-timeout", value);
-        }
         request
     }
 
@@ -139,47 +145,6 @@ impl Connection {
     pub(crate) async fn ready(&self) -> Result<SendRequest<Bytes>, h2::Error> {
         self.sender.clone().ready().await
     }
-
-    /// One unary call; returns its gRPC status. Zero is an answer.
-    ///
-    /// `sends` is called when the call is handed to HTTP/2, which holds it while the server lets no more streams start.
-    pub(crate) async fn unary(&self, timeout: Duration, sends: impl FnOnce()) -> u16 {
-        self.try_unary(timeout, sends).await.unwrap_or(LOST)
-    }
-
-    async fn try_unary(&self, timeout: Duration, sends: impl FnOnce()) -> Result<u16, h2::Error> {
-        let mut sender = self.ready().await?;
-        sends();
-        let (response, mut body) = sender.send_request(self.request(timeout), false)?;
-        body.send_data(self.next_frame(), true)?;
-        let (head, mut answer) = response.await?.into_parts();
-        if let Some(status) = status_of(&head.headers) {
-            return Ok(status); // the server refused before it answered: no body follows
-        }
-        let bytes = read_to_end(&mut answer).await?;
-        let status = answer
-            .trailers()
-            .await?
-            .as_ref()
-            .and_then(status_of)
-            .unwrap_or(NO_STATUS);
-        // An OK without a message would be a server that only pretends to answer.
-        Ok(if status == 0 && bytes < 5 {
-            NO_STATUS
-        } else {
-            status
-        })
-    }
-}
-
-async fn read_to_end(answer: &mut RecvStream) -> Result<usize, h2::Error> {
-    let mut bytes = 0;
-    while let Some(chunk) = answer.data().await {
-        let chunk = chunk?;
-        bytes += chunk.len();
-        answer.flow_control().release_capacity(chunk.len())?;
-    }
-    Ok(bytes)
 }
 
 /// The `grpc-status` of headers or trailers.

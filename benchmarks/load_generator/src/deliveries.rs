@@ -131,7 +131,7 @@ async fn open(
     message: usize,
 ) -> Result<h2::client::ResponseFuture, LoadError> {
     let mut sender = connection.ready().await?;
-    let (response, mut body) = sender.send_request(connection.request(Duration::ZERO), false)?;
+    let (response, mut body) = sender.send_request(connection.request(), false)?;
     body.send_data(connection.frame(message), true)?;
     Ok(response)
 }
@@ -184,8 +184,7 @@ async fn publish(
     published: &Rc<Published>,
 ) -> Result<(), LoadError> {
     let mut sender = connection.ready().await?;
-    let (response, mut messages) =
-        sender.send_request(connection.request(Duration::ZERO), false)?;
+    let (response, mut messages) = sender.send_request(connection.request(), false)?;
     let acknowledged = published.clone();
     let reader = task::spawn_local(async move {
         let (head, mut answers) = response.await?.into_parts();

@@ -1,19 +1,23 @@
 //! Load for the serving benchmarks: pre-encoded gRPC messages over HTTP/2, measured, reported as one line of JSON.
 //!
 //! The generator knows no message: it sends the bodies it is given to the method it is given, so that one generator
-//! measures every server with its own protocol. It speaks HTTP/2 through `h2` without further layers, because it
-//! shares the machine with the server it measures.
+//! measures every server with its own protocol. Unary calls speak HTTP/2 by frames of our own, because the generator
+//! shares the machine with the server it measures; streams go through `h2`.
 
 mod arguments;
 mod closed_loop;
 mod connection;
 mod deliveries;
+mod exchange;
+mod frames;
 #[cfg(test)]
 mod loopback_server;
 mod message_stream;
 mod open_loop;
 mod pacing;
 mod report;
+mod request_head;
+mod sockets;
 
 use std::process::ExitCode;
 use std::thread;
@@ -61,30 +65,35 @@ fn run(arguments: &Arguments) -> Result<String, LoadError> {
     Ok(serde_json::to_string(&Report::new(arguments, &all))?)
 }
 
-/// The load of one thread: a runtime of its own, so that no task ever changes threads.
+/// The load of one thread, which shares nothing with the others.
 fn work(
     call: Call,
     load: &Load,
     share: arguments::Share,
     seed: u64,
 ) -> Result<Recorder, LoadError> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async move {
-        match load {
-            Load::Closed(closed) => closed_loop::run(call, closed, share).await,
-            Load::Open(open) => open_loop::run(call, open, share, seed).await,
-            Load::Stream(stream) => message_stream::run(call, stream, share).await,
-            Load::Deliver(deliver) => {
-                let subscribe = call.with(&deliver.subscribe_method, &deliver.bodies()?)?;
-                deliveries::run(call, deliver, subscribe).await
-            }
+    match load {
+        Load::Closed(closed) => closed_loop::run(&call, closed, share),
+        Load::Open(open) => open_loop::run(&call, open, share, seed),
+        Load::Stream(stream) => with_runtime(message_stream::run(call, stream, share)),
+        Load::Deliver(deliver) => {
+            let subscribe = call.with(&deliver.subscribe_method, &deliver.bodies()?)?;
+            with_runtime(deliveries::run(call, deliver, subscribe))
         }
-    })
+    }
+}
+
+fn with_runtime(
+    load: impl Future<Output = Result<Recorder, LoadError>>,
+) -> Result<Recorder, LoadError> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, load)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
+    use std::future;
+    use std::sync::mpsc;
 
     use bytes::Bytes;
 
@@ -96,16 +105,20 @@ mod tests {
         fraction: 1.0,
     };
 
-    fn with_server<Answer: Future>(
-        refuse_each: usize,
-        load: impl FnOnce(Call) -> Answer,
-    ) -> Answer::Output {
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        LocalSet::new().block_on(&runtime, async move {
-            let address = loopback_server::serve(refuse_each).await;
-            load(Call::new(&address.to_string(), "/s/m", &[Bytes::from_static(b"row")]).unwrap())
-                .await
-        })
+    /// A server on a thread of its own, which ends with the process.
+    fn server(refuse_each: usize) -> Call {
+        let (started, address) = mpsc::channel();
+        thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            LocalSet::new().block_on(&runtime, async move {
+                started
+                    .send(loopback_server::serve(refuse_each).await)
+                    .unwrap();
+                future::pending::<()>().await;
+            });
+        });
+        let address = address.recv().unwrap().to_string();
+        Call::new(&address, "/s/m", &[Bytes::from_static(b"row")]).unwrap()
     }
 
     fn closed() -> Closed {
@@ -130,9 +143,7 @@ mod tests {
 
     #[test]
     fn a_closed_loop_counts_answers() {
-        let recorder = with_server(0, |call| async {
-            closed_loop::run(call, &closed(), ALL).await.unwrap()
-        });
+        let recorder = closed_loop::run(&server(0), &closed(), ALL).unwrap();
         let report = report(Load::Closed(closed()), &recorder);
         assert!(report["rate"].as_f64().unwrap() > 100.0, "{report}");
         assert_eq!(report["failures"], serde_json::json!({}));
@@ -140,9 +151,7 @@ mod tests {
 
     #[test]
     fn a_stream_counts_messages() {
-        let recorder = with_server(0, |call| async {
-            message_stream::run(call, &closed(), ALL).await.unwrap()
-        });
+        let recorder = with_runtime(message_stream::run(server(0), &closed(), ALL)).unwrap();
         assert!(
             report(Load::Stream(closed()), &recorder)["rate"]
                 .as_f64()
@@ -162,11 +171,8 @@ mod tests {
             tick_us: 0,
             timeout_ms: 1_000,
         };
-        let asked = load.clone();
-        let recorder = with_server(4, |call| async move {
-            open_loop::run(call, &load, ALL, 1).await.unwrap()
-        });
-        let report = report(Load::Open(asked), &recorder);
+        let recorder = open_loop::run(&server(4), &load, ALL, 1).unwrap();
+        let report = report(Load::Open(load), &recorder);
         assert_eq!(report["unanswered"], 0);
         let refused = report["failures"]["8"].as_u64().unwrap();
         let answered = report["latency_us"]["count"].as_u64().unwrap();
@@ -175,19 +181,29 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_caller_asks_again_after_a_pause() {
+        let recorder = closed_loop::run(&server(2), &closed(), ALL).unwrap();
+        let report = report(Load::Closed(closed()), &recorder);
+        let refused = report["failures"]["8"].as_u64().unwrap();
+        // Eight callers, one refusal each in 20 ms at most.
+        assert!((8..=8 * 9).contains(&refused), "{report}");
+    }
+
+    #[test]
+    fn messages_longer_than_a_window_arrive_whole() {
+        let call = server(0);
+        let long = Bytes::from(vec![7; 300_000]);
+        let call = call.with("/s/m", &[long]).unwrap();
+        let recorder = closed_loop::run(&call, &closed(), ALL).unwrap();
+        let report = report(Load::Closed(closed()), &recorder);
+        assert!(report["rate"].as_f64().unwrap() > 20.0, "{report}");
+        assert_eq!(report["failures"], serde_json::json!({}));
+    }
+
+    #[test]
     fn nobody_listening_is_an_error() {
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let call = Call::new("127.0.0.1:1", "/s/m", &[Bytes::new()]).unwrap();
-        let error = LocalSet::new()
-            .block_on(&runtime, async {
-                closed_loop::run(call, &closed(), ALL).await
-            })
-            .err();
-        assert!(
-            error
-                .unwrap()
-                .to_string()
-                .starts_with("target 127.0.0.1:1: ")
-        );
+        let error = closed_loop::run(&call, &closed(), ALL).err().unwrap();
+        assert!(error.to_string().starts_with("target 127.0.0.1:1: "));
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use tokio::task;
@@ -47,8 +47,7 @@ async fn stream(
     until: Instant,
 ) -> Result<(), LoadError> {
     let mut sender = connection.ready().await?;
-    let (response, mut requests) =
-        sender.send_request(connection.request(Duration::ZERO), false)?;
+    let (response, mut requests) = sender.send_request(connection.request(), false)?;
     let mut asked = VecDeque::with_capacity(in_flight);
     for _ in 0..in_flight {
         asked.push_back(Instant::now());

@@ -1,22 +1,29 @@
 //! Requests that are sent when they are due, whatever the answers do.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::task;
-
 use crate::arguments::{Open, Share, milliseconds};
-use crate::connection::{Call, Connection};
-use crate::pacing::{FineTimer, Schedule};
+use crate::connection::Call;
+use crate::exchange::Ended;
+use crate::pacing::Schedule;
 use crate::report::{LoadError, Recorder};
+use crate::sockets::Sockets;
 
 /// How long to wait for answers after the last request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Requests that may be sent before answers are looked at again, however far behind schedule.
+const MOST_AT_ONCE: usize = 64;
+
+/// A request: its latency counts from when it was due, and beside that from when it was sent.
+#[derive(Debug)]
+struct Due {
+    at: Instant,
+    counts: bool,
+}
 
 /// Runs one thread's share of the load.
-pub(crate) async fn run(
-    call: Call,
+pub(crate) fn run(
+    call: &Call,
     load: &Open,
     share: Share,
     seed: u64,
@@ -24,68 +31,73 @@ pub(crate) async fn run(
     if load.rate.is_nan() || load.rate <= 0.0 {
         return Err(LoadError::Rate(load.rate));
     }
-    let recorder = Rc::new(RefCell::new(Recorder::new()?));
-    let mut connections = Vec::with_capacity(share.connections);
-    for _ in 0..share.connections {
-        connections.push(call.connect().await?);
-    }
-    let timer = FineTimer::new()?;
-    let timeout = milliseconds(load.timeout_ms);
+    let mut recorder = Recorder::new()?;
+    let mut sockets = Sockets::open(call, share.connections, milliseconds(load.timeout_ms))?;
+    let mut messages = call.messages_in_turn();
     let mut schedule = Schedule::new(load.rate * share.fraction, load.arrivals, seed);
+    let (mut ready, mut ended) = (Vec::new(), Vec::new());
+    let mut number = 0;
     let mut due = Instant::now() + schedule.gap();
     let from = Instant::now() + milliseconds(load.warmup_ms);
     let until = from + milliseconds(load.duration_ms);
-    let tick = Duration::from_micros(load.tick_us);
-    let mut number = 0;
+    let tick = milliseconds(load.tick_us).div_f64(1e3);
     let mut woken = Instant::now();
     while due < until {
-        if due > woken {
-            timer.until(due.max(woken + tick)).await?;
-            woken = Instant::now();
+        let first = number;
+        while due <= woken && due < until && number - first < MOST_AT_ONCE {
+            let counts = due >= from;
+            if counts {
+                recorder.asked();
+            }
+            let Some(message) = messages.next() else {
+                break;
+            };
+            let tag = Due { at: due, counts };
+            sockets.ask(number % share.connections, tag, message, &mut ended);
+            number += 1;
+            due += schedule.gap();
         }
-        let counts = due >= from;
-        if counts {
-            recorder.borrow_mut().asked();
+        for line in first.max(number.saturating_sub(share.connections))..number {
+            sockets.flush(line % share.connections)?;
         }
-        let connection = connections[number % connections.len()].clone();
-        task::spawn_local(request(connection, recorder.clone(), due, counts, timeout));
-        number += 1;
-        due += schedule.gap();
-        if number.is_multiple_of(64) {
-            // Behind schedule the timer never waits: let the answers in.
-            task::yield_now().await;
+        // Behind schedule nothing is waited for: the answers are let in.
+        let next = if due > woken {
+            due.max(woken + tick)
+        } else {
+            due
+        };
+        let longest = next.saturating_duration_since(Instant::now());
+        sockets.wait(longest, &mut ready)?;
+        for &line in &ready {
+            sockets.read(line, &mut ended)?;
+            record(&mut recorder, &mut ended);
+            sockets.flush(line)?;
+        }
+        let now = Instant::now();
+        if now >= next {
+            woken = now;
         }
     }
     let give_up = Instant::now() + PATIENCE;
-    while recorder.borrow().outstanding() > 0 && Instant::now() < give_up {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+    while sockets.unended() > 0 && Instant::now() < give_up {
+        let longest = give_up.saturating_duration_since(Instant::now());
+        sockets.wait(longest, &mut ready)?;
+        for &line in &ready {
+            sockets.read(line, &mut ended)?;
+            record(&mut recorder, &mut ended);
+            sockets.flush(line)?;
+        }
     }
-    let mut recorder = recorder.replace(Recorder::new()?);
+    record(&mut recorder, &mut ended);
     recorder.measured(until - from);
     Ok(recorder)
 }
 
-/// One request; its latency counts from when it was due, and beside that from when it was sent.
-async fn request(
-    connection: Connection,
-    recorder: Rc<RefCell<Recorder>>,
-    due: Instant,
-    counts: bool,
-    timeout: Duration,
-) {
-    let mut sent = due;
-    let status = connection
-        .unary(timeout, || {
-            sent = Instant::now();
-            if counts {
-                recorder.borrow_mut().sent(sent - due);
-            }
-        })
-        .await;
-    if counts {
-        let ended = Instant::now();
-        let mut recorder = recorder.borrow_mut();
-        recorder.finished(status, ended - due);
-        recorder.finished_since_sent(status, ended - sent);
+fn record(recorder: &mut Recorder, ended: &mut Vec<Ended<Due>>) {
+    let now = Instant::now();
+    for call in ended.drain(..).filter(|call| call.tag.counts) {
+        recorder.sent(call.sent.saturating_duration_since(call.tag.at));
+        recorder.finished(call.status, now - call.tag.at);
+        recorder.finished_since_sent(call.status, now - call.sent);
     }
 }

@@ -56,6 +56,9 @@ pub(crate) enum LoadError {
     /// A thread or task ended by a panic.
     #[error("a worker panicked")]
     WorkerPanicked,
+    /// The server does not speak HTTP/2 as it should.
+    #[error("HTTP/2: {0}")]
+    Protocol(&'static str),
     /// HTTP/2 failed.
     #[error("HTTP/2: {0}")]
     Http2(#[from] h2::Error),
