@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import candlewire_features as cf
 import numpy as np
 import polars as pl
@@ -66,3 +68,42 @@ def test_longer_bars_are_those_that_polars_makes(file: str, symbol: str, base: s
     for name in PRICES[:4]:
         assert (both[name] == both[f"{name}_polars"]).all(), name
     np.testing.assert_allclose(both["volume"], both["volume_polars"], rtol=1e-9)
+
+
+def chained(frame: pl.DataFrame, *timeframes: str) -> pl.DataFrame:
+    """Bars of the last timeframe, each made of those of the one before it."""
+    for base, longer in itertools.pairwise(timeframes):
+        frame = resampled(frame, base, longer).select("ts", *PRICES)
+    return frame
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT", "SOLUSDT"])
+def test_days_are_the_same_by_whichever_way_minutes_become_them(symbol: str) -> None:
+    frame = load("crypto_1m.parquet", symbol)
+    steps = chained(frame, "1m", "5m", "1h", "1d")
+    assert len(steps) == 20
+    for way in (("1m", "1d"), ("1m", "1h", "1d"), ("1m", "15m", "4h", "1d")):
+        other = chained(frame, *way)
+        assert other.select("ts", *PRICES[:4]).equals(steps.select("ts", *PRICES[:4])), way
+        np.testing.assert_allclose(other["volume"], steps["volume"], rtol=1e-12)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("symbol", ["EURUSD", "NZDUSD"])
+def test_days_made_of_hours_open_and_close_as_the_brokers_days(symbol: str) -> None:
+    """Two files of the broker, independent of each other.
+
+    Both hold middles of bid and ask, and the day's highest bid need not fall together with its highest ask:
+    so the highest middle of the hours may lie below the middle of the two, never above.
+    """
+    ours = resampled(load("fx_1h.parquet", symbol), "1h", "1d")
+    both = ours.join(load("fx_1d.parquet", symbol).select("ts", *PRICES), on="ts", suffix="_broker")
+    assert len(both) > 2500, f"{symbol}: only {len(both)} days in common"
+    for name in ("open", "close"):
+        assert (both[name] == both[f"{name}_broker"]).mean() > 0.999, name
+    for name, sign in (("high", 1), ("low", -1)):
+        inside = sign * (both[f"{name}_broker"] - both[name])
+        assert (inside > -1e-12).mean() > 0.999, name
+        assert (inside.abs() < 1e-12).mean() > 0.85, name
+        assert inside.max() < 0.002, name
