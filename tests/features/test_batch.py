@@ -66,6 +66,12 @@ def test_no_bars_give_no_rows(walk: dict[str, Any]) -> None:
         ({"open_time_ns": np.zeros(400)}, "open_time_ns is ndarray of float64"),
         ({"open_time_ns": np.zeros(400, np.int64)}, r"open_time_ns\[1\] is 0, not after 0"),
         ({"open_time_ns": np.full(400, np.datetime64("NaT"))}, "missing times"),
+        # Milliseconds, as exchanges give them: taken for nanoseconds they would lie in 1970.
+        (
+            {"open_time_ns": None, "ts": np.arange(400, dtype=np.int64) * 60_000},
+            "ts holds int64: give datetimes, or nanoseconds as open_time_ns",
+        ),
+        ({"open_time_ns": None, "ts": [1] * 400}, "ts holds list: give datetimes"),
     ],
 )
 def test_refusals_name_the_column_and_the_remedy(
@@ -88,3 +94,33 @@ def test_tables_of_other_libraries_give_the_same(walk: dict[str, Any]) -> None:
     table = arrow.table({"ts": times} | columns)
     np.testing.assert_array_equal(cf.compute(table, CORE), expected)
     np.testing.assert_array_equal(cf.compute(table.to_batches()[0], CORE), expected)
+
+
+def test_a_lazy_frame_is_collected(walk: dict[str, Any]) -> None:
+    frame = pl.DataFrame(walk).with_columns(symbol=pl.lit("A"), other=pl.lit("no number"))
+    expected = cf.compute(walk, CORE)
+    np.testing.assert_array_equal(cf.compute(frame.lazy(), CORE), expected)
+    np.testing.assert_array_equal(cf.compute_panel(frame.lazy(), CORE), expected)
+    with pytest.raises(
+        cf.InputError, match="no column close: they have symbol, open_time_ns, open, high, low"
+    ):
+        cf.compute(frame.lazy().drop("close"), CORE)
+
+
+@pytest.mark.parametrize("bars", [None, [1, 2], "bars.parquet", 3.0])
+def test_what_is_no_table_is_refused(bars: Any) -> None:
+    for function in (cf.compute, cf.compute_panel):
+        with pytest.raises(
+            cf.InputError, match="pass a mapping of NumPy arrays, a DataFrame or an Arrow table"
+        ):
+            function(bars, CORE)
+
+
+def test_words_among_the_prices_are_refused(walk: dict[str, Any]) -> None:
+    frame = pl.DataFrame(walk).with_columns(close=pl.lit("n/a"))
+    pandas = pytest.importorskip("pandas")
+    for bars in (frame, pandas.DataFrame(walk).assign(close="n/a")):
+        with pytest.raises(
+            cf.InputError, match=r"close holds values that are no numbers .* cast it to float64"
+        ):
+            cf.compute(bars, CORE)

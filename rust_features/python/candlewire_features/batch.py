@@ -29,9 +29,9 @@ def compute(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
 
     Args:
         bars: Columns of one symbol, oldest first, each of shape (bars,): a mapping of NumPy arrays, a polars
-            or pandas DataFrame, or an Arrow table or record batch. `open`, `high`, `low`, `close` and
-            `volume` are float64; the time of each bar's open is `open_time_ns` (int64, nanoseconds since the
-            epoch, UTC), or a datetime column `open_time` or `ts`.
+            or pandas DataFrame (a LazyFrame is collected), or an Arrow table or record batch. `open`, `high`,
+            `low`, `close` and `volume` are float64; the time of each bar's open is `open_time_ns` (int64,
+            nanoseconds since the epoch, UTC), or a datetime column `open_time` or `ts`.
             NumPy columns are read in place: another dtype or a stride is refused, never copied. Columns of a
             DataFrame are converted where their type differs, and a null becomes NaN.
         spec: The features.
@@ -65,6 +65,7 @@ def compute_panel(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
     Raises:
         InputError: A column is missing or does not fit.
     """
+    bars = _collected(bars)
     names = _names(bars)
     if "symbol" not in names:
         raise InputError(f"bars have no column symbol: they have {', '.join(names) or 'none'}")
@@ -74,6 +75,7 @@ def compute_panel(bars: _Bars, spec: FeatureSpec) -> npt.NDArray[np.float64]:
 
 def _bar_columns(bars: _Bars) -> tuple[npt.NDArray[Any], ...]:
     """Open time and prices of some bars, as `compute` describes them."""
+    bars = _collected(bars)
     names = _names(bars)
     time_name = next((name for name in TIME_COLUMNS if name in names), None)
     missing = [name for name in PRICE_COLUMNS if name not in names]
@@ -82,11 +84,24 @@ def _bar_columns(bars: _Bars) -> tuple[npt.NDArray[Any], ...]:
     if missing:
         raise InputError(f"bars have no column {', '.join(missing)}: they have {', '.join(names) or 'none'}")
     time = _time_ns(bars[cast("str", time_name)], cast("str", time_name))
-    return (time, *(_floats(bars[name]) for name in PRICE_COLUMNS))
+    return (time, *(_floats(bars[name], name) for name in PRICE_COLUMNS))
+
+
+def _collected(bars: Any) -> Any:  # noqa: ANN401
+    """The table itself; of a polars LazyFrame, the columns that are read here."""
+    if not (hasattr(bars, "collect_schema") and hasattr(bars, "collect")):
+        return bars
+    known = bars.collect_schema().names()
+    return bars.select(
+        [name for name in ("symbol", *TIME_COLUMNS, *PRICE_COLUMNS) if name in known]
+    ).collect()
 
 
 def _names(bars: Any) -> list[str]:  # noqa: ANN401
     """Names of the columns; an Arrow table's `columns` are the columns themselves."""
+    if not hasattr(bars, "__getitem__") or isinstance(bars, (str, bytes, list, tuple)):
+        kind = type(bars).__name__
+        raise InputError(f"bars are {kind}: pass a mapping of NumPy arrays, a DataFrame or an Arrow table")
     for attribute in ("column_names", "columns"):
         if hasattr(bars, attribute):
             return list(getattr(bars, attribute))
@@ -106,17 +121,24 @@ def _array(column: Any) -> npt.NDArray[Any]:  # noqa: ANN401
         return cast("npt.NDArray[Any]", column.to_numpy())
 
 
-def _floats(column: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
+def _floats(column: Any, name: str) -> npt.NDArray[np.float64]:  # noqa: ANN401
     """The column itself when it is an array, else its values as float64."""
     if isinstance(column, np.ndarray) or not hasattr(column, "to_numpy"):
         return cast("npt.NDArray[np.float64]", column)
-    return np.ascontiguousarray(_array(column), dtype=np.float64)
+    try:
+        return np.ascontiguousarray(_array(column), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} holds values that are no numbers ({error}): cast it to float64") from error
 
 
 def _time_ns(column: Any, name: str) -> npt.NDArray[np.int64]:  # noqa: ANN401
     """Nanoseconds since the epoch; any NumPy datetime is exact in int64 between the years 1678 and 2262."""
-    values = column if isinstance(column, np.ndarray) else _array(column)
-    if not np.issubdtype(values.dtype, np.datetime64):
+    values = column if isinstance(column, np.ndarray) or not hasattr(column, "to_numpy") else _array(column)
+    if not np.issubdtype(getattr(values, "dtype", None), np.datetime64):
+        if name != "open_time_ns":
+            # A bare number would not say its unit.
+            given = getattr(values, "dtype", type(values).__name__)
+            raise InputError(f"{name} holds {given}: give datetimes, or nanoseconds as open_time_ns (int64)")
         return cast("npt.NDArray[np.int64]", values)
     if np.isnat(values).any():
         raise InputError(f"{name} has missing times: drop those bars")
