@@ -10,7 +10,7 @@ use candlewire_server::{
     telemetry::metrics::Metrics,
     transport::{
         connections::{Connections, Door},
-        dispatch::{Compressible, Dispatch},
+        dispatch::{Compressible, Dispatch, ScoringCalls},
         echo::Echo,
         proto::scoring_service_server::ScoringServiceServer,
     },
@@ -41,17 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listener = TcpListener::bind(address).await?;
         println!("{}", listener.local_addr()?);
         let arrivals = Arc::new(Arrivals::default());
+        let scoring = ScoringCalls::new(Echo::default(), settings.max_message_bytes, &[]);
         let echo = ScoringServiceServer::new(Echo::default());
         let metrics = Arc::new(Metrics::new());
         let (refused, admission_limit) = metrics.gate();
         // The echo takes part in everything that the transport does, but refuses nothing.
         let gate = Gate::new(1, usize::MAX, refused, admission_limit);
-        let dispatch = Dispatch::new(
-            twice(echo.clone()),
-            twice(echo.clone()),
-            twice(Routes::new(echo)),
-            gate,
-        );
+        let dispatch = Dispatch::new(scoring, twice(echo.clone()), twice(Routes::new(echo)), gate);
         let connections = Connections::new(
             &settings,
             Door::open(),

@@ -21,12 +21,9 @@ use crate::{
     transport::{
         DESCRIPTORS,
         bar_service::Bars,
-        dispatch::{Compressible, Dispatch},
+        dispatch::{Compressible, Dispatch, ScoringCalls},
         inference::{Inference, oip::grpc_inference_service_server::GrpcInferenceServiceServer},
-        proto::{
-            bar_service_server::BarServiceServer, scoring_service_server::ScoringServiceServer,
-            signal_service_server::SignalServiceServer,
-        },
+        proto::{bar_service_server::BarServiceServer, signal_service_server::SignalServiceServer},
         scoring_service::Scoring,
         signal_service::Signals,
     },
@@ -36,8 +33,7 @@ use crate::{
 const ENCODINGS: [CompressionEncoding; 2] = [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
 
 /// The services of the data port, each at its path.
-pub(crate) type Services =
-    Dispatch<ScoringServiceServer<Scoring>, GrpcInferenceServiceServer<Inference>>;
+pub(crate) type Services = Dispatch<Scoring, GrpcInferenceServiceServer<Inference>>;
 
 /// What the services stand on.
 pub(crate) struct Foundations<'a> {
@@ -101,23 +97,16 @@ impl Foundations<'_> {
                 .add_service(reflection.1.clone())
                 .prepare()
         };
-        let plain_scoring = ScoringServiceServer::new(scoring).max_decoding_message_size(limit);
         let plain_inference =
             GrpcInferenceServiceServer::new(inference).max_decoding_message_size(limit);
-        let (mut scoring, mut inference) = (plain_scoring.clone(), plain_inference.clone());
+        let mut inference = plain_inference.clone();
         for encoding in ENCODINGS {
-            scoring = scoring
-                .accept_compressed(encoding)
-                .send_compressed(encoding);
             inference = inference
                 .accept_compressed(encoding)
                 .send_compressed(encoding);
         }
         Ok(Dispatch::new(
-            Compressible {
-                plain: plain_scoring,
-                compressed: scoring,
-            },
+            ScoringCalls::new(scoring, limit, &ENCODINGS),
             Compressible {
                 plain: plain_inference,
                 compressed: inference,

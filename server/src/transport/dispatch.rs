@@ -13,10 +13,15 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Buf;
 use parking_lot::Mutex;
-use tonic::{body::Body, service::Routes};
+use tonic::{body::Body, codec::CompressionEncoding, service::Routes};
 use tower_service::Service;
 
-use super::{guard::Answer, request_body::RequestBody};
+use super::{
+    guard::Answer,
+    one_row,
+    proto::scoring_service_server::{ScoringService, ScoringServiceServer},
+    request_body::RequestBody,
+};
 use crate::{
     error::ServeError,
     scoring::{
@@ -46,20 +51,21 @@ pub struct Compressible<S> {
 
 impl<S: Clone> Compressible<S> {
     fn choose(&self, request: &Request<RequestBody>) -> S {
-        let encoding = request.headers().get(ENCODING);
-        if encoding.is_none_or(|encoding| encoding == "identity") {
-            self.plain.clone()
-        } else {
+        if is_compressed(request) {
             self.compressed.clone()
+        } else {
+            self.plain.clone()
         }
     }
 }
 
+fn is_compressed(request: &Request<RequestBody>) -> bool {
+    let encoding = request.headers().get(ENCODING);
+    encoding.is_some_and(|encoding| encoding != "identity")
+}
+
 /// Calls that the gate guards: one small request each, whose cost is known before it is read.
-const GUARDED: [&str; 2] = [
-    "/candlewire.v1.ScoringService/Score",
-    "/inference.GRPCInferenceService/ModelInfer",
-];
+const GUARDED: [&str; 2] = [one_row::SCORE, "/inference.GRPCInferenceService/ModelInfer"];
 
 /// What is read of a refused request at most.
 const DISCARDED_BYTES: usize = 64 << 10;
@@ -69,21 +75,67 @@ thread_local! {
     static REFUSED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// The scoring service, and how to reach it without the general codec.
+pub struct ScoringCalls<T: ScoringService> {
+    service: Arc<T>,
+    most_bytes: usize,
+    general: Compressible<ScoringServiceServer<T>>,
+}
+
+impl<T: ScoringService> ScoringCalls<T> {
+    /// Calls of `service` with messages of at most `most_bytes`; those that compress may use `encodings`.
+    #[must_use]
+    pub fn new(service: T, most_bytes: usize, encodings: &[CompressionEncoding]) -> Self {
+        let service = Arc::new(service);
+        let plain = ScoringServiceServer::from_arc(Arc::clone(&service))
+            .max_decoding_message_size(most_bytes);
+        let mut compressed = plain.clone();
+        for encoding in encodings {
+            compressed = compressed
+                .accept_compressed(*encoding)
+                .send_compressed(*encoding);
+        }
+        Self {
+            service,
+            most_bytes,
+            general: Compressible { plain, compressed },
+        }
+    }
+
+    fn call(&self, request: Request<RequestBody>) -> Answer {
+        if request.uri().path() == one_row::SCORE && !is_compressed(&request) {
+            let (service, general) = (Arc::clone(&self.service), self.general.plain.clone());
+            return Box::pin(one_row::answer(service, general, self.most_bytes, request));
+        }
+        self.general.choose(&request).call(request)
+    }
+}
+
+impl<T: ScoringService> Clone for ScoringCalls<T> {
+    fn clone(&self) -> Self {
+        Self {
+            service: Arc::clone(&self.service),
+            most_bytes: self.most_bytes,
+            general: self.general.clone(),
+        }
+    }
+}
+
 /// Services of the data port. Those that score are found without the router.
 #[derive(Clone)]
-pub struct Dispatch<S, I> {
-    scoring: Compressible<S>,
+pub struct Dispatch<T: ScoringService, I> {
+    scoring: ScoringCalls<T>,
     inference: Compressible<I>,
     others: Compressible<Routes>,
     gate: Arc<Gate>,
     refusal: Arc<HeaderMap>,
 }
 
-impl<S, I> Dispatch<S, I> {
+impl<T: ScoringService, I> Dispatch<T, I> {
     /// Sends the scoring services' paths to them, all others to `others`; `gate` says what is too much.
     #[must_use]
     pub fn new(
-        scoring: Compressible<S>,
+        scoring: ScoringCalls<T>,
         inference: Compressible<I>,
         others: Compressible<Routes>,
         gate: Arc<Gate>,
@@ -118,13 +170,9 @@ impl<S, I> Dispatch<S, I> {
     }
 }
 
-impl<S, I> hyper::service::Service<Request<RequestBody>> for Dispatch<S, I>
+impl<T, I> hyper::service::Service<Request<RequestBody>> for Dispatch<T, I>
 where
-    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send + 'static,
+    T: ScoringService,
     I: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>
         + Clone
         + Send
@@ -152,17 +200,16 @@ where
     }
 }
 
-impl<S, I> Dispatch<S, I>
+impl<T, I> Dispatch<T, I>
 where
-    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible> + Clone,
-    S::Future: Send + 'static,
+    T: ScoringService,
     I: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible> + Clone,
     I::Future: Send + 'static,
 {
     fn send(&self, request: Request<RequestBody>) -> Answer {
         let path = request.uri().path();
         if path.starts_with(SCORING) {
-            return Box::pin(self.scoring.choose(&request).call(request));
+            return self.scoring.call(request);
         }
         if path.starts_with(INFERENCE) {
             return Box::pin(self.inference.choose(&request).call(request));

@@ -11,6 +11,7 @@ pub mod echo;
 pub mod frame_watch;
 pub mod guard;
 pub mod inference;
+mod one_row;
 pub mod request_body;
 pub mod scoring_service;
 pub mod signal_service;

@@ -24,9 +24,14 @@ const STREAMS: [&str; 5] = [
 /// A message that comes more slowly than this, once patience is used up, is as good as one that stopped.
 const LEAST_BYTES_PER_SECOND: u64 = 1_024;
 
+/// What ends a body early.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// A request's body. Nothing is timed while its bytes are there already.
 pub struct RequestBody {
     inner: Incoming,
+    /// What was read and put back.
+    front: Option<Result<Frame<Bytes>, Failure>>,
     patience: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
     /// When it was waited for first.
@@ -40,11 +45,17 @@ impl RequestBody {
     pub fn new(inner: Incoming, path: &str, patience: Duration) -> Self {
         Self {
             inner,
+            front: None,
             patience: (!STREAMS.contains(&path)).then_some(patience),
             timer: None,
             waited_since: None,
             received_bytes: 0,
         }
+    }
+
+    /// Puts back what was read last: the next reader gets it again.
+    pub(super) fn put_back(&mut self, frame: Result<Frame<Bytes>, Failure>) {
+        self.front = Some(frame);
     }
 
     /// When there will be no more waiting for what comes next.
@@ -58,13 +69,16 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Error = Failure;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
+        if let Some(frame) = this.front.take() {
+            return Poll::Ready(Some(frame));
+        }
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) {
             this.timer = None;
             if let Some(Ok(data)) = &frame {
@@ -94,10 +108,15 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.front.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        // What was put back is no longer part of what the inner body hints at.
+        if self.front.is_none() {
+            self.inner.size_hint()
+        } else {
+            SizeHint::default()
+        }
     }
 }
