@@ -43,8 +43,8 @@ NOT_OFFERED = {
     **dict.fromkeys(
         ("HT_DCPERIOD", "HT_DCPHASE", "HT_PHASOR", "HT_SINE", "HT_TRENDLINE", "HT_TRENDMODE"), CYCLE
     ),
-    "BETA": "of two series: kernel `reference`, over the bars that both symbols have",
-    "CORREL": "of two series: kernel `reference`, over the bars that both symbols have",
+    "BETA": "of two series: kernel `reference`, compared in across/test_reference_parity.py",
+    "CORREL": "of two series: kernel `reference`, compared in across/test_reference_parity.py",
     "KC": "kernel `keltner`, whose bands follow the issue's definition",
     "MAVP": "a period for each bar: no kernel has parameters that vary",
     "SUPERTREND": "kernel `supertrend`, compared in trend/test_talib_parity.py; its outputs are of two types",
