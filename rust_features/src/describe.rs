@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::arguments::ParameterKind;
+use crate::gap_policy::GapPolicy;
 use crate::kernels;
 use crate::spec::FeatureSpec;
 
@@ -16,6 +17,10 @@ pub fn describe(spec: &FeatureSpec) -> String {
         spec.warmup_bars(),
         spec.hash()
     );
+    // Writing to a string cannot fail.
+    if let Some(timeframe) = spec.timeframe() {
+        let _ = writeln!(text, "of bars of {timeframe}; {}", gap(spec.gap()));
+    }
     for feature in spec.features() {
         let kernel = feature.kernel();
         let parameters: Vec<String> = feature
@@ -28,10 +33,12 @@ pub fn describe(spec: &FeatureSpec) -> String {
             .iter()
             .find(|output| output.name == feature.output())
             .map_or("", |output| output.formula);
-        // Writing to a string cannot fail.
+        let longer = feature.timeframe().map_or_else(String::new, |timeframe| {
+            format!("  over bars of {timeframe}, each visible from its close on\n")
+        });
         let _ = write!(
             text,
-            "\n{}\n  {} ({}).{}\n  {formula}\n  parameters: {}\n  valid from bar {}\n  source: {}\n",
+            "\n{}\n  {} ({}).{}\n{longer}  {formula}\n  parameters: {}\n  valid from bar {}\n  source: {}\n",
             feature.name(),
             kernel.name,
             kernel.summary,
@@ -48,7 +55,16 @@ pub fn describe(spec: &FeatureSpec) -> String {
     text
 }
 
-/// Every kernel that a spec can name, as JSON: what documentation and generated functions are made from.
+/// What happens when bars are missing, in words.
+fn gap(policy: GapPolicy) -> String {
+    match policy {
+        GapPolicy::Skip => "missing bars are skipped".to_owned(),
+        GapPolicy::Flag => "missing bars are told in the status".to_owned(),
+        GapPolicy::ResetAfter(bars) => format!("starts anew after more than {bars} missing bars"),
+    }
+}
+
+/// Every kernel over the bars of one symbol, as JSON: what documentation and generated functions are made from.
 pub fn kernel_registry() -> String {
     let kernels: Vec<Value> = kernels::all()
         .map(|entry| {

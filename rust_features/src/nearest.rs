@@ -6,16 +6,49 @@ pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> 
     if given.len() > 64 {
         return None;
     }
+    // Capitals are a habit of TA-Lib's users, not a typing error.
+    let given = given.to_ascii_lowercase();
     known
-        .map(|name| (strsim::damerau_levenshtein(given, name), name))
+        .map(|name| (strsim::damerau_levenshtein(&given, name), name))
         .min()
         .filter(|(distance, name)| *distance <= 1 + name.len().max(given.len()) / 3)
         .map(|(_, name)| name)
 }
 
+/// Kernels that go by other names elsewhere, where the nearest spelling would be another indicator.
+const OTHER_NAMES: [(&str, &str); 14] = [
+    ("beta", "reference"),
+    ("bollinger", "bbands"),
+    ("bollinger_bands", "bbands"),
+    ("cmf", "chaikin_money_flow"),
+    ("correl", "reference"),
+    ("correlation", "reference"),
+    ("kurtosis", "moments"),
+    ("log_returns", "log_return"),
+    ("returns", "simple_return"),
+    ("skew", "moments"),
+    ("tr", "trange"),
+    ("variance", "var"),
+    ("volatility", "realised_volatility"),
+    ("vwap", "session_vwap"),
+];
+
+/// The kernel that is meant by a name that is none.
+pub(crate) fn nearest_kernel<'a>(
+    given: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
+    let meant = OTHER_NAMES
+        .iter()
+        .find(|(other, _)| given.eq_ignore_ascii_case(other));
+    meant
+        .and_then(|(_, kernel)| known.clone().find(|name| name == kernel))
+        .or_else(|| nearest(given, known))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{OTHER_NAMES, nearest, nearest_kernel};
 
     #[test]
     fn finds_a_typing_error_and_stays_silent_otherwise() {
@@ -25,6 +58,19 @@ mod tests {
             Some("timeperiod")
         );
         assert_eq!(nearest("bbnads", known.into_iter()), Some("bbands"));
+        assert_eq!(nearest("RSI", known.into_iter()), Some("rsi"));
         assert_eq!(nearest("completely_else", known.into_iter()), None);
+    }
+
+    #[test]
+    fn knows_kernels_by_other_names() {
+        let known = || crate::kernels::all().chain(crate::across::KERNELS);
+        let names = || known().map(|entry| entry.description.name);
+        for (other, kernel) in OTHER_NAMES {
+            assert!(!names().any(|name| name == other), "{other} is a kernel");
+            assert_eq!(nearest_kernel(other, names()), Some(kernel));
+        }
+        assert_eq!(nearest_kernel("Beta", names()), Some("reference"));
+        assert_eq!(nearest_kernel("STOCHRSI", names()), Some("stochrsi"));
     }
 }

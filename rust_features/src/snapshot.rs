@@ -61,7 +61,7 @@ pub enum SnapshotError {
         given: u32,
     },
     /// Holds something else, for example a panel where a series is restored.
-    #[error("the snapshot holds a {given}, not a {expected}: restore it as what it is")]
+    #[error("the snapshot holds {given}, not {expected}: restore it as what it is")]
     Kind {
         /// What it holds.
         given: &'static str,
@@ -91,9 +91,9 @@ pub enum SnapshotError {
 impl Kind {
     const fn name(self) -> &'static str {
         match self {
-            Self::Series => "series",
-            Self::Panel => "panel",
-            Self::OrderedSeries => "series with late bars",
+            Self::Series => "a series",
+            Self::Panel => "a panel",
+            Self::OrderedSeries => "a series with late bars",
         }
     }
 }

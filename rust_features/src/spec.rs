@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::across::{self, Across};
 use crate::arguments::{Argument, ArgumentError, Arguments};
 use crate::kernels;
-use crate::nearest::nearest;
+use crate::nearest::{nearest, nearest_kernel};
 use crate::plan::Plan;
 use crate::presets;
 use crate::runner::Entry;
@@ -339,7 +339,7 @@ impl FeatureSpec {
     /// Text that is not YAML or not a spec.
     pub fn from_yaml(text: &str) -> Result<Self, SpecError> {
         let request: SpecRequest =
-            serde_yaml_ng::from_str(text).map_err(|error| SpecError::Syntax(error.to_string()))?;
+            serde_yaml_ng::from_str(text).map_err(|error| SpecError::Yaml(error.to_string()))?;
         Self::of_request(request)
     }
 
@@ -530,7 +530,10 @@ pub(crate) fn find_kernel(request: &FeatureRequest) -> Result<Entry, SpecError> 
         .ok_or_else(|| SpecError::UnknownKernel {
             feature: request.name.clone(),
             kernel: request.kernel.chars().take(80).collect(),
-            suggestion: nearest(&request.kernel, known().map(|entry| entry.description.name)),
+            suggestion: nearest_kernel(
+                &request.kernel,
+                known().map(|entry| entry.description.name),
+            ),
         })
 }
 

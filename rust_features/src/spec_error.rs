@@ -13,6 +13,11 @@ pub enum SpecError {
         "the spec is not valid JSON of the form {{\"features\": [{{\"name\", \"kernel\", \"parameters\", \"output\"}}]}}: {0}"
     )]
     Syntax(String),
+    /// Not YAML, or not the shape of a spec.
+    #[error(
+        "the spec is not valid YAML with a list `features` of name, kernel, parameters and output, and optional timeframe and gap: {0}"
+    )]
+    Yaml(String),
     /// No such preset.
     #[error("unknown preset \"{name}\"; known: {known}")]
     UnknownPreset {

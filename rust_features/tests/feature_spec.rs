@@ -67,6 +67,18 @@ fn refusals_name_the_nearest_known_word() {
         message(r#"{"name": "a", "kernel": "bbands", "output": "uper"}"#)
             .contains("did you mean \"upper\"?")
     );
+    for (given, meant) in [
+        ("RSI", "rsi"),
+        ("MACDext", "macdext"),
+        ("beta", "reference"),
+        ("VWAP", "session_vwap"),
+    ] {
+        let text = message(&format!(r#"{{"name": "a", "kernel": "{given}"}}"#));
+        assert!(
+            text.contains(&format!("did you mean \"{meant}\"?")),
+            "{text}"
+        );
+    }
 }
 
 #[test]
@@ -119,6 +131,8 @@ fn nonsense_is_refused_with_a_reason() {
             matches!(FeatureSpec::from_json(text), Err(SpecError::Syntax(_))),
             "{text}"
         );
+        let message = FeatureSpec::from_yaml(text).unwrap_err().to_string();
+        assert!(message.contains("not valid YAML"), "{text}: {message}");
     }
     let many: Vec<String> = (0..200)
         .map(|i| {

@@ -10,7 +10,7 @@ mod every_kernel;
 mod market;
 
 use candlewire_features::{
-    Bar, BarStatus, FeatureSpec, GapPolicy, Panel, Resampler, Series, Timeframe,
+    Bar, BarStatus, FeatureSpec, GapPolicy, Panel, Resampler, Series, Timeframe, describe,
 };
 use every_kernel::{batch, bits, stream};
 use market::bars;
@@ -118,6 +118,26 @@ fn the_declared_warm_up_is_that_of_the_latest_start() {
         .collect();
     assert_eq!(firsts.iter().max(), Some(&feature.warmup_bars()));
     assert!(spec.warmup_bars() >= feature.warmup_bars());
+}
+
+#[test]
+fn a_description_tells_timeframes_and_gaps() {
+    let text = describe(&mixed());
+    assert!(
+        text.contains("of bars of 5m; missing bars are skipped"),
+        "{text}"
+    );
+    let longer = "15m:sma\n  sma (simple moving average).sma\n  over bars of 15m, each visible from its close on\n";
+    assert!(text.contains(longer), "{text}");
+    assert_eq!(text.matches("over bars of").count(), 3, "{text}");
+    let json = mixed()
+        .canonical_json()
+        .replacen('{', r#"{"gap":{"reset_after":4},"#, 1);
+    let text = describe(&FeatureSpec::from_json(&json).unwrap());
+    assert!(
+        text.contains("starts anew after more than 4 missing bars"),
+        "{text}"
+    );
 }
 
 #[test]

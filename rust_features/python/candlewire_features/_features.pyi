@@ -244,10 +244,10 @@ class Panel:
         """Makes every symbol forget its bars."""
 
 def describe(spec: FeatureSpec) -> str:
-    """Formula, parameters, warm-up and source of every feature, as text for people."""
+    """Formula, parameters, timeframe, warm-up and source of every feature, as text for people."""
 
 def kernel_registry() -> str:
-    """Every kernel that a spec can name, with parameters and outputs, as JSON."""
+    """Every kernel over the bars of one symbol, with parameters and outputs, as JSON."""
 
 def preset_names() -> list[str]:
     """Names of the specs that ship with the package."""
