@@ -223,7 +223,7 @@ impl fmt::Display for Rejection {
             Self::TooLate { late_window } => {
                 write!(
                     formatter,
-                    "open_time_ns lies more than {late_window} bars back: send bars in time"
+                    "open_time_ns lies more than {late_window} bars back: send bars in time, or raise bars.late_window_bars"
                 )
             }
             Self::TooManySeries { limit } => write!(
