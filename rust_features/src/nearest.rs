@@ -36,14 +36,15 @@ const OTHER_NAMES: [(&str, &str); 14] = [
 /// The kernel that is meant by a name that is none.
 pub(crate) fn nearest_kernel<'a>(
     given: &str,
-    known: impl Iterator<Item = &'a str> + Clone,
+    known: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let meant = OTHER_NAMES
         .iter()
         .find(|(other, _)| given.eq_ignore_ascii_case(other));
-    meant
-        .and_then(|(_, kernel)| known.clone().find(|name| name == kernel))
-        .or_else(|| nearest(given, known))
+    match meant {
+        Some((_, kernel)) => Some(kernel),
+        None => nearest(given, known),
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +69,7 @@ mod tests {
         let names = || known().map(|entry| entry.description.name);
         for (other, kernel) in OTHER_NAMES {
             assert!(!names().any(|name| name == other), "{other} is a kernel");
+            assert!(names().any(|name| name == kernel), "{kernel} is none");
             assert_eq!(nearest_kernel(other, names()), Some(kernel));
         }
         assert_eq!(nearest_kernel("Beta", names()), Some("reference"));
