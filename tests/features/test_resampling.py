@@ -107,3 +107,19 @@ def test_days_made_of_hours_open_and_close_as_the_brokers_days(symbol: str) -> N
         assert (inside > -1e-12).mean() > 0.999, name
         assert (inside.abs() < 1e-12).mean() > 0.85, name
         assert inside.max() < 0.002, name
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
+def test_a_vendors_hour_is_visible_from_its_close_on_and_not_before(symbol: str) -> None:
+    frame = load("crypto_5m.parquet", symbol).head(20_000)
+    vendors = load("crypto_1h.parquet", symbol).select("ts", vendor="close")
+    text = "{timeframe: 5m, features: [{name: c, kernel: '1h:sma', parameters: {timeperiod: 1}}]}"
+    seen = frame.select("ts").with_columns(c=cf.compute(frame, cf.FeatureSpec.from_yaml(text))[:, 0])
+    # A bar of five minutes is known at its close, and with it the hours that closed by then.
+    known = pl.col("ts") + pl.duration(minutes=5)
+    newest = known.dt.truncate("1h").dt.offset_by("-1h")
+    both = seen.with_columns(hour=newest).join(vendors, left_on="hour", right_on="ts")
+    valid = both.filter(pl.col("c").is_not_nan())
+    assert len(valid) > 19_000
+    assert (valid["c"] == valid["vendor"]).all()

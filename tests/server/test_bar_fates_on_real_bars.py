@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
@@ -22,6 +23,20 @@ if TYPE_CHECKING:
 PRICES = ("open", "high", "low", "close", "volume")
 LATE_WINDOW = 8
 SPEC = cf.FeatureSpec.preset("full")
+# The same, and features of four-hour bars that late hours change after they have closed.
+LONGER = cf.FeatureSpec.from_json(
+    json.dumps(
+        {
+            "timeframe": "1h",
+            "features": [
+                *json.loads(SPEC.canonical_json)["features"],
+                {"name": "4h:rsi", "kernel": "4h:rsi", "parameters": {"timeperiod": 5}},
+                {"name": "4h:macd", "kernel": "4h:macd", "output": "histogram_ratio"},
+                {"name": "4h:rank", "kernel": "4h:rank", "parameters": {"timeperiod": 6}},
+            ],
+        }
+    )
+)
 Row = tuple[int, float, float, float, float, float]
 
 
@@ -29,6 +44,7 @@ Row = tuple[int, float, float, float, float, float]
 class Expected:
     """What the documents say becomes of bars, in the plainest way: no rolling back, no snapshots."""
 
+    spec: cf.FeatureSpec = SPEC
     times: list[int] = dataclasses.field(default_factory=list)
     bars: dict[int, Row] = dataclasses.field(default_factory=dict)
 
@@ -50,7 +66,7 @@ class Expected:
         """Of the newest bar, from the whole history in order; shape (features,)."""
         rows = np.array([self.bars[time][1:] for time in self.times])
         columns = {name: np.ascontiguousarray(rows[:, place]) for place, name in enumerate(PRICES)}
-        return cf.compute({"open_time_ns": np.array(self.times)} | columns, SPEC)[-1]
+        return cf.compute({"open_time_ns": np.array(self.times)} | columns, self.spec)[-1]
 
 
 def real_rows(folder: Path, file: str, symbol: str) -> list[Row]:
@@ -85,7 +101,7 @@ def publish(server: RunningServer, symbol: str, timeframe: str, rows: Sequence[R
 def assert_newest_score_is_that_of_bars_in_order(server: RunningServer, expected: Expected) -> None:
     (newest,) = server.signals.GetLatest(signals_pb2.GetLatestRequest()).signals
     assert newest.bar.open_time_ns == expected.times[-1]
-    model = bundles.graph(len(SPEC)).SerializeToString()
+    model = bundles.graph(len(expected.spec)).SerializeToString()
     row = expected.features().astype(np.float32)[None]
     assert np.isfinite(row).all()
     truth = bundles.run_graph(model, row)
@@ -136,8 +152,10 @@ def test_a_vendors_corrected_and_unsorted_minutes(
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("seed", [1, 2])
-def test_real_hours_held_back_repeated_and_corrected(real_data: Path, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "spec"), [(1, SPEC), (2, LONGER)], ids=["hours", "four hours too"])
+def test_real_hours_held_back_repeated_and_corrected(
+    real_data: Path, tmp_path: Path, seed: int, spec: cf.FeatureSpec
+) -> None:
     rows = real_rows(real_data, "crypto_1h.parquet", "BTCUSD-COINBASE")[:700]
     random = np.random.default_rng(seed)
     late_by = np.where(random.uniform(size=len(rows)) < 0.3, random.integers(0, 12, len(rows)), 0)
@@ -153,8 +171,8 @@ def test_real_hours_held_back_repeated_and_corrected(real_data: Path, tmp_path: 
         if draw > 0.9:
             sent.append(row)
     store = tmp_path / "store"
-    bundles.write_bundle(store, timeframe="1h", symbols=("BTCUSD-COINBASE",), spec=SPEC)
-    expected = Expected()
+    bundles.write_bundle(store, timeframe="1h", symbols=("BTCUSD-COINBASE",), spec=spec)
+    expected = Expected(spec=spec)
     with running_server(store, tmp_path) as server:
         fates = []
         for start in range(0, len(sent), 97):
@@ -162,7 +180,7 @@ def test_real_hours_held_back_repeated_and_corrected(real_data: Path, tmp_path: 
             given = publish(server, "BTCUSD-COINBASE", "1h", part)
             assert given == [expected.fate(row) for row in part]
             fates += given
-            if len(expected.times) > SPEC.warmup_bars:
+            if len(expected.times) > spec.warmup_bars:
                 assert_newest_score_is_that_of_bars_in_order(server, expected)
         assert_counted(server, fates)
     for fate in ("ACCEPTED", "DUPLICATE", "REPLACED", "LATE_APPLIED", "REJECTED"):
