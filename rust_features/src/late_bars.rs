@@ -43,6 +43,9 @@ pub struct OrderedSeries {
     bar_interval_ns: Option<i64>,
 }
 
+/// Newest bars that room is made for at once; wider windows grow with what comes.
+const RESERVED_BARS: usize = 64;
+
 /// A series that is rarely stepped, as the content of its snapshot: without slack and scratch, two thirds of its size.
 #[derive(Debug, Clone)]
 struct Packed {
@@ -187,10 +190,15 @@ impl OrderedSeries {
             _ => 0,
         };
         advance(&mut self.live, &bar, out);
-        self.recent.push_back(bar);
         // One bar more than the window, so that a bar exactly `late_window` late has its place; and a batch of slack.
         let held = self.late_window.saturating_add(1);
-        if self.recent.len() > held.saturating_add(self.late_window.max(4)) {
+        let most = held.saturating_add(self.late_window.max(4));
+        if self.recent.capacity() == 0 && most < RESERVED_BARS {
+            // Doubling as it grows would hold nearly twice what is ever needed, for every series.
+            self.recent.reserve_exact(most + 1);
+        }
+        self.recent.push_back(bar);
+        if self.recent.len() > most {
             let mut scratch = vec![0.0; self.live.spec().len()];
             let mut base = self.base.unpack(self.live.spec());
             while self.recent.len() > held {

@@ -1,12 +1,13 @@
 //! Keeps the bar path over restarts: takes up the newest snapshot, replays what came after, writes what comes.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
@@ -15,16 +16,20 @@ use crate::{
         bars::BarRecord,
         decisions::DecisionRecord,
         scores::{ScoreLog, ScoreRecord},
-        segments::{read_after, retire_aged, retire_until},
+        segments::{retire_aged, retire_until, visit_after},
         snapshot,
         writer::{FolderLock, Journal, JournalError, JournalSettings},
     },
+    memory::give_back,
     scoring::shadow::Shadows,
     telemetry::metrics::Metrics,
 };
 
 /// Time between looks for segments that grew old.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Bars of the journal that are taken in together at a start.
+const REPLAYED_TOGETHER: usize = 4_096;
 
 /// What health calls the journal.
 pub(crate) const JOURNAL: &str = "journal";
@@ -71,7 +76,7 @@ impl Records {
     }
 
     /// Takes a last snapshot and ends what is written.
-    pub(crate) fn close(&self, runtime: &Runtime, pipeline: &Pipeline) {
+    pub(crate) fn close(&self, runtime: &Runtime, pipeline: &Arc<Pipeline>) {
         if let Some(keeper) = &self.keeper {
             runtime.block_on(keeper.take(pipeline));
         }
@@ -97,7 +102,7 @@ async fn sweep(folder: PathBuf, keep: Duration) {
         match outcome.await {
             Ok(Ok(0)) => {}
             Ok(Ok(segments)) => tracing::info!(segments, "segments grew old and were removed"),
-            Ok(Err::<_, std::io::Error>(error)) => {
+            Ok(Err::<_, io::Error>(error)) => {
                 tracing::warn!(%error, "old segments stay: the journal's folder cannot be swept");
             }
             Err(_) => return,
@@ -127,22 +132,32 @@ fn keep_journal(
     let failed = |error| JournalError::Io(folder.clone(), error);
     let lock = FolderLock::take(&folder)?;
     let restored = take_up(&folder, pipeline).map_err(failed)?;
-    let found = read_after::<BarRecord>(&folder, restored).map_err(failed)?;
-    for torn in &found.torn {
+    let mut replayed = Replayed {
+        waiting: Vec::new(),
+        newest: restored,
+        bars: 0,
+        unscored: 0,
+    };
+    let torn = visit_after::<BarRecord>(&folder, restored, |records| {
+        replayed.take(records, REPLAYED_TOGETHER, runtime, pipeline);
+    });
+    for torn in torn.map_err(failed)? {
         tracing::warn!(segment = %torn.display(), "the segment is torn or follows on a gap; what is whole is used");
     }
-    let unscored = runtime.block_on(pipeline.replay(&found.records));
+    replayed.take(Vec::new(), 1, runtime, pipeline);
+    let Replayed {
+        newest,
+        bars,
+        unscored,
+        ..
+    } = replayed;
     tracing::info!(
         snapshot = restored,
-        bars = found.records.len(),
+        bars,
         unscored,
         milliseconds = started.elapsed().as_millis() as u64,
         "journal replayed"
     );
-    let newest = found
-        .records
-        .last()
-        .map_or(restored, |record| record.sequence);
     let (handle, health) = (runtime.handle().clone(), health.clone());
     let report = move |healthy| {
         let (status, health) = (
@@ -176,8 +191,37 @@ fn keep_journal(
     Ok(keeper)
 }
 
+/// What was taken in of a journal.
+struct Replayed {
+    waiting: Vec<BarRecord>,
+    newest: u64,
+    bars: usize,
+    unscored: usize,
+}
+
+impl Replayed {
+    /// Takes in `records` with those before, once there are `enough` of them.
+    fn take(
+        &mut self,
+        mut records: Vec<BarRecord>,
+        enough: usize,
+        runtime: &Runtime,
+        pipeline: &Pipeline,
+    ) {
+        self.waiting.append(&mut records);
+        if self.waiting.len() < enough {
+            return;
+        }
+        let newest = self.waiting.last().map(|record| record.sequence);
+        self.newest = newest.unwrap_or(self.newest);
+        self.bars += self.waiting.len();
+        self.unscored += runtime.block_on(pipeline.replay(&self.waiting));
+        self.waiting.clear();
+    }
+}
+
 /// Takes up the newest snapshot that is whole and fits the store; the bar it stands at, zero without one.
-fn take_up(folder: &Path, pipeline: &Pipeline) -> std::io::Result<u64> {
+fn take_up(folder: &Path, pipeline: &Pipeline) -> io::Result<u64> {
     for found in snapshot::read(folder)? {
         match pipeline.restore(found.image) {
             Ok(()) => return Ok(found.sequence),
@@ -193,7 +237,7 @@ fn take_up(folder: &Path, pipeline: &Pipeline) -> std::io::Result<u64> {
 
 impl Keeper {
     /// Takes a snapshot, unless nothing happened since the last. A failure is told; the journal is enough without.
-    async fn take(&self, pipeline: &Pipeline) {
+    async fn take(&self, pipeline: &Arc<Pipeline>) {
         if self.interval.is_zero() {
             return;
         }
@@ -205,27 +249,30 @@ impl Keeper {
             return;
         }
         let started = Instant::now();
-        let (sequence, image) = pipeline.image().await;
-        let paused = started.elapsed();
-        // A snapshot never stands behind a bar that the journal could still lose.
-        if !journal.flush().await {
-            tracing::error!(
-                sequence,
-                "no snapshot was taken: the journal cannot be written"
-            );
-            return;
-        }
         let (folder, bar_segments) = (self.folder.clone(), self.bar_segments);
+        let (pipeline, runtime) = (Arc::clone(pipeline), Handle::current());
+        // The state of thousands of series takes long to copy: no thread that serves the network does it.
         let written = tokio::task::spawn_blocking(move || {
-            let oldest = snapshot::write(&folder, sequence, &image)?;
+            let (sequence, image) = runtime.block_on(pipeline.image());
+            let paused = started.elapsed();
+            // A snapshot never stands behind a bar that the journal could still lose.
+            let flushed = match pipeline.journal() {
+                Some(journal) => runtime.block_on(journal.flush()),
+                None => false,
+            };
+            if !flushed {
+                return Err(io::Error::other("the journal cannot be written"));
+            }
+            let oldest = snapshot::write(&folder, sequence, image)?;
+            give_back();
             if bar_segments > 0 {
                 retire_until::<BarRecord>(&folder, oldest, bar_segments)?;
             }
-            Ok::<(), std::io::Error>(())
+            Ok((sequence, paused))
         })
         .await;
         match written {
-            Ok(Ok(())) => {
+            Ok(Ok((sequence, paused))) => {
                 *taken_at = sequence;
                 tracing::info!(
                     sequence,
@@ -234,8 +281,8 @@ impl Keeper {
                     "snapshot taken"
                 );
             }
-            Ok(Err(error)) => tracing::error!(sequence, %error, "the snapshot was not written"),
-            Err(error) => tracing::error!(sequence, %error, "the snapshot was not written"),
+            Ok(Err(error)) => tracing::error!(%error, "no snapshot was taken"),
+            Err(error) => tracing::error!(%error, "no snapshot was taken"),
         }
     }
 }

@@ -14,6 +14,7 @@ mod data_port;
 pub mod error;
 pub mod journal;
 mod keeping;
+mod memory;
 pub mod models;
 pub mod offline;
 pub mod plane;

@@ -19,6 +19,7 @@ use crate::{
     error::ServeError,
     journal::writer::JournalError,
     keeping::{JOURNAL, Records},
+    memory::give_back,
     models::{loaded::Workshop, registry::Registry, store_watch},
     scoring::{arrivals::Arrivals, engine::EngineLoader, gate::Gate},
     settings::Settings,
@@ -203,6 +204,7 @@ impl DataPlane {
             runtime: Mutex::new(Some(runtime)),
         };
         plane.report_health(ServingStatus::Serving);
+        give_back();
         Ok(plane)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufWriter},
+    io::{self, BufWriter, Read as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
@@ -19,6 +19,8 @@ use super::{
 };
 
 const EXTENSION: &str = "arrows";
+/// Bytes of a segment in memory at once.
+const READ_TOGETHER: u64 = 1 << 20;
 /// Segments that an age is spread over: none stays longer than it by more than this part.
 const TURNS: u32 = 10;
 
@@ -162,33 +164,49 @@ pub struct Read<R> {
 /// # Errors
 /// The folder or a file cannot be read.
 pub fn read<R: Record>(folder: &Path) -> io::Result<Read<R>> {
-    read_after(folder, 0)
+    let mut records = Vec::new();
+    let torn = visit_after(folder, 0, |mut found| records.append(&mut found))?;
+    Ok(Read { records, torn })
 }
 
-/// Reads the records of one kind behind number `after`; segments without any are not opened.
+/// Hands the whole records of one kind behind number `after` to `visit`, each sequence once, in order, some at a time: a
+/// journal may be larger than memory. Segments without any are not opened. Returns the segments that are torn.
 ///
 /// # Errors
 /// The folder or a file cannot be read.
-pub fn read_after<R: Record>(folder: &Path, after: u64) -> io::Result<Read<R>> {
-    let (mut records, mut torn) = (Vec::<R>::new(), Vec::new());
+pub fn visit_after<R: Record>(
+    folder: &Path,
+    after: u64,
+    mut visit: impl FnMut(Vec<R>),
+) -> io::Result<Vec<PathBuf>> {
+    let (mut newest, mut torn) = (after, Vec::new());
     let segments = list(folder, R::NAME)?;
     let needed = segments.get(done_with::<R>(&segments, after)..);
     for path in needed.unwrap_or_default() {
-        let mut found = Vec::<R>::new();
-        let mut is_whole = decode(fs::read(path)?, &mut found);
-        for record in found {
-            let newest = records.last().map_or(after, R::sequence);
-            // A record that was written again after a failure is there twice.
-            if record.sequence() > newest {
-                is_whole &= !R::WITHOUT_GAPS || record.sequence() == newest + 1;
-                records.push(record);
-            }
-        }
-        if !is_whole {
+        let mut file = File::open(path)?;
+        let next = || -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::with_capacity(READ_TOGETHER as usize);
+            (&mut file).take(READ_TOGETHER).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let mut follows = true;
+        let is_whole = decode_pieces(next, |mut found: Vec<R>| {
+            found.retain(|record| {
+                // A record that was written again after a failure is there twice.
+                let is_new = record.sequence() > newest;
+                if is_new {
+                    follows &= !R::WITHOUT_GAPS || record.sequence() == newest + 1;
+                    newest = record.sequence();
+                }
+                is_new
+            });
+            visit(found);
+        })?;
+        if !(is_whole && follows) {
             torn.push(path.clone());
         }
     }
-    Ok(Read { records, torn })
+    Ok(torn)
 }
 
 /// Removes segments that hold nothing behind number `after`; the newest `kept` stay whatever they hold.
@@ -264,19 +282,39 @@ fn done_with<R: Record>(segments: &[PathBuf], after: u64) -> usize {
 
 /// Reads the bytes of one segment into `records`; returns whether it was whole.
 pub fn decode<R: Record>(bytes: Vec<u8>, records: &mut Vec<R>) -> bool {
-    let mut buffer = Buffer::from(bytes);
+    let mut bytes = Some(bytes);
+    let next = || Ok(bytes.take().unwrap_or_default());
+    decode_pieces(next, |mut found| records.append(&mut found)).unwrap_or(false)
+}
+
+/// Reads a segment whose bytes `next` gives piece by piece, none at its end, and hands the records of each batch to
+/// `visit`; returns whether the segment was whole.
+fn decode_pieces<R: Record>(
+    mut next: impl FnMut() -> io::Result<Vec<u8>>,
+    mut visit: impl FnMut(Vec<R>),
+) -> io::Result<bool> {
     let mut decoder = StreamDecoder::new();
     loop {
-        // The decoder panics on some broken offsets; a broken segment must not keep the server from starting.
-        let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(&mut buffer)));
-        match decoded.unwrap_or_else(|_| Err(ArrowError::ParseError("broken offsets".into()))) {
-            Ok(Some(batch)) => {
-                if !from_batch(&batch, records) {
-                    return false;
+        let bytes = next()?;
+        if bytes.is_empty() {
+            return Ok(decoder.finish().is_ok());
+        }
+        let mut buffer = Buffer::from(bytes);
+        loop {
+            // The decoder panics on some broken offsets; a broken segment must not keep the server from starting.
+            let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(&mut buffer)));
+            match decoded.unwrap_or_else(|_| Err(ArrowError::ParseError("broken offsets".into()))) {
+                Ok(Some(batch)) => {
+                    let mut found = Vec::new();
+                    let is_whole = from_batch(&batch, &mut found);
+                    visit(found);
+                    if !is_whole {
+                        return Ok(false);
+                    }
                 }
+                Ok(None) => break,
+                Err(_) => return Ok(false),
             }
-            Ok(None) => return decoder.finish().is_ok(),
-            Err(_) => return false,
         }
     }
 }
@@ -351,6 +389,32 @@ mod tests {
         segments.sync().unwrap();
     }
 
+    fn read_behind(folder: &Path, after: u64) -> Read<BarRecord> {
+        let mut records = Vec::new();
+        let torn = visit_after(folder, after, |mut found| records.append(&mut found)).unwrap();
+        Read { records, torn }
+    }
+
+    #[test]
+    fn a_segment_larger_than_what_is_read_at_once_comes_piece_by_piece() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut segments = Segments::new(&settings(folder.path(), u64::MAX), 0);
+        let wanted: Vec<BarRecord> = (1..=20_000).map(record).collect();
+        for some in wanted.chunks(700) {
+            segments.append(some).unwrap();
+        }
+        segments.close().unwrap();
+        let path = list(folder.path(), "bars").unwrap().remove(0);
+        assert!(fs::metadata(path).unwrap().len() > READ_TOGETHER);
+        let (mut found, mut most) = (Vec::new(), 0);
+        let torn = visit_after::<BarRecord>(folder.path(), 0, |mut records| {
+            most = most.max(records.len());
+            found.append(&mut records);
+        });
+        assert!(torn.unwrap().is_empty());
+        assert_eq!((found, most), (wanted, 700));
+    }
+
     #[test]
     fn what_was_written_is_read_over_segments_and_servers() {
         let folder = tempfile::tempdir().unwrap();
@@ -369,7 +433,7 @@ mod tests {
         write(folder.path(), 4_096, 1..=40);
         let all = list(folder.path(), "bars").unwrap().len();
         for after in 0..=40 {
-            let read = read_after::<BarRecord>(folder.path(), after).unwrap();
+            let read = read_behind(folder.path(), after);
             let wanted: Vec<BarRecord> = (after + 1..=40).map(record).collect();
             assert_eq!(read.records, wanted);
             assert!(read.torn.is_empty());
@@ -381,7 +445,7 @@ mod tests {
         assert!(retire_until::<BarRecord>(folder.path(), 30, 1).unwrap() > 0);
         assert!(list(folder.path(), "bars").unwrap().len() < all);
         for after in 30..=40 {
-            let read = read_after::<BarRecord>(folder.path(), after).unwrap();
+            let read = read_behind(folder.path(), after);
             let wanted: Vec<BarRecord> = (after + 1..=40).map(record).collect();
             assert_eq!(read.records, wanted);
             assert!(read.torn.is_empty());

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -23,6 +23,10 @@ const PREFIX: &str = "snapshot-";
 const EXTENSION: &str = "state";
 /// Snapshots kept.
 const KEPT: usize = 2;
+/// What stands before each series in the content: field 1 of [`StateImage`], with a length.
+const SERIES_KEY: u8 = 1 << 3 | 2;
+/// Bytes handed to the system at once.
+const WRITTEN_TOGETHER: usize = 1 << 20;
 
 /// A snapshot that was read.
 pub struct Snapshot {
@@ -35,22 +39,31 @@ pub struct Snapshot {
 /// Writes the state after bar `sequence`, and removes what is older than the one before. Returns the sequence that the
 /// oldest snapshot kept stands at: bars up to it are not needed any more.
 ///
+/// Series go to the file one by one, and are forgotten as they go: the state of thousands is in memory once, not twice.
+///
 /// # Errors
 /// The folder cannot be written; what was there stays.
-pub fn write(folder: &Path, sequence: u64, image: &StateImage) -> io::Result<u64> {
+pub fn write(folder: &Path, sequence: u64, mut image: StateImage) -> io::Result<u64> {
     let content_bytes = image.encoded_len();
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + content_bytes + HASH_BYTES);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&sequence.to_le_bytes());
-    bytes.extend_from_slice(&(content_bytes as u64).to_le_bytes());
-    image.encode(&mut bytes).map_err(io::Error::other)?;
-    let hash = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&hash);
     let path = folder.join(format!("{PREFIX}{sequence:020}.{EXTENSION}"));
     let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(&bytes)?;
-    file.sync_all()?;
+    let mut file = Hashed {
+        file: BufWriter::with_capacity(WRITTEN_TOGETHER, File::create(&beside)?),
+        hasher: Sha256::new(),
+    };
+    file.append(MAGIC)?;
+    file.append(&sequence.to_le_bytes())?;
+    file.append(&(content_bytes as u64).to_le_bytes())?;
+    let mut bytes = Vec::new();
+    for series in std::mem::take(&mut image.series) {
+        bytes.clear();
+        bytes.push(SERIES_KEY);
+        let encoded = series.encode_length_delimited(&mut bytes);
+        encoded.map_err(io::Error::other)?;
+        file.append(&bytes)?;
+    }
+    file.append(&image.encode_to_vec())?;
+    file.finish()?.sync_all()?;
     fs::rename(&beside, &path)?;
     File::open(folder)?.sync_all()?;
     let found = list(folder)?;
@@ -59,6 +72,24 @@ pub fn write(folder: &Path, sequence: u64, image: &StateImage) -> io::Result<u64
         fs::remove_file(path)?;
     }
     done_until(folder)
+}
+
+/// A file that ends with the SHA-256 of all that is before.
+struct Hashed {
+    file: BufWriter<File>,
+    hasher: Sha256,
+}
+
+impl Hashed {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.file.write_all(bytes)
+    }
+
+    fn finish(mut self) -> io::Result<File> {
+        self.file.write_all(&self.hasher.finalize())?;
+        Ok(self.file.into_inner()?)
+    }
 }
 
 /// The sequence that the older of the two newest snapshots stands at: a restart needs no bar up to it. Zero while there
@@ -146,6 +177,7 @@ fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::bars::image::SeriesImage;
 
     fn image(head: u64) -> StateImage {
         StateImage {
@@ -157,9 +189,9 @@ mod tests {
     #[test]
     fn the_newest_two_are_kept_and_read_newest_first() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(write(folder.path(), 5, &image(5)).unwrap(), 0);
-        assert_eq!(write(folder.path(), 9, &image(9)).unwrap(), 5);
-        assert_eq!(write(folder.path(), 12, &image(12)).unwrap(), 9);
+        assert_eq!(write(folder.path(), 5, image(5)).unwrap(), 0);
+        assert_eq!(write(folder.path(), 9, image(9)).unwrap(), 5);
+        assert_eq!(write(folder.path(), 12, image(12)).unwrap(), 9);
         let found: Vec<u64> = read(folder.path())
             .unwrap()
             .map(|found| found.sequence)
@@ -168,9 +200,29 @@ mod tests {
     }
 
     #[test]
+    fn the_content_is_the_message_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let series = |symbol: &str| SeriesImage {
+            symbol: symbol.to_owned(),
+            closes: vec![0.5; 400],
+            ..SeriesImage::default()
+        };
+        let written = StateImage {
+            series: vec![series("A"), SeriesImage::default(), series("C")],
+            ..image(7)
+        };
+        write(folder.path(), 5, written.clone()).unwrap();
+        let (_, path) = list(folder.path()).unwrap().remove(0);
+        let bytes = fs::read(path).unwrap();
+        let content = &bytes[HEADER_BYTES..bytes.len() - HASH_BYTES];
+        assert_eq!(content, written.encode_to_vec());
+        assert_eq!(decode(&bytes.into()).unwrap().image, written);
+    }
+
+    #[test]
     fn a_snapshot_that_is_cut_or_changed_anywhere_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), 5, &image(77)).unwrap();
+        write(folder.path(), 5, image(77)).unwrap();
         let (_, path) = list(folder.path()).unwrap().remove(0);
         let whole = Bytes::from(fs::read(&path).unwrap());
         assert_eq!(decode(&whole).unwrap().image.head, 77);
