@@ -193,9 +193,10 @@ impl OrderedSeries {
         // One bar more than the window, so that a bar exactly `late_window` late has its place; and a batch of slack.
         let held = self.late_window.saturating_add(1);
         let most = held.saturating_add(self.late_window.max(4));
-        if self.recent.capacity() == 0 && most < RESERVED_BARS {
+        if self.recent.len() == self.recent.capacity() && most < RESERVED_BARS {
             // Doubling as it grows would hold nearly twice what is ever needed, for every series.
-            self.recent.reserve_exact(most + 1);
+            let more = (most + 1).saturating_sub(self.recent.len());
+            self.recent.reserve_exact(more);
         }
         self.recent.push_back(bar);
         if self.recent.len() > most {

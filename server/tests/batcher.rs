@@ -349,27 +349,50 @@ fn a_request_larger_than_a_batch_runs_whole() {
 
 #[test]
 fn what_would_wait_too_long_is_refused_but_bars_are_not() {
-    let bench = Bench::with_delay(1, 10_000, false, Duration::from_millis(1));
+    let bench = Bench::with_delay(1, 100_000, false, Duration::from_secs(1));
     let occupied = bench.occupy();
-    // A row is thought to cost 20 microseconds before the first run ends: 51 of them wait longer than a millisecond.
-    let waiting: Vec<_> = (0..51)
-        .map(|index| {
-            let handle = bench.request([1.0; FEATURES], None);
-            bench.wait_for_waiting(index + 1);
-            handle
-        })
-        .collect();
+    // A row is thought to cost 20 microseconds before the first run ends: so many of them wait longer than a second.
+    let rows = 51_000;
+    let batcher = bench.batcher.clone();
+    let features = vec![1.0; rows * FEATURES];
+    let waiting = bench
+        .runtime
+        .spawn(async move { batcher.score(features, rows, None).await });
+    bench.wait_for_waiting(rows);
     let refused = bench
         .wait(bench.request([1.0; FEATURES], None))
         .unwrap_err();
     assert!(
-        matches!(refused, ServeError::QueueFull { waiting: 51, .. }),
+        matches!(refused, ServeError::QueueFull { waiting, .. } if waiting == rows),
         "{refused}"
     );
     let bar = bench.request_as(Priority::High, [1.0; FEATURES]);
-    bench.wait_for_waiting(52);
+    bench.wait_for_waiting(rows + 1);
     bench.gate.set(true);
-    for handle in waiting.into_iter().chain([occupied, bar]) {
+    for handle in [occupied, bar] {
+        bench.wait(handle).unwrap();
+    }
+    let scored = bench.runtime.block_on(waiting).unwrap().unwrap();
+    assert_eq!(scored.values.len(), rows * SCORES);
+}
+
+#[test]
+fn rows_are_refused_while_the_oldest_has_waited_too_long_whatever_they_are_thought_to_cost() {
+    let delay = Duration::from_millis(50);
+    let bench = Bench::with_delay(1, 10_000, false, delay);
+    let occupied = bench.occupy();
+    let oldest = bench.request([1.0; FEATURES], None);
+    bench.wait_for_waiting(1);
+    std::thread::sleep(delay * 2);
+    let late = bench.wait(bench.request([2.0; FEATURES], None));
+    assert!(
+        matches!(late, Err(ServeError::QueueFull { waiting: 1, .. })),
+        "{late:?}"
+    );
+    let bar = bench.request_as(Priority::High, [3.0; FEATURES]);
+    bench.wait_for_waiting(2);
+    bench.gate.set(true);
+    for handle in [occupied, oldest, bar] {
         bench.wait(handle).unwrap();
     }
 }

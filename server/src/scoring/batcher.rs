@@ -253,7 +253,7 @@ impl Shared {
         let mut queue = self.queue.lock();
         let waiting = self.waiting_rows.load(Ordering::Relaxed);
         let is_full = waiting + job.rows > self.limits.queue_rows
-            || (priority != Priority::High && self.waits_too_long(waiting));
+            || (priority != Priority::High && self.waits_too_long(waiting, &queue));
         // A request larger than the whole queue may still come when nothing waits.
         if waiting > 0 && is_full {
             drop(queue);
@@ -272,11 +272,16 @@ impl Shared {
         Ok(())
     }
 
-    fn waits_too_long(&self, waiting: usize) -> bool {
+    /// Whether one that comes now would wait too long: by what rows cost, or because the oldest has waited so long
+    /// already. What rows cost does not know of the processor time that others take.
+    fn waits_too_long(&self, waiting: usize, queue: &[VecDeque<Job>; 3]) -> bool {
         let executors = self.executors.len().max(1) as u64;
         let slow_ns = SLOW_ROWS * self.row_cost_ns.load(Ordering::Relaxed);
         let longest_ns = (self.limits.queue_delay.as_nanos() as u64).max(slow_ns);
+        let oldest = queue.iter().filter_map(VecDeque::front);
+        let oldest = oldest.map(|job| job.admitted).min();
         self.expected_ns(waiting) / executors > longest_ns
+            || oldest.is_some_and(|admitted| admitted.elapsed().as_nanos() as u64 > longest_ns)
     }
 
     /// Call it with the queue locked.

@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -47,6 +47,8 @@ struct Window {
     answered: AtomicU64,
     spent_ns: AtomicU64,
     refused: AtomicU64,
+    /// In the window before, requests spent too long.
+    was_slow: AtomicBool,
 }
 
 impl Gate {
@@ -66,6 +68,7 @@ impl Gate {
                 answered: AtomicU64::new(0),
                 spent_ns: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
+                was_slow: AtomicBool::new(false),
             },
             refused,
             limit_gauge,
@@ -110,7 +113,12 @@ impl Gate {
 
     fn leave(&self, at: Instant) {
         let now = Instant::now();
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1
+            && self.limit.load(Ordering::Relaxed) < self.most
+        {
+            // Nothing is in hand: the storm is over, and whoever comes next finds an open door.
+            self.set_limit(self.most);
+        }
         let window = &self.window;
         window.answered.fetch_add(1, Ordering::Relaxed);
         window
@@ -128,14 +136,19 @@ impl Gate {
         }
     }
 
-    /// Down by an eighth when requests spent too long, up by a sixteenth when some were refused without need.
+    /// Down by an eighth when requests spent too long, in two windows on end: a machine that stands still for a moment
+    /// makes one, whatever the load. Up by a sixteenth when some were refused without need.
     fn move_bound(&self) {
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
         let answered = take(&self.window.answered).max(1);
         let mean_ns = take(&self.window.spent_ns) / answered;
         let refused = take(&self.window.refused);
         let limit = self.limit.load(Ordering::Relaxed);
-        let moved = if mean_ns > TARGET.as_nanos() as u64 {
+        let is_slow = mean_ns > TARGET.as_nanos() as u64;
+        let was_slow = self.window.was_slow.swap(is_slow, Ordering::Relaxed);
+        let moved = if is_slow && !was_slow {
+            return;
+        } else if is_slow {
             // What is in the server says where the bound would begin to be felt.
             limit.min(self.in_flight().max(self.least)) * 7 / 8
         } else if refused > 0 {
@@ -144,9 +157,12 @@ impl Gate {
             // A quiet server forgets the storm.
             limit.saturating_add(limit / 64 + 1)
         };
-        let moved = moved.clamp(self.least, self.most);
-        self.limit.store(moved, Ordering::Relaxed);
-        self.limit_gauge.set(moved as f64);
+        self.set_limit(moved.clamp(self.least, self.most));
+    }
+
+    fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+        self.limit_gauge.set(limit as f64);
     }
 }
 
@@ -211,8 +227,10 @@ mod tests {
     #[test]
     fn the_bound_falls_while_requests_spend_too_long_and_never_below_its_least() {
         let gate = gate(2, 8_192);
+        let _busy = gate.admit().unwrap();
         window(&gate, 2_000, TARGET * 2);
-        assert_eq!(gate.limit(), 2_000 * 7 / 8);
+        window(&gate, 2_000, TARGET * 2);
+        assert_eq!(gate.limit(), 2_001 * 7 / 8);
         for _ in 0..50 {
             window(&gate, 2_000, TARGET * 2);
         }
@@ -220,8 +238,33 @@ mod tests {
     }
 
     #[test]
+    fn one_slow_window_moves_nothing() {
+        let gate = gate(2, 8_192);
+        let _busy = gate.admit().unwrap();
+        for _ in 0..50 {
+            window(&gate, 2_000, TARGET * 2);
+            window(&gate, 2_000, TARGET / 10);
+        }
+        assert_eq!(gate.limit(), 8_192);
+    }
+
+    #[test]
+    fn a_server_with_nothing_in_hand_takes_the_next_burst_whole() {
+        let gate = gate(2, 8_192);
+        let busy = gate.admit().unwrap();
+        for _ in 0..50 {
+            window(&gate, 2_000, TARGET * 2);
+        }
+        assert_eq!(gate.limit(), 2 * LEAST_PER_THREAD);
+        drop(busy);
+        let burst: Vec<_> = (0..1_000).map(|_| gate.admit()).collect();
+        assert!(burst.iter().all(Option::is_some));
+    }
+
+    #[test]
     fn the_bound_rises_again_when_requests_are_quick() {
         let gate = gate(2, 8_192);
+        let _busy = gate.admit().unwrap();
         for _ in 0..50 {
             window(&gate, 2_000, TARGET * 2);
         }
