@@ -18,7 +18,7 @@ use tonic::{Status, body::Body};
 
 use super::{
     access::{Entrance, Permit},
-    request_body::RequestBody,
+    request_body::{RequestBody, is_stream},
     status::wire,
 };
 use crate::{
@@ -90,10 +90,10 @@ where
         }
         let traces = self.rules.traces.as_deref();
         let trace = traces.and_then(|traces| traces.begin(path, request.headers()));
-        let patience = self.rules.body_timeout;
-        let (head, body) = request.into_parts();
-        let body = RequestBody::new(body, head.uri.path(), patience);
-        let answer = self.services.call(Request::from_parts(head, body));
+        let patience = (!is_stream(path)).then_some(self.rules.body_timeout);
+        let answer = self
+            .services
+            .call(request.map(|body| RequestBody::new(body, patience)));
         if permit.is_none() && trace.is_none() {
             return answer;
         }

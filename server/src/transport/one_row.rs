@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body::Frame;
 use http_body_util::BodyExt;
@@ -79,14 +79,15 @@ fn decode(data: &Bytes, most_bytes: usize) -> Option<ScoreRequest> {
 fn into_http(response: tonic::Response<impl Message>) -> Response<Body> {
     let (metadata, message, extensions) = response.into_parts();
     let length = message.encoded_len();
-    let mut data = BytesMut::with_capacity(PREFIX_BYTES + length);
+    // Into a vector, not into `BytesMut`: that one copies each byte of a varint by a call of its own.
+    let mut data = Vec::with_capacity(PREFIX_BYTES + length);
     data.put_u8(0);
     data.put_u32(length as u32);
     message.encode_raw(&mut data);
     let mut headers = metadata.into_headers();
     headers.insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
     let mut http = Response::new(Body::new(OneMessage {
-        data: data.freeze(),
+        data: data.into(),
         ended: false,
     }));
     *http.headers_mut() = headers;
@@ -130,11 +131,10 @@ mod tests {
     use super::*;
 
     fn framed(message: &[u8]) -> Bytes {
-        let mut data = BytesMut::new();
-        data.put_u8(0);
+        let mut data = vec![0];
         data.put_u32(message.len() as u32);
         data.put_slice(message);
-        data.freeze()
+        data.into()
     }
 
     #[test]

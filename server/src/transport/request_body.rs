@@ -21,6 +21,11 @@ const STREAMS: [&str; 5] = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
+/// Whether callers of `path` send when they have something.
+pub(super) fn is_stream(path: &str) -> bool {
+    STREAMS.contains(&path)
+}
+
 /// A message that comes more slowly than this, once patience is used up, is as good as one that stopped.
 const LEAST_BYTES_PER_SECOND: u64 = 1_024;
 
@@ -40,13 +45,13 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    /// The body of a request to `path`; a pause longer than `patience` in a unary one ends it, and so do bytes that drip.
+    /// A body; a pause longer than `patience` ends it, and so do bytes that drip.
     #[must_use]
-    pub fn new(inner: Incoming, path: &str, patience: Duration) -> Self {
+    pub fn new(inner: Incoming, patience: Option<Duration>) -> Self {
         Self {
             inner,
             front: None,
-            patience: (!STREAMS.contains(&path)).then_some(patience),
+            patience,
             timer: None,
             waited_since: None,
             received_bytes: 0,
