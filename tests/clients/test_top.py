@@ -134,6 +134,29 @@ def test_the_view_says_everything() -> None:
     assert "no outcome yet" in shown(figures(), ())
 
 
+def test_a_terminal_of_80_columns_shows_every_heading_and_number_whole() -> None:
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as captured:
+        console.print(view("127.0.0.1:9090", figures(1, 9_000), (POOL,)))
+    text = captured.get()
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    words = set(text.split())
+    for heading in (
+        "accepted",
+        "duplicate",
+        "replaced",
+        "rejected",
+        "signals",
+        "dropped",
+        "waiting",
+        "failed",
+    ):
+        assert heading in words, heading
+    for number in ("179,980", "9,100", "899,900", "1,234"):
+        assert number in words, f"{number}\n{text}"
+
+
 @pytest.fixture
 def port() -> Iterator[SimpleNamespace]:
     """A metrics port whose counters grow with every scrape."""

@@ -55,6 +55,13 @@ def test_a_store_without_a_model_is_one_line(tmp_path: Path) -> None:
     assert "model.onnx hashes to" in line
 
 
+def test_a_ready_file_that_cannot_be_written_is_one_line(tiny_store: Path, tmp_path: Path) -> None:
+    command = serve_command(tiny_store, "--ready-file", str(tmp_path / "absent" / "ready.json"))
+    code, line = failed_start(*command)
+    assert code == 1
+    assert "name a file in a folder that exists" in line
+
+
 def test_other_machines_are_not_served_unencrypted_by_accident(tiny_store: Path) -> None:
     code, line = failed_start(*serve_command(tiny_store, "--host", "0.0.0.0"))  # noqa: S104 - refused
     assert code == 2

@@ -1,10 +1,15 @@
 """Reflection: a caller that knows only the address finds every service and calls it, as grpcurl does."""
 
+from pathlib import Path
+
 import grpc
 import pytest
-from conftest import RunningServer
+from candlewire_server.tokens import book
+from conftest import RunningServer, running_server
 from google.protobuf import descriptor_pool, json_format, message_factory
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from wire_errors import wire_error
 
 SERVICES = {
     "candlewire.v1.BarService",
@@ -57,3 +62,57 @@ def test_health_is_told_of_every_service_and_model(server: RunningServer) -> Non
     with pytest.raises(grpc.RpcError) as raised:
         check(request(service="absent"), timeout=5)
     assert raised.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def admin_services(
+    running: RunningServer, metadata: tuple[tuple[str, str], ...] = ()
+) -> list[reflection_pb2.ServerReflectionResponse]:
+    """What the admin port answers to the question for its services, under both names of the protocol."""
+    channel, answers = running.channel("admin"), []
+    for version in ("v1", "v1alpha"):
+        call = channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        question = reflection_pb2.ServerReflectionRequest(list_services="")
+        answers += list(call(iter([question]), metadata=metadata, timeout=10))
+    return answers
+
+
+def test_the_admin_port_is_found_and_called_by_name_too(server: RunningServer) -> None:
+    for answer in admin_services(server):
+        names = {service.name for service in answer.list_services_response.service}
+        assert {"candlewire.v1.ModelService", "candlewire.v1.OutcomeService", "grpc.health.v1.Health"} < names
+        assert "candlewire.v1.ScoringService" not in names, "that is on the data port"
+    channel = server.channel("admin")
+    pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+    method = pool.FindServiceByName("candlewire.v1.ModelService").methods_by_name["ListModels"]
+    request = message_factory.GetMessageClass(method.input_type)
+    call = channel.unary_unary(
+        "/candlewire.v1.ModelService/ListModels",
+        request_serializer=request.SerializeToString,
+        response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
+    )
+    assert [model.model for model in call(request(), timeout=10).models] == ["daily"]
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_reflection_of_the_admin_port_asks_for_its_role(
+    tiny_store: Path, tmp_path: Path, *, is_open: bool
+) -> None:
+    file = tmp_path / "tokens.toml"
+    tokens = {role: book.add(file, role, [role]) for role in ("admin", "score")}
+    flags = ("--tokens", str(file), "--set", f"auth.open_reflection={is_open}")
+    with running_server(tiny_store, tmp_path, *flags) as running:
+
+        def outcome(metadata: tuple[tuple[str, str], ...]) -> str:
+            try:
+                return f"{len(admin_services(running, metadata))} answers"
+            except grpc.RpcError as error:
+                return wire_error(error).reason
+
+        assert outcome((("authorization", f"Bearer {tokens['admin']}"),)) == "2 answers"
+        assert outcome(()) == ("2 answers" if is_open else "UNAUTHENTICATED")
+        scorer = (("authorization", f"Bearer {tokens['score']}"),)
+        assert outcome(scorer) == ("2 answers" if is_open else "ROLE_MISSING")

@@ -75,6 +75,14 @@ def test_flags_win_over_environment_over_file_over_defaults(
         ("[server]\nhost = '0.0.0.0'\n", "--insecure-any-host"),
         ("[server]\nmetrics_host = '0.0.0.0'\n", "server.metrics_host"),
         ("[tls]\ncertificate = 'a.pem'\n", "tls.certificate and tls.key belong together"),
+        (
+            "[limits]\nmax_streams_per_client = 4294967296\n",
+            "less than or equal to 4294967295, got 4294967296",
+        ),
+        ("[bars]\nmax_series = 9223372036854775808\n", "bars.max_series: Input should be less"),
+        ("[limits]\nkeepalive_ms = 9223372036854775807\n", "limits.keepalive_ms: Input should be less"),
+        ("[server]\nworker_threads = 1000000\n", "server.worker_threads: Input should be less"),
+        ("[engine]\nexecutors = 1000000\n", "engine.executors: Input should be less"),
         ("[tls]\nclient_ca = 'a.pem'\n", "tls.client_ca needs"),
         ("[limits\n", "is no TOML"),
     ],
@@ -155,10 +163,32 @@ def test_the_documentation_lists_every_setting() -> None:
         assert setting.field.description, f"{key} has no description"
 
 
-def test_the_data_plane_takes_every_setting_it_is_handed() -> None:
-    handed = json.loads(data_plane_json(ServerSettings()))
+def data_plane_types() -> dict[str, str]:
+    """Types of the settings in the data plane, by name."""
     source = (ROOT / "server" / "src" / "settings.rs").read_text(encoding="utf-8")
     fields = source.partition("pub struct Settings {")[2].partition("\n}")[0]
-    taken = {line.split()[1].rstrip(":") for line in fields.splitlines() if line.startswith("    pub ")}
+    found = [line.split() for line in fields.splitlines() if line.startswith("    pub ")]
+    return {words[1].rstrip(":"): words[2].rstrip(",") for words in found}
+
+
+def test_the_data_plane_takes_every_setting_it_is_handed() -> None:
+    handed = json.loads(data_plane_json(ServerSettings()))
+    taken = data_plane_types()
     assert len(taken) > 30
-    assert set(handed) == taken
+    assert set(handed) == set(taken)
+
+
+def test_no_number_is_let_in_that_the_data_plane_cannot_hold() -> None:
+    holds = {"u16": 2**16 - 1, "u32": 2**32 - 1, "u64": 2**64 - 1, "usize": 2**64 - 1}
+    types, compared = data_plane_types(), 0
+    for key, setting in all_settings().items():
+        if setting.field.annotation is not int:
+            continue
+        most = [bound.le for bound in setting.field.metadata if hasattr(bound, "le")]
+        assert most, f"{key} has no upper bound"
+        section, name = key.split(".")
+        for known in (name, f"{section}_{name}"):
+            if known in types:
+                assert most[0] <= holds[types[known]], key
+                compared += 1
+    assert compared > 20

@@ -40,6 +40,12 @@ def view(
         parts.append(Text(trouble, style="bold red"))
     blank = Text()
     parts += [blank, _latencies(figures), blank, _bars(figures), blank, _models(figures), blank]
+    for entry in figures.models:
+        rejected = ", ".join(f"{count:,} {reason}" for reason, count in entry.rejected.items())
+        if rejected:
+            parts.append(
+                Text(f"rejected by {entry.model} {entry.version} since the start: {rejected}", style="yellow")
+            )
     if figures.refused:
         refused = ", ".join(f"{count:,} {reason}" for reason, count in figures.refused.items())
         parts.append(Text(f"refused since the start: {refused}", style="yellow"))
@@ -60,9 +66,10 @@ def microseconds(value_us: float) -> str:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
+    """A table whose headings, and never its numbers, take a second line where the terminal is narrow."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", title_justify="left")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        table.add_column(column, justify="right" if number else "left", vertical="bottom")
     return table
 
 
@@ -86,10 +93,19 @@ def _bars(figures: Figures) -> Table:
 
 def _models(figures: Figures) -> Table:
     table = _table(
-        "model", "rows/s", "batch", "waiting", "queue p50", "p99", "model µs p50", "p99", "rejected", "failed"
+        "model",
+        "rows/s",
+        "batch",
+        "waiting",
+        "queue µs p50",
+        "p99",
+        "model µs p50",
+        "p99",
+        "rejected",
+        "failed",
     )
     for entry in figures.models:
-        rejected = ", ".join(f"{count:,} {reason}" for reason, count in entry.rejected.items())
+        rejected = sum(entry.rejected.values())
         table.add_row(
             f"{entry.model} {entry.version}",
             f"{entry.rows_rate:,.0f}",
@@ -97,7 +113,7 @@ def _models(figures: Figures) -> Table:
             f"{entry.waiting:.2f}",
             *(microseconds(entry.queue.percentiles_us[number]) for number in (0, 2)),
             *(microseconds(entry.inference.percentiles_us[number]) for number in (0, 2)),
-            Text(rejected or "0", style="yellow" if rejected else ""),
+            Text(f"{rejected:,}", style="yellow" if rejected else ""),
             Text(f"{entry.failures:,}", style="bold red" if entry.failures else ""),
         )
     return table

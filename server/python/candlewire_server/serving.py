@@ -54,17 +54,21 @@ async def _control(settings: ServerSettings, plane: _data_plane.DataPlane) -> bo
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    admin = AdminServer(plane, server_credentials(settings.tls))
-    server = settings.server
-    admin_address = await admin.start(server.admin_host, server.admin_port)
-    addresses = {"data": plane.data_address, "admin": admin_address, "metrics": plane.metrics_address}
-    if server.ready_file is not None:
-        _write_ready_file(server.ready_file, addresses)
+    admin = AdminServer(
+        plane, server_credentials(settings.tls), open_reflection=settings.auth.open_reflection
+    )
+    server, grace_seconds = settings.server, 0.0
     try:
+        admin_address = await admin.start(server.admin_host, server.admin_port)
+        addresses = {"data": plane.data_address, "admin": admin_address, "metrics": plane.metrics_address}
+        if server.ready_file is not None:
+            _write_ready_file(server.ready_file, addresses)
         await stop.wait()
         drained = await asyncio.to_thread(plane.stop)
-        await admin.stop(server.drain_timeout_ms / 1_000)
+        grace_seconds = server.drain_timeout_ms / 1_000
     finally:
+        # After an error too: a server that is only dropped complains when its loop is gone.
+        await admin.stop(grace_seconds)
         for number in STOP_SIGNALS:
             # The loop would give them back to the system: one more would kill a server that is about to end.
             loop.remove_signal_handler(number)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 from urllib.parse import unquote
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
 from candlewire_server import _data_plane
+from candlewire_server.admin.reflection import reflection_handlers
 from candlewire_server.errors import AddressInUseError
 from candlewire_server.settings import socket_address
 
@@ -44,7 +45,11 @@ class AdminServer:
     """Serves the admin port."""
 
     def __init__(
-        self, plane: _data_plane.DataPlane, credentials: grpc.ServerCredentials | None = None
+        self,
+        plane: _data_plane.DataPlane,
+        credentials: grpc.ServerCredentials | None = None,
+        *,
+        open_reflection: bool = False,
     ) -> None:
         self._credentials = credentials
         self._server = grpc.aio.server(options=_OPTIONS)
@@ -53,6 +58,14 @@ class AdminServer:
         self._services = questions(plane)
         self._server.add_generic_rpc_handlers(
             [_handler(service, methods, plane.admit_admin) for service, methods in self._services.items()]
+        )
+
+        async def admit_reflection(context: Context) -> None:
+            if not open_reflection:
+                await _admit(context, plane.admit_admin)
+
+        self._server.add_generic_rpc_handlers(
+            reflection_handlers(("grpc.health.v1.Health", *self._services), admit_reflection)
         )
 
     async def start(self, host: str, port: int) -> str:
@@ -109,15 +122,25 @@ def _authorization(context: Context) -> bytes | None:
     return sent[0].encode() if isinstance(sent[0], str) else sent[0]
 
 
+async def _refuse(context: Context, refused: _data_plane.RefusedError) -> NoReturn:
+    code, message, details = refused.args
+    await context.abort(_CODES[code], message, (("grpc-status-details-bin", details),))
+
+
+async def _admit(context: Context, admit: Admission) -> None:
+    try:
+        admit(_authorization(context), _peer_address(context.peer()))
+    except _data_plane.RefusedError as refused:
+        await _refuse(context, refused)
+
+
 def _behaviour(question: Question, admit: Admission) -> Callable[[bytes, Context], object]:
     async def answer(request: bytes, context: Context) -> bytes:
+        await _admit(context, admit)
         try:
-            admit(_authorization(context), _peer_address(context.peer()))
             # In a thread: loading a model takes a while.
             return await asyncio.to_thread(question, request)
         except _data_plane.RefusedError as refused:
-            code, message, details = refused.args
-        # `abort` raises: nothing is returned here.
-        return await context.abort(_CODES[code], message, (("grpc-status-details-bin", details),))
+            await _refuse(context, refused)
 
     return answer

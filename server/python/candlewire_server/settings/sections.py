@@ -7,8 +7,19 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
-Count = Annotated[int, Field(ge=1)]
-CountOrZero = Annotated[int, Field(ge=0)]
+# What the data plane can hold: the first fits into a file of TOML too, the second into 32 bits.
+MOST, MOST_SMALL = 2**63 - 1, 2**32 - 1
+# A hundred years, which counted in nanoseconds still fit into 64 bits.
+LONGEST_MS = 36_525 * 86_400_000
+# Far more than any machine has cores; a million would take the machine down.
+MOST_THREADS = 1_024
+Count = Annotated[int, Field(ge=1, le=MOST)]
+CountOrZero = Annotated[int, Field(ge=0, le=MOST)]
+SmallCount = Annotated[int, Field(ge=1, le=MOST_SMALL)]
+SmallCountOrZero = Annotated[int, Field(ge=0, le=MOST_SMALL)]
+Threads = Annotated[int, Field(ge=0, le=MOST_THREADS)]
+Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_MS)]
+MillisecondsOrZero = Annotated[int, Field(ge=0, le=LONGEST_MS)]
 TreeKernel = Literal["auto", "off", "portable", "avx2", "avx512"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -38,11 +49,11 @@ class Server(_Section):
     """Written once all ports are served: JSON with ``data``, ``admin``, ``metrics``, each ``host:port``."""
     insecure_any_host: bool = False
     """Serve without encryption on addresses that other machines reach."""
-    worker_threads: CountOrZero = 0
+    worker_threads: Threads = 0
     """Threads that serve the network and run models; zero means one a core."""
-    store_watch_ms: CountOrZero = 1_000
+    store_watch_ms: MillisecondsOrZero = 1_000
     """Time between looks at the store for new versions and deployments; zero looks only when asked."""
-    drain_timeout_ms: CountOrZero = 10_000
+    drain_timeout_ms: MillisecondsOrZero = 10_000
     """Longest wait for running requests when the server stops."""
     repository_control: bool = False
     """Let callers of the data port load and unload models; with tokens the role ``admin`` is enough."""
@@ -57,7 +68,7 @@ class Tls(_Section):
     """PEM file of the server's private key."""
     client_ca: Path | None = None
     """PEM file of the authorities that clients' certificates must come from (mutual TLS)."""
-    handshake_timeout_ms: Count = 5_000
+    handshake_timeout_ms: Milliseconds = 5_000
     """Longest wait for the handshake and the first bytes of HTTP/2."""
 
 
@@ -75,7 +86,7 @@ class Auth(_Section):
 class Engine(_Section):
     """What runs the models."""
 
-    executors: CountOrZero = 0
+    executors: Threads = 0
     """Engines a model, so runs at the same time; zero means one a core."""
     tree_kernel: TreeKernel = "auto"
     """``auto`` runs tree ensembles on the tree kernel where it gives the bits of ONNX Runtime and is faster,
@@ -102,21 +113,21 @@ class Limits(_Section):
     """Most bars in one window to score."""
     max_connections: Count = 16_384
     """Most connections at the same time."""
-    max_streams_per_connection: Count = 128
+    max_streams_per_connection: SmallCount = 128
     """Most requests in flight on one connection."""
-    max_streams_per_client: CountOrZero = 0
+    max_streams_per_client: SmallCountOrZero = 0
     """Most requests in flight of one client over all its connections; zero is no limit."""
-    requests_per_second: CountOrZero = 0
+    requests_per_second: SmallCountOrZero = 0
     """Requests that one client may send a second; zero is no limit. A stream is one request."""
-    request_burst: CountOrZero = 0
+    request_burst: SmallCountOrZero = 0
     """Requests that one client may send at once; zero means those of one second."""
-    body_timeout_ms: Count = 10_000
+    body_timeout_ms: Milliseconds = 10_000
     """Longest pause within the message of a unary request; after it, less than 1 kB a second ends it too."""
-    keepalive_ms: Count = 30_000
+    keepalive_ms: Milliseconds = 30_000
     """Silence after which a client is pinged."""
-    keepalive_timeout_ms: Count = 20_000
+    keepalive_timeout_ms: Milliseconds = 20_000
     """Longest wait for the answer to a ping; ends half-sent headers and lost clients."""
-    max_control_frames_per_second: Count = 1_000
+    max_control_frames_per_second: SmallCount = 1_000
     """PING, SETTINGS and PRIORITY frames a second after which a connection is told to go away."""
 
 
@@ -127,7 +138,7 @@ class Bars(_Section):
     """Bars that may arrive out of order and still be applied in their place."""
     max_series: Count = 20_000
     """Most series (symbol and timeframe) held."""
-    future_tolerance_ms: CountOrZero = 60_000
+    future_tolerance_ms: MillisecondsOrZero = 60_000
     """How far in the future a bar may open."""
     accept_unknown_symbols: bool = False
     """Accept bars of symbols that no model was trained on."""
@@ -144,7 +155,7 @@ class Journal(_Section):
     """Folder of the journal of bars and decisions; none without one."""
     fsync: Literal["never", "interval", "always"] = "interval"
     """When a bar counts as journaled: once queued, or once it is on the disk (``always``)."""
-    fsync_interval_ms: Count = 100
+    fsync_interval_ms: Milliseconds = 100
     """Longest time without a wait for the disk under ``interval``."""
     segment_bytes: Count = 64 * 2**20
     """Bytes after which a segment of the journal is closed."""
@@ -154,7 +165,7 @@ class Journal(_Section):
     """Segments of bars kept beside those that a restart needs; zero keeps all."""
     keep_days: CountOrZero = 0
     """Days after which a closed segment goes unless a restart needs it; zero keeps them for ever."""
-    snapshot_interval_ms: CountOrZero = 300_000
+    snapshot_interval_ms: MillisecondsOrZero = 300_000
     """Time between snapshots of the state, from which a restart goes on; zero takes none."""
 
 
