@@ -53,11 +53,14 @@ format: setup ## Format all code
 stubs: setup ## Generate the Python stubs from proto/ again
 	@$(VENV)/python proto/generate_stubs.py
 
-soak: setup ## The long form of what breaks servers: 50 kills under load, 1,000 reloads, 500 swaps, 10,000 connections, 200,000 vanished requests
+soak: setup ## The long form of what breaks servers: 50 kills under load, 1,000 reloads, 500 swaps, 10,000 connections, 200,000 vanished requests, 400,000 almost sound messages
 	@CANDLEWIRE_SOAK_RESTARTS=50 CANDLEWIRE_SOAK_RELOADS=1000 CANDLEWIRE_SOAK_SWAPS=500 CANDLEWIRE_SOAK_VANISHING=20 \
-		CANDLEWIRE_SOAK_CONNECTIONS=10000 $(VENV)/pytest --timeout=3600 --durations=10 \
+		CANDLEWIRE_SOAK_CONNECTIONS=10000 CANDLEWIRE_SOAK_MUTATIONS=1000 CANDLEWIRE_SOAK_DAMAGES=1000 \
+		$(VENV)/pytest --timeout=3600 --durations=10 \
 		tests/server/test_journal.py tests/server/test_reloads.py tests/server/test_storms.py \
-		tests/server/test_hostile_bytes.py tests/server/test_clock_jumps.py tests/server/test_full_disk.py
+		tests/server/test_hostile_bytes.py tests/server/test_clock_jumps.py tests/server/test_full_disk.py \
+		tests/server/test_mutated_requests.py tests/server/test_damaged_bundles.py tests/server/test_models_side_by_side.py \
+		tests/server/test_lifecycle.py tests/server/test_fsync_policies.py tests/server/test_real_disks.py
 
 bench-serving: setup ## Measure serving beside the server's own echo and other servers; builds as wheels are built, 5 to 15 minutes once
 	@$(VENV)/python benchmarks/serving/run.py

@@ -248,7 +248,7 @@ def test_health_exits_by_status(run: Run, server: Any) -> None:
     assert run("health", "--wait-ms", "50").code == 1
 
 
-def test_load_test_counts_from_the_due_time(run: Run) -> None:
+def test_load_test_sends_all_that_is_due(run: Run) -> None:
     done = run(
         "load-test", "--json", "-r", "200", "-d", "0.5", "--feature-count", "4", "--arrivals", "constant"
     )

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import random
+import threading
 import time
 from collections import Counter
 from itertools import pairwise
@@ -154,6 +155,30 @@ def test_timeouts_are_failures(server: Any) -> None:
         result = crew.run(asked)
     assert result.summary.answered == 0
     assert result.summary.failed == {"DEADLINE_EXCEEDED": result.summary.sent}
+
+
+def test_a_stall_is_felt_by_every_request_that_was_due_in_it(server: Any) -> None:
+    """No coordinated omission: who waits for answers before sending more would count a stall once."""
+    asked = plan(rate=200.0, duration_s=2.0, arrivals=Arrivals.CONSTANT, processes=1)
+
+    def stall() -> None:
+        while len(server.scored) < 100:
+            time.sleep(0.005)
+        server.hold_calls = True
+        assert server.held.wait(10)
+        time.sleep(0.6)
+        server.hold_calls = False
+        server.hold.set()
+
+    stalling = threading.Thread(target=stall)
+    stalling.start()
+    result = run_load(Connection(target=server.target), asked)
+    stalling.join()
+    assert (result.summary.sent, result.summary.answered) == (400, 400)
+    latency = result.summary.latency_us
+    # 120 of 400 were due meanwhile and waited 0 to 0.6 s; the server holds no more than 32 at the same time.
+    assert latency["p50"] < 100_000
+    assert latency["p90"] > 100_000
 
 
 def test_bars_are_followed_to_their_signal_and_losses_counted(server: Any) -> None:
