@@ -51,7 +51,7 @@ def function_source(name: str, kernel: dict[str, Any]) -> str | None:
         for columns in info["input_names"].values()
         for column in (columns if isinstance(columns, list) else [columns])
     ]
-    if len(inputs) != len(columns) or set(info["input_names"]) - {"price", "prices"}:
+    if len(inputs) != len(columns) or set(info["input_names"]) - {"price", "prices", "price0", "price1"}:
         return None
     known = {parameter["name"]: parameter for parameter in kernel["parameters"]}
     arguments, checks, passed, kinds = [], [], [], []

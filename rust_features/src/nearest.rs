@@ -16,12 +16,10 @@ pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> 
 }
 
 /// Kernels that go by other names elsewhere, where the nearest spelling would be another indicator.
-const OTHER_NAMES: [(&str, &str); 14] = [
-    ("beta", "reference"),
+const OTHER_NAMES: [(&str, &str); 12] = [
     ("bollinger", "bbands"),
     ("bollinger_bands", "bbands"),
     ("cmf", "chaikin_money_flow"),
-    ("correl", "reference"),
     ("correlation", "reference"),
     ("kurtosis", "moments"),
     ("log_returns", "log_return"),
@@ -72,7 +70,7 @@ mod tests {
             assert!(names().any(|name| name == kernel), "{kernel} is none");
             assert_eq!(nearest_kernel(other, names()), Some(kernel));
         }
-        assert_eq!(nearest_kernel("Beta", names()), Some("reference"));
+        assert_eq!(nearest_kernel("VWAP", names()), Some("session_vwap"));
         assert_eq!(nearest_kernel("STOCHRSI", names()), Some("stochrsi"));
     }
 }

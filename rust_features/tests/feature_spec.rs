@@ -70,7 +70,7 @@ fn refusals_name_the_nearest_known_word() {
     for (given, meant) in [
         ("RSI", "rsi"),
         ("MACDext", "macdext"),
-        ("beta", "reference"),
+        ("correlation", "reference"),
         ("VWAP", "session_vwap"),
     ] {
         let text = message(&format!(r#"{{"name": "a", "kernel": "{given}"}}"#));

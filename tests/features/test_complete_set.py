@@ -21,7 +21,10 @@ PROMISED: list[tuple[str, str, Parameters, tuple[str, ...]]] = [
         (name, name, {"timeperiod": 9}, (name,))
         for name in ("trix", "willr", "cci", "aroonosc", "mfi", "adx", "adxr", "dx", "plus_di", "minus_di")
     ),
-    *((name, name, {"timeperiod": 9}, (name,)) for name in ("atr", "natr", "stddev", "var")),
+    *(
+        (name, name, {"timeperiod": 9}, (name,))
+        for name in ("atr", "natr", "stddev", "var", "correl", "beta")
+    ),
     *((name, name, {}, (name,)) for name in ("obv", "ad", "bop", "trange")),
     ("T3", "t3", {"timeperiod": 4, "vfactor": 0.6}, ("t3",)),
     ("StochRSI", "stochrsi", {"timeperiod": 9, "fastk_period": 4, "fastd_period": 2}, ("fastk", "fastd")),

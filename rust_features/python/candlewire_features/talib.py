@@ -27,6 +27,7 @@ __all__ = [
     "ATR",
     "AVGPRICE",
     "BBANDS",
+    "BETA",
     "BOP",
     "CCI",
     "CDL2CROWS",
@@ -91,6 +92,7 @@ __all__ = [
     "CDLUPSIDEGAP2CROWS",
     "CDLXSIDEGAP3METHODS",
     "CMO",
+    "CORREL",
     "DEMA",
     "DONCHIAN",
     "DX",
@@ -157,6 +159,7 @@ __all__ = [
     "atr",
     "avgprice",
     "bbands",
+    "beta",
     "bop",
     "cci",
     "cdl2crows",
@@ -221,6 +224,7 @@ __all__ = [
     "cdlupsidegap2crows",
     "cdlxsidegap3methods",
     "cmo",
+    "correl",
     "dema",
     "donchian",
     "dx",
@@ -408,6 +412,16 @@ def bbands(
         3,
     )
     return upper, middle, lower
+
+
+def beta(real0: Floats, real1: Floats, timeperiod: int = 5) -> Floats:
+    """Slope of the changes of lows over those of highs, as a function of any two series; of two symbols see reference.
+
+    Returns:
+        beta: covariance / variance of the highs' changes, each value / the one before it - 1, over the last timeperiod; 0 when the highs' do not differ.
+    """
+    result: Floats = indicator("beta", {"timeperiod": timeperiod}, [("high", real0), ("low", real1)], 1)[0]
+    return result
 
 
 def bop(open: Floats, high: Floats, low: Floats, close: Floats) -> Floats:
@@ -1202,6 +1216,16 @@ def cmo(real: Floats, timeperiod: int = 14) -> Floats:
     return result
 
 
+def correl(real0: Floats, real1: Floats, timeperiod: int = 30) -> Floats:
+    """Correlation of highs and lows, as a function of any two series; of two symbols see reference.
+
+    Returns:
+        correl: covariance / (deviation * deviation) of the last timeperiod values; 0 when either does not move.
+    """
+    result: Floats = indicator("correl", {"timeperiod": timeperiod}, [("high", real0), ("low", real1)], 1)[0]
+    return result
+
+
 def dema(real: Floats, timeperiod: int = 30) -> Floats:
     """Double exponential moving average.
 
@@ -1888,6 +1912,7 @@ AROONOSC = aroonosc
 ATR = atr
 AVGPRICE = avgprice
 BBANDS = bbands
+BETA = beta
 BOP = bop
 CCI = cci
 CDL2CROWS = cdl2crows
@@ -1952,6 +1977,7 @@ CDLUNIQUE3RIVER = cdlunique3river
 CDLUPSIDEGAP2CROWS = cdlupsidegap2crows
 CDLXSIDEGAP3METHODS = cdlxsidegap3methods
 CMO = cmo
+CORREL = correl
 DEMA = dema
 DONCHIAN = donchian
 DX = dx

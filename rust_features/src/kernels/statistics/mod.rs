@@ -6,6 +6,7 @@ super::kernel_files! {
     moments: [Moments, Var],
     rank: [Rank],
     simple_return: [SimpleReturn],
+    two_series: [Beta, Correl],
     window_totals: [Max, Min, Sum],
     zscore: [Zscore],
 }
