@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import candlewire_features as cf
@@ -11,6 +12,7 @@ import pytest
 from candlewire_features._features import kernel_registry
 
 Parameters = dict[str, Any]
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "features.md"
 # Indicator, kernel, other parameters than the defaults, outputs.
 PROMISED: list[tuple[str, str, Parameters, tuple[str, ...]]] = [
     *(
@@ -192,3 +194,11 @@ def test_any_parameters_in_their_ranges_are_computed(seed: int, walk: dict[str, 
     out = np.zeros_like(values)
     cf.Panel(spec, ["A"]).update(np.zeros(len(values), dtype=np.int64), *columns, out)
     np.testing.assert_array_equal(out.view(np.uint64), values.view(np.uint64))
+
+
+def test_the_docs_tell_what_presets_take() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name in cf.preset_names():
+        spec = cf.FeatureSpec.preset(name)
+        row = f"| `{name}` | {len(spec)} | {spec.warmup_bars} | {spec.series_bytes:,} |"
+        assert row in text, f"docs/features.md: expected {row}"
