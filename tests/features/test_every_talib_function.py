@@ -148,6 +148,7 @@ LESS_EXACT = {
     ("fx_1m.parquet", "CCI"): 1e-8,
     ("crypto_1m.parquet", "BETA"): 1e-8,
     ("etfs_1d.parquet", "CORREL"): 1e-8,
+    ("cryptodatadownload/Coinbase_BTCUSD_d.csv", "CORREL"): 1e-8,
 }
 
 
