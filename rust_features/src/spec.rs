@@ -233,6 +233,9 @@ impl FeatureSpec {
                 return Err(SpecError::DuplicateName(request.name));
             }
             let entry = find_kernel(&request)?;
+            if entry.build_across.is_none() {
+                check_named_timeframe(&request, timeframe)?;
+            }
             let output = find_output(&request, entry)?;
             let description = entry.description;
             let argument_error = |reason| SpecError::Argument {
@@ -520,6 +523,25 @@ fn check_name(name: &str) -> Result<(), SpecError> {
     } else {
         Err(SpecError::InvalidName(name.chars().take(80).collect()))
     }
+}
+
+/// A name that tells a timeframe, as `1h:rsi_14` does, must tell that of its bars.
+fn check_named_timeframe(
+    request: &FeatureRequest,
+    base: Option<Timeframe>,
+) -> Result<(), SpecError> {
+    let named = request.name.split_once(':');
+    let Some(named) = named.and_then(|(prefix, _)| Timeframe::parse(prefix)) else {
+        return Ok(());
+    };
+    let own = request.timeframe.as_deref().and_then(Timeframe::parse);
+    if own.or(base) == Some(named) {
+        return Ok(());
+    }
+    Err(SpecError::Timeframe(format!(
+        "feature \"{}\" is named after bars of {named} and is over others: write its kernel as \"{named}:{}\", or rename it",
+        request.name, request.kernel
+    )))
 }
 
 pub(crate) fn find_kernel(request: &FeatureRequest) -> Result<Entry, SpecError> {

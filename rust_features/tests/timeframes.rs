@@ -154,6 +154,35 @@ fn what_does_not_fit_is_refused_with_the_remedy() {
     }
     let text = format!(r#"{{"timeframe": "7m", {}}}"#, feature("1h"));
     assert!(refused(&text).contains("\"7m\" is unknown"));
+    for (base, feature) in [
+        (
+            r#""timeframe": "5m", "#,
+            r#""name": "1h:rsi_14", "kernel": "rsi""#,
+        ),
+        ("", r#""name": "1h:rsi_14", "kernel": "rsi""#),
+        (
+            r#""timeframe": "5m", "#,
+            r#""name": "1h:rsi_14", "kernel": "4h:rsi""#,
+        ),
+    ] {
+        let message = refused(&format!("{{{base}\"features\": [{{{feature}}}]}}"));
+        assert!(message.contains("named after bars of 1h"), "{message}");
+        assert!(
+            message.contains("write its kernel as \"1h:rsi\""),
+            "{message}"
+        );
+    }
+    for name in ["1h:rsi_14", "a:rsi", "5m:b", "rsi"] {
+        let kernel = if name.starts_with("1h") {
+            "1h:rsi"
+        } else {
+            "rsi"
+        };
+        let text = format!(
+            r#"{{"timeframe": "5m", "features": [{{"name": "{name}", "kernel": "{kernel}"}}]}}"#
+        );
+        assert!(FeatureSpec::from_json(&text).is_ok(), "{name}");
+    }
     let text = r#"{"gap": "flag", "features": [{"name": "a", "kernel": "rsi"}]}"#;
     assert!(refused(text).contains("say the timeframe"));
 }
