@@ -32,6 +32,17 @@ use crate::{
 /// What callers may compress with.
 const ENCODINGS: [CompressionEncoding; 2] = [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
 
+/// What reflection says is here.
+const OFFERED: [&str; 7] = [
+    "candlewire.v1.BarService",
+    "candlewire.v1.ScoringService",
+    "candlewire.v1.SignalService",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+    "inference.GRPCInferenceService",
+];
+
 /// The services of the data port, each at its path.
 pub(crate) type Services = Dispatch<Scoring, GrpcInferenceServiceServer<Inference>>;
 
@@ -73,9 +84,13 @@ impl Foundations<'_> {
         let bars = Bars::new(Arc::clone(self.pipeline), self.draining.clone());
         let signals = Signals::new(Arc::clone(self.pipeline), self.metrics.server());
         let descriptors = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // The contract holds the services of the admin port too: only those of this port are named.
+            OFFERED.into_iter().fold(
+                tonic_reflection::server::Builder::configure()
+                    .register_encoded_file_descriptor_set(DESCRIPTORS)
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET),
+                tonic_reflection::server::Builder::with_service_name,
+            )
         };
         let reflection = (descriptors().build_v1()?, descriptors().build_v1alpha()?);
         let routes = |compress: bool| {

@@ -88,7 +88,14 @@ pub enum ServeError {
         got: String,
     },
     /// No model of this name.
-    #[error("model: {model:?} is not in the store; known models: {known}")]
+    #[error(
+        "model: {}; known models: {known}",
+        if model.is_empty() {
+            "none is named, and no route leads from the symbol and timeframe to one".to_owned()
+        } else {
+            format!("{model:?} is not in the store")
+        }
+    )]
     ModelNotFound {
         /// Name as sent.
         model: String,
@@ -193,7 +200,11 @@ pub enum ServeError {
         price: f64,
     },
     /// The queue of the model is full.
-    #[error("model {model:?} has {waiting} rows waiting, the limit is {limit}; retry after {} ms", retry_after.as_millis())]
+    #[error(
+        "model {model:?} has {waiting} rows waiting: more than run in time, or than the {limit} that may wait; retry \
+         after {} ms",
+        retry_after.as_millis()
+    )]
     QueueFull {
         /// Model asked for.
         model: String,

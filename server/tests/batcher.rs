@@ -398,6 +398,36 @@ fn rows_are_refused_while_the_oldest_has_waited_too_long_whatever_they_are_thoug
 }
 
 #[test]
+fn what_is_less_urgent_fills_the_queue_for_nobody_else() {
+    let bench = Bench::with_delay(1, 100_000, false, Duration::from_millis(200));
+    let occupied = bench.occupy();
+    // A row is thought to cost 20 microseconds before the first run ends: so many take longer than 200 ms.
+    let (batcher, rows) = (bench.batcher.clone(), 10_001);
+    let least_urgent = bench.runtime.spawn(async move {
+        let features = vec![1.0; rows * FEATURES];
+        let scored = batcher
+            .score_as(Priority::Low, features, rows, None)
+            .await?;
+        Ok(scored.values)
+    });
+    bench.wait_for_waiting(rows);
+    let refused = bench
+        .wait(bench.request_as(Priority::Low, [1.0; FEATURES]))
+        .unwrap_err();
+    assert!(matches!(refused, ServeError::QueueFull { .. }), "{refused}");
+    let usual = bench.request([2.0; FEATURES], None);
+    while bench.batcher.waiting_rows() != rows + 1 {
+        assert!(!usual.is_finished(), "refused for what waits behind it");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    bench.gate.set(true);
+    assert_eq!(bench.wait(usual).unwrap(), formula(&[2.0; FEATURES]));
+    for handle in [least_urgent, occupied] {
+        bench.wait(handle).unwrap();
+    }
+}
+
+#[test]
 fn urgent_rows_run_before_those_that_came_earlier() {
     let bench = Bench::new(1, 10_000, false);
     let occupied = bench.occupy();

@@ -132,6 +132,17 @@ def test_who_leaves_or_runs_out_of_time_while_it_waits_costs_no_run(slow_and_fas
         assert counted(server, "inference_seconds_count", "slow") == runs + 1, kind
 
 
+def test_who_names_no_model_where_none_is_routed_to_is_told_those_there_are(
+    slow_and_fast: RunningServer,
+) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        slow_and_fast.scoring.Score(scoring_pb2.ScoreRequest(features=ROW), timeout=10)
+    refused = wire_error(raised.value)
+    assert (refused.code, refused.reason) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")
+    assert "model: none is named" in refused.message
+    assert "known models: fast, slow" in refused.message
+
+
 def hours(symbol: str, timeframe: str, count: int) -> list[bars_pb2.Bar]:
     """Bars of another timeframe, of the prices of `bar`."""
     step_ns = {"1h": HOUR_NS, "5m": HOUR_NS // 12}[timeframe]

@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::scoring::{engine::ScoreLayout, policy::Policy};
 
+/// Beyond this the golden vectors would not tell one model from another.
+const LARGEST_TOLERANCE: f32 = 1e-2;
+
 /// Why a bundle is refused: what disagrees, and with what.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
@@ -177,6 +180,12 @@ impl Manifest {
             || !inside(band.initial_multiplier, 0.0, 1e3)
         {
             return refuse(format!("band {band:?} is out of range"));
+        }
+        let tolerance = self.golden.absolute_tolerance;
+        if !(0.0..=LARGEST_TOLERANCE).contains(&tolerance) {
+            return refuse(format!(
+                "golden.absolute_tolerance is {tolerance}: 0 to {LARGEST_TOLERANCE} is expected, or golden vectors say nothing"
+            ));
         }
         Ok(())
     }

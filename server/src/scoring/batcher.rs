@@ -96,7 +96,7 @@ struct Shared {
     executors: Box<[Mutex<Executor>]>,
     busy: AtomicUsize,
     /// Urgent first.
-    queue: Mutex<[VecDeque<Job>; 3]>,
+    queue: Mutex<[Lane; 3]>,
     batches: AtomicU64,
     waiting_rows: AtomicUsize,
     /// A drain is on its way; another would find nothing.
@@ -110,6 +110,13 @@ struct Executor {
     engine: Box<dyn Engine>,
     features: Vec<f32>,
     scores: Vec<f32>,
+}
+
+/// Rows of one priority that wait.
+#[derive(Default)]
+struct Lane {
+    jobs: VecDeque<Job>,
+    rows: usize,
 }
 
 struct Job {
@@ -252,8 +259,10 @@ impl Shared {
     fn enqueue(&self, priority: Priority, job: Job) -> Result<(), ServeError> {
         let mut queue = self.queue.lock();
         let waiting = self.waiting_rows.load(Ordering::Relaxed);
+        // What is less urgent waits for this request, and not the other way round.
+        let ahead = queue.get(..=priority as usize).unwrap_or_default();
         let is_full = waiting + job.rows > self.limits.queue_rows
-            || (priority != Priority::High && self.waits_too_long(waiting, &queue));
+            || (priority != Priority::High && self.waits_too_long(ahead));
         // A request larger than the whole queue may still come when nothing waits.
         if waiting > 0 && is_full {
             drop(queue);
@@ -267,18 +276,20 @@ impl Shared {
         }
         self.set_waiting(waiting + job.rows);
         if let Some(lane) = queue.get_mut(priority as usize) {
-            lane.push_back(job);
+            lane.rows += job.rows;
+            lane.jobs.push_back(job);
         }
         Ok(())
     }
 
-    /// Whether one that comes now would wait too long: by what rows cost, or because the oldest has waited so long
-    /// already. What rows cost does not know of the processor time that others take.
-    fn waits_too_long(&self, waiting: usize, queue: &[VecDeque<Job>; 3]) -> bool {
+    /// Whether one that comes now behind `ahead` would wait too long: by what rows cost, or because the oldest has waited
+    /// so long already. What rows cost does not know of the processor time that others take.
+    fn waits_too_long(&self, ahead: &[Lane]) -> bool {
+        let waiting = ahead.iter().map(|lane| lane.rows).sum();
         let executors = self.executors.len().max(1) as u64;
         let slow_ns = SLOW_ROWS * self.row_cost_ns.load(Ordering::Relaxed);
         let longest_ns = (self.limits.queue_delay.as_nanos() as u64).max(slow_ns);
-        let oldest = queue.iter().filter_map(VecDeque::front);
+        let oldest = ahead.iter().filter_map(|lane| lane.jobs.front());
         let oldest = oldest.map(|job| job.admitted).min();
         self.expected_ns(waiting) / executors > longest_ns
             || oldest.is_some_and(|admitted| admitted.elapsed().as_nanos() as u64 > longest_ns)
@@ -314,7 +325,7 @@ impl Shared {
     async fn drain(self: Arc<Self>) {
         let next_rows = {
             let queue = self.queue.lock();
-            let heads = queue.iter().filter_map(VecDeque::front);
+            let heads = queue.iter().filter_map(|lane| lane.jobs.front());
             heads.map(|job| job.rows).max().unwrap_or(0)
         };
         let quick = self.expected_ns(next_rows) <= INLINE_BUDGET.as_nanos() as u64;
@@ -353,14 +364,17 @@ impl Shared {
                 let Some(lane) = queue.get_mut(lane) else {
                     continue;
                 };
-                while let Some(job) = lane.front() {
+                while let Some(job) = lane.jobs.front() {
                     let leaves = job.reply.is_closed();
                     let late = job.deadline.is_some_and(|deadline| deadline <= now);
                     if !leaves && !late && rows > 0 && rows + job.rows > most_rows {
                         break;
                     }
-                    let Some(job) = lane.pop_front() else { break };
+                    let Some(job) = lane.jobs.pop_front() else {
+                        break;
+                    };
                     left += job.rows;
+                    lane.rows -= job.rows;
                     if leaves {
                         self.metrics.cancelled.increment(1);
                     } else if late {
