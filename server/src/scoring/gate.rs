@@ -23,9 +23,10 @@ const WINDOW: Duration = Duration::from_millis(10);
 const LEAST_PER_THREAD: usize = 192;
 /// Refusals an answer at most. A refusal still costs the network its part of a request: a server that did nothing else
 /// would answer nobody.
-const REFUSALS_PER_ANSWER: u64 = 3;
-/// Refusals that a window may always hold.
-const REFUSALS_PER_WINDOW: u64 = 256;
+const REFUSALS_PER_ANSWER: usize = 3;
+/// Refusals that answers save up at most: what piled up while the machine stood still is refused at once, not over
+/// many times as long.
+const MOST_SAVED_REFUSALS: usize = 8_192;
 /// When a refused caller should try again.
 pub const RETRY_AFTER: Duration = Duration::from_millis(20);
 
@@ -35,6 +36,8 @@ pub struct Gate {
     limit: AtomicUsize,
     least: usize,
     most: usize,
+    /// Refusals that answers paid for.
+    saved_refusals: AtomicUsize,
     window: Window,
     refused: Counter,
     limit_gauge: Gauge,
@@ -62,6 +65,7 @@ impl Gate {
             limit: AtomicUsize::new(most.max(1)),
             least,
             most: most.max(1),
+            saved_refusals: AtomicUsize::new(MOST_SAVED_REFUSALS),
             window: Window {
                 epoch: Instant::now(),
                 began_ns: AtomicU64::new(0),
@@ -105,10 +109,10 @@ impl Gate {
     }
 
     fn may_refuse(&self) -> bool {
-        let answered = self.window.answered.load(Ordering::Relaxed);
-        self.window.refused.load(Ordering::Relaxed)
-            < REFUSALS_PER_WINDOW + REFUSALS_PER_ANSWER * answered
-            || self.in_flight() > self.most
+        let spend = |saved: usize| saved.checked_sub(1);
+        let relaxed = Ordering::Relaxed;
+        let paid = self.saved_refusals.fetch_update(relaxed, relaxed, spend);
+        paid.is_ok() || self.in_flight() > self.most
     }
 
     fn leave(&self, at: Instant) {
@@ -118,6 +122,11 @@ impl Gate {
         {
             // Nothing is in hand: the storm is over, and whoever comes next finds an open door.
             self.set_limit(self.most);
+        }
+        // A few more than the most do no harm.
+        if self.saved_refusals.load(Ordering::Relaxed) < MOST_SAVED_REFUSALS {
+            self.saved_refusals
+                .fetch_add(REFUSALS_PER_ANSWER, Ordering::Relaxed);
         }
         let window = &self.window;
         window.answered.fetch_add(1, Ordering::Relaxed);
@@ -217,11 +226,17 @@ mod tests {
     fn refusals_leave_room_for_answers() {
         let gate = gate(1, 10_000);
         gate.limit.store(1, Ordering::Relaxed);
-        let first = gate.admit().unwrap();
-        let asked: Vec<_> = (0..2_000).map(|_| gate.admit()).collect();
-        let refused = asked.iter().filter(|asked| asked.is_none()).count();
-        assert_eq!(refused as u64, REFUSALS_PER_WINDOW);
-        drop(first);
+        let mut admitted = vec![gate.admit().unwrap()];
+        let refused = |asked: usize, admitted: &mut Vec<Admitted>| {
+            let before = admitted.len();
+            admitted.extend((0..asked).filter_map(|_| gate.admit()));
+            asked - (admitted.len() - before)
+        };
+        // What piled up is refused at once, and then as much as answers pay for.
+        let piled_up = MOST_SAVED_REFUSALS + 500;
+        assert_eq!(refused(piled_up, &mut admitted), MOST_SAVED_REFUSALS);
+        admitted.pop();
+        assert_eq!(refused(10, &mut admitted), REFUSALS_PER_ANSWER);
     }
 
     #[test]
