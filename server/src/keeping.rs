@@ -223,10 +223,12 @@ impl Replayed {
 /// Takes up the newest snapshot that is whole and fits the store; the bar it stands at, zero without one.
 fn take_up(folder: &Path, pipeline: &Pipeline) -> io::Result<u64> {
     for found in snapshot::read(folder)? {
-        match pipeline.restore(found.image) {
-            Ok(()) => return Ok(found.sequence),
+        let sequence = found.sequence;
+        let (image, series) = found.into_parts();
+        match pipeline.restore(image, series) {
+            Ok(()) => return Ok(sequence),
             Err(problem) => tracing::error!(
-                sequence = found.sequence,
+                sequence,
                 problem,
                 "the snapshot does not fit the store; the one before it, or the whole journal, is used"
             ),

@@ -2,7 +2,7 @@
 //! written again.
 #![no_main]
 
-use std::sync::Once;
+use std::{io::Cursor, sync::Once};
 
 use candlewire_server::journal::{bars::BarRecord, decisions::DecisionRecord, scores::ScoreRecord, segments, snapshot};
 use libfuzzer_sys::fuzz_target;
@@ -26,6 +26,11 @@ fuzz_target!(|bytes: &[u8]| {
             let mut scores = Vec::<ScoreRecord>::new();
             segments::decode(bytes.to_vec(), &mut scores);
         }
-        _ => drop(snapshot::decode(&bytes.to_vec().into())),
+        _ => {
+            if let Ok(snapshot) = snapshot::decode(Cursor::new(bytes)) {
+                let (_, series) = snapshot.into_parts();
+                drop(series.collect::<Result<Vec<_>, _>>());
+            }
+        }
     }
 });

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     hub::Signal,
-    image::{SignalImage, StateImage, VersionPool, Versions},
+    image::{SeriesImage, SignalImage, StateImage, VersionPool, Versions},
     outcomes::Outcome,
     pipeline::Pipeline,
 };
@@ -47,18 +47,27 @@ impl Pipeline {
         (sequence, image)
     }
 
-    /// Takes the state of a snapshot, before the first bar. After an error nothing of it is left.
+    /// Takes the state of a snapshot and its series, before the first bar. After an error nothing of it is left.
     ///
     /// # Errors
     /// It needs a version that is not loaded, or is broken.
-    pub fn restore(&self, image: StateImage) -> Result<(), String> {
+    pub fn restore(
+        &self,
+        image: StateImage,
+        series: impl Iterator<Item = Result<SeriesImage, String>>,
+    ) -> Result<(), String> {
         let versions = Versions::of(&self.registry);
-        self.try_restore(image, &versions).inspect_err(|_| {
+        self.try_restore(image, series, &versions).inspect_err(|_| {
             self.series.clear();
         })
     }
 
-    fn try_restore(&self, image: StateImage, versions: &Versions) -> Result<(), String> {
+    fn try_restore(
+        &self,
+        image: StateImage,
+        series: impl Iterator<Item = Result<SeriesImage, String>>,
+        versions: &Versions,
+    ) -> Result<(), String> {
         let (head, in_ring) = (image.head, image.ring as usize);
         let mut ring = Vec::with_capacity(image.signals.len());
         for signal in image.signals {
@@ -78,7 +87,7 @@ impl Pipeline {
             let model = versions.find(held.version.as_ref())?;
             pools.push((model, held.pool.ok_or("a pool without its state")?));
         }
-        self.series.restore(image.series, versions, &by_sequence)?;
+        self.series.restore(series, versions, &by_sequence)?;
         // Nothing fails from here on.
         for (model, pool) in pools {
             model.band.lock().restore(pool);

@@ -175,7 +175,7 @@ impl SeriesBook {
     /// A part is missing, or belongs to a spec or version that is not loaded.
     pub fn restore(
         &self,
-        images: Vec<SeriesImage>,
+        images: impl Iterator<Item = Result<SeriesImage, String>>,
         versions: &Versions,
         signals: &HashMap<u64, Arc<Signal>>,
     ) -> Result<(), String> {
@@ -186,6 +186,7 @@ impl SeriesBook {
             .map(|spec| (spec.hash().to_string(), spec))
             .collect();
         for image in images {
+            let image = image?;
             let mut features = Vec::with_capacity(image.features.len());
             for held in &image.features {
                 let spec = specs.get(&held.spec_hash).ok_or_else(|| {

@@ -3,11 +3,11 @@
 pub mod arrivals;
 pub mod band;
 pub mod batcher;
+mod bound_rows;
 pub mod decision;
 pub mod desk;
 pub mod engine;
 pub mod gate;
 pub mod onnx;
-mod onnx_row;
 pub mod policy;
 pub mod shadow;

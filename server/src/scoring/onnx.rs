@@ -19,8 +19,8 @@ use ort::{
 use parking_lot::Mutex;
 
 use super::{
+    bound_rows::BoundRows,
     engine::{Engine, EngineError, EngineLoader, ModelFile, ScoreLayout, TreeNodeUse},
-    onnx_row::RowTensors,
 };
 
 /// Name of the graph's input.
@@ -36,6 +36,9 @@ const OUTPUTS: [&str; 8] = [
     "dissimilarity",
     "member_probabilities",
 ];
+
+/// Most rows that run in tensors made beforehand: a run of more takes long enough to make its own.
+const MOST_BOUND_ROWS: usize = 32;
 
 /// The process-wide runtime: the library can be loaded only once.
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
@@ -253,10 +256,10 @@ impl EngineLoader for OnnxRuntime {
                 features: file.features,
                 layout: file.layout,
                 positions,
-                row: None,
+                few: Vec::new(),
                 tree_nodes: Arc::clone(&tree_nodes),
             };
-            engine.prepare_row(file.sample)?;
+            engine.prepare_few(file.sample)?;
             Ok(Box::new(engine))
         };
         sessions.into_iter().map(engine).collect()
@@ -269,35 +272,61 @@ struct OnnxEngine {
     layout: ScoreLayout,
     /// Where each of [`OUTPUTS`] stands among the graph's outputs.
     positions: [usize; OUTPUTS.len()],
-    /// Tensors for rows that run alone.
-    row: Option<RowTensors>,
+    /// Tensors for so few rows, made when they are needed first; none where they are not used.
+    few: Vec<Option<BoundRows>>,
     /// What evaluates the graph's trees.
     tree_nodes: Arc<[TreeNodeUse]>,
 }
 
 impl OnnxEngine {
-    /// Makes the tensors for rows that run alone, if they give the bits of any other run.
-    fn prepare_row(&mut self, sample: &[f32]) -> Result<(), EngineError> {
-        let Some(features) = sample.get(..self.features) else {
-            return Ok(());
-        };
-        let Some(mut row) = RowTensors::new(self.features, self.layout).map_err(ort_error)? else {
-            return Ok(());
-        };
-        let width = self.layout.width();
-        let (mut alone, mut wanted) = (vec![0.0; width], vec![0.0; width]);
-        self.score_rows(features, 1, &mut wanted)?;
-        row.score(&mut self.session, features, &mut alone)?;
-        let agree = alone
-            .iter()
-            .zip(&wanted)
-            .all(|(got, wanted)| got.to_bits() == wanted.to_bits());
-        if agree {
-            self.row = Some(row);
-        } else {
-            tracing::warn!("a row that runs alone has other bits; it runs as a batch does");
+    /// Lets few rows run in tensors made beforehand, if they give the bits of any other run.
+    fn prepare_few(&mut self, sample: &[f32]) -> Result<(), EngineError> {
+        let held = sample.len() / self.features.max(1);
+        self.few = (0..=MOST_BOUND_ROWS).map(|_| None).collect();
+        for rows in [1, MOST_BOUND_ROWS.min(held)] {
+            let Some(features) = sample.get(..rows * self.features) else {
+                continue;
+            };
+            let width = self.layout.width();
+            let (mut bound, mut wanted) = (vec![0.0; rows * width], vec![0.0; rows * width]);
+            self.score_rows(features, rows, &mut wanted)?;
+            if !self.score_few(features, rows, &mut bound)? {
+                continue;
+            }
+            let agree = bound
+                .iter()
+                .zip(&wanted)
+                .all(|(got, wanted)| got.to_bits() == wanted.to_bits());
+            if !agree {
+                tracing::warn!(
+                    rows,
+                    "rows in tensors made beforehand have other bits; all run as large batches do"
+                );
+                self.few.clear();
+                return Ok(());
+            }
         }
         Ok(())
+    }
+
+    /// Runs rows in tensors made beforehand; false when there are too many of them.
+    fn score_few(
+        &mut self,
+        features: &[f32],
+        rows: usize,
+        scores: &mut [f32],
+    ) -> Result<bool, EngineError> {
+        let Some(place) = self.few.get_mut(rows) else {
+            return Ok(false);
+        };
+        if place.is_none() {
+            *place = BoundRows::new(rows, self.features, self.layout).map_err(ort_error)?;
+        }
+        let Some(bound) = place else {
+            return Ok(false);
+        };
+        bound.score(&mut self.session, features, scores)?;
+        Ok(true)
     }
 }
 
@@ -315,10 +344,10 @@ impl Engine for OnnxEngine {
                 scores.len()
             )));
         }
-        match &mut self.row {
-            Some(row) if rows == 1 => row.score(&mut self.session, features, scores),
-            _ => self.score_rows(features, rows, scores),
+        if self.score_few(features, rows, scores)? {
+            return Ok(());
         }
+        self.score_rows(features, rows, scores)
     }
 
     fn tree_nodes(&self) -> &[TreeNodeUse] {

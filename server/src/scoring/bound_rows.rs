@@ -1,7 +1,7 @@
-//! One row through an ONNX Runtime session without an allocation.
+//! A few rows through an ONNX Runtime session without an allocation.
 //!
 //! `Session::run` makes names, output tensors and their type information anew for every run, which costs more than a
-//! small model does. Here the tensors of one row are made once and ONNX Runtime writes into them.
+//! small model does. Here the tensors for so many rows are made once and ONNX Runtime writes into them.
 #![allow(
     unsafe_code,
     reason = "ort offers no run into tensors that outlive the call"
@@ -27,36 +27,43 @@ const OUTPUTS: [&CStr; 8] = [
     c"member_probabilities",
 ];
 
-/// The tensors of one row.
-pub(super) struct RowTensors {
+/// The tensors of runs of so many rows.
+pub(super) struct BoundRows {
+    rows: usize,
     input: Tensor<f32>,
     outputs: [Tensor<f32>; OUTPUTS.len()],
 }
 
-impl RowTensors {
-    /// Tensors for one row of `features` and its scores; `None` when a model without members leaves an output empty.
-    pub(super) fn new(features: usize, layout: ScoreLayout) -> ort::Result<Option<Self>> {
-        if features == 0 || layout.classes == 0 || layout.members == 0 {
+impl BoundRows {
+    /// Tensors for `rows` rows of `features` and their scores; `None` when a model without members leaves an output
+    /// empty.
+    pub(super) fn new(
+        rows: usize,
+        features: usize,
+        layout: ScoreLayout,
+    ) -> ort::Result<Option<Self>> {
+        if rows == 0 || features == 0 || layout.classes == 0 || layout.members == 0 {
             return Ok(None);
         }
         let allocator = Allocator::default();
-        let scalar = || Tensor::new(&allocator, [1_usize]);
+        let scalar = || Tensor::new(&allocator, [rows]);
         Ok(Some(Self {
-            input: Tensor::new(&allocator, [1_usize, features])?,
+            rows,
+            input: Tensor::new(&allocator, [rows, features])?,
             outputs: [
-                Tensor::new(&allocator, [1_usize, layout.classes])?,
+                Tensor::new(&allocator, [rows, layout.classes])?,
                 scalar()?,
                 scalar()?,
                 scalar()?,
                 scalar()?,
                 scalar()?,
                 scalar()?,
-                Tensor::new(&allocator, [1_usize, layout.members, layout.classes])?,
+                Tensor::new(&allocator, [rows, layout.members, layout.classes])?,
             ],
         }))
     }
 
-    /// Scores one row.
+    /// Scores so many rows.
     ///
     /// # Errors
     /// ONNX Runtime failed, or a length does not fit.
@@ -69,7 +76,7 @@ impl RowTensors {
         let (_, input) = self.input.extract_tensor_mut();
         if input.len() != features.len() {
             return Err(EngineError(format!(
-                "{} features for a row of {}",
+                "{} features for rows of {} together",
                 features.len(),
                 input.len()
             )));
@@ -98,17 +105,21 @@ impl RowTensors {
             )
         };
         check(status)?;
+        let width = (scores.len() / self.rows).max(1);
         let mut offset = 0;
         for output in &self.outputs {
             let (_, values) = output.extract_tensor();
-            let Some(target) = scores.get_mut(offset..offset + values.len()) else {
-                return Err(EngineError(format!(
-                    "{} score values hold no row",
-                    scores.len()
-                )));
-            };
-            target.copy_from_slice(values);
-            offset += values.len();
+            let columns = (values.len() / self.rows).max(1);
+            for (row, values) in scores
+                .chunks_exact_mut(width)
+                .zip(values.chunks_exact(columns))
+            {
+                let Some(target) = row.get_mut(offset..offset + columns) else {
+                    return Err(EngineError(format!("{width} score values hold no row")));
+                };
+                target.copy_from_slice(values);
+            }
+            offset += columns;
         }
         Ok(())
     }
