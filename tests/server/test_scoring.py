@@ -96,6 +96,20 @@ def test_a_batch_is_its_rows(server: RunningServer) -> None:
     assert len(batch.trusted) == len(rows)
 
 
+def test_a_row_has_the_same_bits_in_a_batch_of_any_size(server: RunningServer) -> None:
+    rows = np.random.default_rng(5).normal(0, 0.02, (70, 4)).astype("<f4")
+    wanted = expected(rows)
+    outputs = ("probability_low", "probability_high", "dissimilarity")
+    # Few rows run in tensors made beforehand, more of them do not; and each size comes again after another.
+    for size in [*range(1, 41), 64, 70, 3, 1, 32, 33]:
+        request = scoring_pb2.ScoreBatchRequest(features=rows[:size].tobytes(), rows=size)
+        batch = server.scoring.ScoreBatch(request, timeout=10)
+        probabilities = np.frombuffer(batch.probabilities, "<f4").reshape(-1, 2)
+        assert probabilities.tobytes() == wanted["probabilities"][:size].tobytes(), size
+        for name in outputs:
+            assert getattr(batch, name) == wanted[name][:size].astype("<f4").tobytes(), (size, name)
+
+
 def test_many_callers_each_get_their_own_row(server: RunningServer) -> None:
     rows = np.random.default_rng(4).normal(0, 0.02, (500, 4)).astype(np.float32)
     with ThreadPoolExecutor(16) as pool:

@@ -146,7 +146,7 @@ impl Gate {
     }
 
     /// Down by an eighth when requests spent too long, in two windows on end: a machine that stands still for a moment
-    /// makes one, whatever the load. Up by a sixteenth when some were refused without need.
+    /// makes one, whatever the load. Up by a sixteenth when they were quick in two windows and some were refused.
     fn move_bound(&self) {
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
         let answered = take(&self.window.answered).max(1);
@@ -155,7 +155,7 @@ impl Gate {
         let limit = self.limit.load(Ordering::Relaxed);
         let is_slow = mean_ns > TARGET.as_nanos() as u64;
         let was_slow = self.window.was_slow.swap(is_slow, Ordering::Relaxed);
-        let moved = if is_slow && !was_slow {
+        let moved = if is_slow != was_slow {
             return;
         } else if is_slow {
             // What is in the server says where the bound would begin to be felt.
