@@ -268,6 +268,7 @@ fn run_plan(plan: &Plan, columns: &Columns<'_>, out: &mut [f64]) {
                 (kernel.runner).run_bars(
                     memory,
                     (columns, &log_returns),
+                    &[],
                     bars.clone(),
                     &mut [rows],
                 );
@@ -275,7 +276,8 @@ fn run_plan(plan: &Plan, columns: &Columns<'_>, out: &mut [f64]) {
             }
             let values = &mut values[..bars.len() * outputs];
             let mut slices: Vec<&mut [f64]> = values.chunks_exact_mut(bars.len()).collect();
-            (kernel.runner).run_bars(memory, (columns, &log_returns), bars.clone(), &mut slices);
+            let given = (columns, &log_returns[..]);
+            (kernel.runner).run_bars(memory, given, &[], bars.clone(), &mut slices);
             for OutputColumn { output, column } in &kernel.columns {
                 let values = &values[*output * bars.len()..][..bars.len()];
                 let cells = rows[*column..].iter_mut().step_by(plan.features);

@@ -7,7 +7,6 @@ use thiserror::Error;
 
 use crate::arguments::{Argument, ArgumentError, Arguments};
 use crate::frame::{Column, Columns, log_returns};
-use crate::instructions::{Work, with_half_vectors};
 use crate::kernel::Description;
 use crate::runner::{Memory, Runner};
 use crate::spec::{FeatureRequest, SpecError, find_kernel};
@@ -207,13 +206,14 @@ impl Indicator {
         };
         let in_order = outputs.iter().map(|(output, _)| *output).eq(0..width);
         let mut values = vec![0.0; if in_order { 0 } else { CHUNK.min(bars) * width }];
-        for first in (0..bars).step_by(CHUNK) {
-            let end = bars.min(first + CHUNK);
-            let finite =
-                |(_, values): &(Column, &[f64])| with_half_vectors(AllFinite(&values[first..end]));
-            if !columns.iter().all(finite) {
-                return false;
-            }
+        // In one go where nothing is looked at twice.
+        let once = in_order
+            && columns
+                .iter()
+                .all(|(column, _)| self.runner.span_checks(*column));
+        let chunk = if once { bars.max(1) } else { CHUNK };
+        for first in (0..bars).step_by(chunk) {
+            let end = bars.min(first + chunk);
             let memory = Memory {
                 words: &mut words,
                 window: &mut window,
@@ -224,8 +224,10 @@ impl Indicator {
             } else {
                 values.chunks_exact_mut(end - first).take(width).collect()
             };
-            self.runner
-                .run_bars(memory, (&all, &log_returns), first..end, &mut slices);
+            let given = (&all, &log_returns[..]);
+            if !(self.runner).run_bars(memory, given, columns, first..end, &mut slices) {
+                return false;
+            }
             if !in_order {
                 for (at, output) in &mut *outputs {
                     let column = &values[*at * (end - first)..][..end - first];
@@ -234,22 +236,5 @@ impl Indicator {
             }
         }
         true
-    }
-}
-
-struct AllFinite<'a>(&'a [f64]);
-
-impl Work for AllFinite<'_> {
-    type Result = bool;
-
-    #[inline(always)]
-    fn run(self) -> bool {
-        // Bits without their sign have the order of the numbers; integers vectorise better than truths.
-        let mut wrong = 0;
-        for value in self.0 {
-            let bits = (value.to_bits() & (u64::MAX >> 1)).cast_signed();
-            wrong |= i64::from(bits >= const { f64::INFINITY.to_bits().cast_signed() });
-        }
-        wrong == 0
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Frame, Lookback, Span};
+use crate::frame::{Block, Column, Frame, Lookback, Span};
 use crate::neighbours::Row;
 use crate::side_by_side::SideBySide;
 use crate::state::State;
@@ -78,6 +78,14 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     #[inline(always)]
     fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
         let _ = (newest, outputs);
+        false
+    }
+
+    /// Whether [`Kernel::span`] takes no bar whose number in this column is not finite. Then nobody looks before it does,
+    /// and the look costs nothing beside a recursion.
+    #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        let _ = column;
         false
     }
 

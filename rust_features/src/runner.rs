@@ -14,6 +14,7 @@ use crate::kernel::{Description, Kernel, Values};
 use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::SideBySide;
 use crate::state::{State, Words, WordsMut};
+use crate::window::all_finite;
 
 /// A kernel with its type erased.
 pub(crate) trait Runner: Debug + Send + Sync {
@@ -33,15 +34,19 @@ pub(crate) trait Runner: Debug + Send + Sync {
     fn window_len(&self) -> usize;
     /// Writes the state of a series that has seen no bar.
     fn initialise(&self, words: &mut [u64]);
+    /// Whether the kernel looks at every number of this column itself, wherever it takes spans.
+    fn span_checks(&self, column: Column) -> bool;
     /// Steps one series over consecutive bars, given with all columns and their log returns; each of `out` takes one
-    /// output of all bars: every output, or only the classic ones.
+    /// output of all bars: every output, or only the classic ones. False at a number of the `unchecked` columns that is
+    /// not finite; what `out` holds is then worth nothing.
     fn run_bars(
         &self,
         memory: Memory<'_>,
         columns: (&Columns<'_>, &[f64]),
+        unchecked: &[(Column, &[f64])],
         bars: Range<usize>,
         out: &mut [&mut [f64]],
-    );
+    ) -> bool;
     /// Steps several series by one bar each; `out` holds the rows of features.
     fn run_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]);
     /// As `run_tile`, but leaves the memory as it was.
@@ -134,34 +139,47 @@ struct Chunk<'a, 'o, K> {
     memory: Memory<'a>,
     columns: &'a Columns<'a>,
     log_returns: &'a [f64],
+    unchecked: &'a [(Column, &'a [f64])],
     bars: Range<usize>,
     out: &'a mut [&'o mut [f64]],
 }
 
 impl<K: Kernel> Work for Chunk<'_, '_, K> {
-    type Result = ();
+    type Result = bool;
 
     #[inline(always)]
-    fn run(self) {
+    fn run(self) -> bool {
         // Two loops: what the first does not write, the compiler does not compute.
         if const { K::CLASSIC_OUTPUTS < K::Output::LEN } && self.out.len() < K::Output::LEN {
-            self.run_loop(const { K::CLASSIC_OUTPUTS });
+            self.run_loop(const { K::CLASSIC_OUTPUTS })
         } else {
-            self.run_loop(const { K::Output::LEN });
+            self.run_loop(const { K::Output::LEN })
         }
     }
 }
 
 impl<K: Kernel> Chunk<'_, '_, K> {
+    /// Whether the unchecked columns, those that spans check or the others, hold finite numbers at these bars.
     #[inline(always)]
-    fn run_loop(self, outputs: usize) {
+    fn finite(&self, by_spans: bool, bars: Range<usize>) -> bool {
+        self.unchecked.iter().all(|(column, values)| {
+            self.kernel.span_checks(*column) != by_spans || all_finite(&values[bars.clone()])
+        })
+    }
+
+    #[inline(always)]
+    fn run_loop(mut self, outputs: usize) -> bool {
+        if !self.finite(false, self.bars.clone()) {
+            return false;
+        }
+        let out = std::mem::take(&mut self.out);
         let mut state = K::State::load(&mut Words::new(self.memory.words));
-        let window = self.memory.window;
+        let window = std::mem::take(&mut self.memory.window);
         // Cut here, where the compiler sees that all columns have one length: then no bar checks an index.
         let columns = self.columns.first(self.bars.end);
         let source = columns.column(self.source.unwrap_or(Column::Close));
         let length = self.bars.len();
-        let out = &mut self.out[..outputs];
+        let out = &mut out[..outputs];
         let mut rows = [Row::ZEROS; MOST_OUTPUTS];
         let (mut at, mut steps) = (0, STEPS);
         while at < length {
@@ -182,6 +200,9 @@ impl<K: Kernel> Chunk<'_, '_, K> {
                     continue;
                 }
                 if length - at >= WINDOWS {
+                    if !self.finite(true, block.first..block.first + WINDOWS) {
+                        return false;
+                    }
                     let rows = &mut rows[..outputs];
                     if self.kernel.block(&mut state, window, block, rows) {
                         for (row, column) in rows.iter().zip(rest) {
@@ -195,6 +216,9 @@ impl<K: Kernel> Chunk<'_, '_, K> {
             // Bars up to the next try.
             let end = length.min(at + steps);
             steps = WINDOWS.min(2 * steps);
+            if !self.finite(true, self.bars.start + at..self.bars.start + end) {
+                return false;
+            }
             for bar in at..end {
                 let index = self.bars.start + bar;
                 let mut frame = columns.frame(index, self.log_returns);
@@ -209,6 +233,7 @@ impl<K: Kernel> Chunk<'_, '_, K> {
             at = end;
         }
         state.store(&mut WordsMut::new(self.memory.words));
+        true
     }
 }
 
@@ -275,6 +300,10 @@ impl<K: Kernel> Runner for Built<K> {
         K::REVISION
     }
 
+    fn span_checks(&self, column: Column) -> bool {
+        self.kernel.span_checks(column)
+    }
+
     fn words(&self) -> usize {
         K::State::WORDS
     }
@@ -291,22 +320,24 @@ impl<K: Kernel> Runner for Built<K> {
         &self,
         memory: Memory<'_>,
         (columns, log_returns): (&Columns<'_>, &[f64]),
+        unchecked: &[(Column, &[f64])],
         bars: Range<usize>,
         out: &mut [&mut [f64]],
-    ) {
+    ) -> bool {
         let chunk = Chunk {
             kernel: &self.kernel,
             source: self.source,
             memory,
             columns,
             log_returns,
+            unchecked,
             bars,
             out,
         };
         if const { K::IS_CHAIN } {
-            with_half_vectors(chunk);
+            with_half_vectors(chunk)
         } else {
-            with_widest_vectors(chunk);
+            with_widest_vectors(chunk)
         }
     }
 

@@ -411,29 +411,32 @@ pub(crate) fn any_tiny(values: &[f64]) -> bool {
     tiny != 0
 }
 
-/// The smallest number seen, zero left out.
-#[derive(Clone, Copy)]
-pub(crate) struct Least(u64);
-
-impl Least {
-    pub(crate) const NONE: Self = Self(u64::MAX);
-
-    /// The bits without their sign have the order of the numbers; zero, less one, comes last.
-    #[inline(always)]
-    const fn place(value: f64) -> u64 {
-        (value.to_bits() << 1).wrapping_sub(1)
+/// Whether every value is finite.
+#[inline(always)]
+pub(crate) fn all_finite(values: &[f64]) -> bool {
+    // Bits without their sign have the order of the numbers; integers vectorise better than truths.
+    let mut wrong = 0;
+    for value in values {
+        let bits = (value.to_bits() & (u64::MAX >> 1)).cast_signed();
+        wrong |= i64::from(bits >= const { f64::INFINITY.to_bits().cast_signed() });
     }
+    wrong == 0
+}
 
-    #[inline(always)]
-    pub(crate) fn see(&mut self, value: f64) {
-        self.0 = self.0.min(Self::place(value));
-    }
+/// From here on two numbers differ by nothing or by more than [`TINY`]: a last digit is worth 1e-296 or more.
+const LEAST_PLAIN: f64 = 1e-280;
 
-    /// Whether [`flush_tiny`] would change what was seen.
-    #[inline(always)]
-    pub(crate) fn is_tiny(self) -> bool {
-        self.0 < Self::place(TINY)
+/// Whether every value is positive and far above [`TINY`], as prices are; a NaN or infinity may count as such.
+///
+/// Then neither a value, nor a difference of two, nor an average of them that decays, is tiny.
+#[inline(always)]
+pub(crate) fn all_plain(values: &[f64]) -> bool {
+    let mut small = 0;
+    for value in values {
+        let bits = value.to_bits().cast_signed();
+        small |= i64::from(bits < const { LEAST_PLAIN.to_bits().cast_signed() });
     }
+    small == 0
 }
 
 /// Kept out of line, and its value from the compiler, so that the check stays a predicted branch: a selection would

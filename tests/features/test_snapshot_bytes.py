@@ -34,10 +34,10 @@ WRITTEN = bytes.fromhex(
 )
 # SHA-256 of a panel's snapshot after 150 bars.
 DIGESTS = {
-    "core": "ff4afe672bab132a37d61fae2ff0f5a24d61ed63cf895f494437851cc6a24098",
-    "standard": "cfc06d638f13c97c09179a3f909444b082afaf7610746d1866617e0a9c284b5d",
-    "full": "9acafb11d1261b429c36f463842ad577a164e00a074b3de8c5acc4b51ebcce69",
-    "extended": "1c5098f3f99f1543155f2466aea2c3e0c75ff889cd12e3dfc01982d8b21e2558",
+    "core": "f3ca6dbb524e0cfbd41ee027701425f5ebc553681f3f5933e820a049572e5759",
+    "standard": "ff693e680049201811cc91a06df48af050973f9aada050e0c7af96a8907522a1",
+    "full": "0e870707bc1760b0c1f852d3812382466f040ef76e78f7f8a9adf3ef26cd496d",
+    "extended": "7255d08a32225a9e18bab59fef62d1d3806b1ffa9fa4f7c94aa4a750851b8cc0",
 }
 
 

@@ -65,6 +65,11 @@ impl Kernel for Trix {
     }
 
     #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        column == self.column
+    }
+
+    #[inline(always)]
     fn span(
         &self,
         state: &mut TrixState,

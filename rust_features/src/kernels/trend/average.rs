@@ -25,6 +25,8 @@ pub(crate) trait Average: Debug + Send + Sync + Sized + 'static {
 
     /// Whether each average is made from the one before, see [`Kernel::IS_CHAIN`].
     const IS_CHAIN: bool = false;
+    /// Whether `push_all` takes no value that is not finite, see [`Kernel::span_checks`].
+    const CHECKS: bool = false;
 
     /// The average over `period` values, at least one.
     fn over(period: usize) -> Self;
@@ -102,6 +104,12 @@ impl<A: Average> Kernel for AverageKernel<A> {
             None => [f64::NAN; 2],
         }
     }
+
+    #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        A::CHECKS && column == self.column
+    }
+
     #[inline(always)]
     fn span(
         &self,

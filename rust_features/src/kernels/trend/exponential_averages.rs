@@ -33,7 +33,8 @@ pub(crate) fn cascade<const N: usize>(
     Some(averages)
 }
 
-/// As [`cascade`] for the first values, `combine`d into one at each; how many, none before all are warm.
+/// As [`cascade`] for the values, `combine`d into one at each; how many, none before all are warm, up to one that is not
+/// finite.
 #[inline(always)]
 pub(crate) fn cascade_all<const N: usize>(
     chain: &mut [ExponentialAverage; N],
@@ -45,16 +46,19 @@ pub(crate) fn cascade_all<const N: usize>(
     if !chain.iter().all(|link| link.is_warm(smoothing)) {
         return 0;
     }
-    let (blocks, _) = values.as_chunks();
     let mut rows = [Row::ZEROS; N];
-    for (values, combined) in blocks.iter().zip(combined.as_chunks_mut::<WINDOWS>().0) {
-        let mut cells = rows.each_mut().map(|row| &mut row.0);
-        take_chain(chain.each_mut(), [smoothing; N], values, &mut cells);
+    let mut taken = 0;
+    for (values, combined) in values.chunks(WINDOWS).zip(combined.chunks_mut(WINDOWS)) {
+        let mut cells = rows.each_mut().map(|row| &mut row.0[..]);
+        if !take_chain(chain.each_mut(), [smoothing; N], values, &mut cells) {
+            break;
+        }
         for (at, cell) in combined.iter_mut().enumerate() {
             *cell = combine(rows.each_ref().map(|row| row.0[at]));
         }
+        taken += values.len();
     }
-    blocks.len() * WINDOWS
+    taken
 }
 
 /// Plain exponential average.
@@ -106,6 +110,7 @@ impl Average for Double {
     const FORMULA: &'static str = "2 * ema - ema(ema)";
     const SOURCE: &'static str = "TA-Lib DEMA; Mulloy (1994), Stocks & Commodities 12:1";
     const IS_CHAIN: bool = true;
+    const CHECKS: bool = true;
 
     fn over(period: usize) -> Self {
         Self(Smoothing::of(period))
@@ -151,6 +156,7 @@ impl Average for Triple {
     const FORMULA: &'static str = "3 * ema - 3 * ema(ema) + ema(ema(ema))";
     const SOURCE: &'static str = "TA-Lib TEMA; Mulloy (1994), Stocks & Commodities 12:1";
     const IS_CHAIN: bool = true;
+    const CHECKS: bool = true;
 
     fn over(period: usize) -> Self {
         Self(Smoothing::of(period))
@@ -240,6 +246,7 @@ impl Average for Wilder {
     const SOURCE: &'static str =
         "TA-Lib RMA; Wilder (1978), New Concepts in Technical Trading Systems";
     const IS_CHAIN: bool = true;
+    const CHECKS: bool = true;
 
     fn over(period: usize) -> Self {
         Self(Smoothing::wilder(period))
@@ -261,6 +268,20 @@ impl Average for Wilder {
         _newest: Option<&[f64]>,
     ) -> Option<f64> {
         state.push(self.0, value)
+    }
+
+    #[inline(always)]
+    fn push_all(
+        &self,
+        state: &mut ExponentialAverage,
+        values: &[f64],
+        _newest: Option<&[f64]>,
+        averages: &mut [f64],
+    ) -> usize {
+        if !state.is_warm(self.0) {
+            return 0;
+        }
+        state.take_span(self.0, values, averages)
     }
 }
 

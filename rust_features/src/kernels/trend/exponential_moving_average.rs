@@ -6,7 +6,7 @@ use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::WINDOWS;
 use crate::state::state;
-use crate::window::{Least, any_tiny, flush_tiny};
+use crate::window::{all_finite, all_plain, flush_tiny};
 
 /// Exponential average of the last bars.
 #[derive(Debug)]
@@ -65,6 +65,11 @@ impl Kernel for Ema {
             Some(average) => [average, ratio(value, average)],
             None => [f64::NAN; 2],
         }
+    }
+
+    #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        column == self.column
     }
 
     #[inline(always)]
@@ -139,7 +144,7 @@ state! {
 }
 
 impl ExponentialAverage {
-    /// The averages at the first values, once the seed is complete; how many.
+    /// The averages at the values, once the seed is complete; how many, up to a value that is not finite.
     #[inline(always)]
     pub(crate) fn take_span(
         &mut self,
@@ -147,11 +152,15 @@ impl ExponentialAverage {
         values: &[f64],
         averages: &mut [f64],
     ) -> usize {
-        let (blocks, _) = values.as_chunks();
-        for (values, averages) in blocks.iter().zip(averages.as_chunks_mut().0) {
-            take_chain([self], [smoothing], values, &mut [averages]);
+        let averages = &mut averages[..values.len()];
+        let mut taken = 0;
+        for (values, averages) in values.chunks(WINDOWS).zip(averages.chunks_mut(WINDOWS)) {
+            if !take_chain([&mut *self], [smoothing], values, &mut [averages]) {
+                break;
+            }
+            taken += values.len();
         }
-        blocks.len() * WINDOWS
+        taken
     }
 
     /// Whether the seed is complete.
@@ -183,36 +192,38 @@ impl ExponentialAverage {
     }
 }
 
-/// The averages of a chain, each over the one before, at a block of values, once all seeds are complete.
-///
-/// First without a look at tiny numbers, which no market has; that keeps each recursion in one register.
+/// The averages of a chain, each over the one before, at some values, once all seeds are complete; false, with nothing
+/// changed, when a value is not finite.
 #[inline(always)]
 pub(crate) fn take_chain<const N: usize>(
     chain: [&mut ExponentialAverage; N],
     smoothings: [Smoothing; N],
-    values: &[f64; WINDOWS],
-    rows: &mut [&mut [f64; WINDOWS]; N],
-) {
+    values: &[f64],
+    rows: &mut [&mut [f64]; N],
+) -> bool {
+    let length = values.len();
+    let rows = rows.each_mut().map(|row| &mut row[..length]);
     let mut averages = chain.each_ref().map(|link| link.value);
-    let mut tiny = any_tiny(values);
-    if !tiny {
-        let mut least = Least::NONE;
+    // Averages of prices are as far from tiny as prices: no look at them, and each recursion stays in one register.
+    if all_plain(&averages) && all_plain(values) {
         for (at, value) in values.iter().enumerate() {
             let mut value = *value;
             for link in 0..N {
                 value = smoothings[link].next(averages[link], value);
                 averages[link] = value;
                 rows[link][at] = value;
-                least.see(value);
             }
         }
-        tiny = least.is_tiny();
-    }
-    if !tiny {
-        for (link, average) in chain.into_iter().zip(averages) {
-            link.value = average;
+        // A value that is not finite stays in the averages for good.
+        if all_finite(&averages) {
+            for (link, average) in chain.into_iter().zip(averages) {
+                link.value = average;
+            }
+            return true;
         }
-        return;
+    }
+    if !all_finite(values) {
+        return false;
     }
     for (at, value) in values.iter().enumerate() {
         let mut value = *value;
@@ -221,4 +232,5 @@ pub(crate) fn take_chain<const N: usize>(
             rows[link][at] = value;
         }
     }
+    true
 }

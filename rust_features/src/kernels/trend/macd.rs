@@ -4,9 +4,9 @@ use super::exponential_moving_average::{ExponentialAverage, Smoothing};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{Row, WINDOWS};
+use crate::neighbours::WINDOWS;
 use crate::state::state;
-use crate::window::any_tiny;
+use crate::window::{all_finite, all_plain, any_tiny};
 
 /// Difference of a fast and a slow exponential average, and its own average.
 #[derive(Debug)]
@@ -112,6 +112,11 @@ impl Kernel for Macd {
     }
 
     #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        column == self.column
+    }
+
+    #[inline(always)]
     fn span(
         &self,
         state: &mut MacdState,
@@ -127,17 +132,24 @@ impl Kernel for Macd {
         if !(skipped && warm && state.signal.is_warm(self.signal)) {
             return 0;
         }
-        let (blocks, _) = values.as_chunks();
-        let lines = macds.as_chunks_mut().0.iter_mut();
-        for ((values, macds), signals) in blocks.iter().zip(lines).zip(signals.as_chunks_mut().0) {
-            state.take(self, values, [macds, signals]);
+        let bars = macds.len();
+        let mut at = 0;
+        while at < bars {
+            let length = WINDOWS.min(bars - at);
+            let values = &values[at..at + length];
+            let rows = [&mut *macds, &mut *signals, &mut *histograms];
+            let mut rows = rows.map(|row| &mut row[at..at + length]);
+            if !state.take_plain(self, values, &mut rows) && !state.take(self, values, &mut rows) {
+                break;
+            }
+            at += length;
         }
-        let bars = blocks.len() * WINDOWS;
-        let histograms = &mut histograms[..bars];
-        for ((histogram, macd), signal) in histograms.iter_mut().zip(&**macds).zip(&**signals) {
-            *histogram = macd - signal;
-        }
-        for (row, parts) in relative.iter_mut().zip([&**macds, signals, &*histograms]) {
+        let bars = at;
+        let values = &values[..bars];
+        for (row, parts) in relative
+            .iter_mut()
+            .zip([&**macds, &**signals, &**histograms])
+        {
             for ((cell, part), value) in row.iter_mut().zip(parts).zip(values) {
                 *cell = if *value == 0.0 { 0.0 } else { part / value };
             }
@@ -147,40 +159,56 @@ impl Kernel for Macd {
 }
 
 impl MacdState {
-    /// The line and its signal at a block of values, once all averages are warm; the three recursions side by side, as
-    /// [`super::exponential_moving_average::take_chain`] has them.
+    /// The line, its signal and their difference at some values, once all averages are warm; the three recursions side
+    /// by side. False, with nothing changed, when the values are not prices or the signal is tiny.
+    #[inline(always)]
+    fn take_plain(
+        &mut self,
+        kernel: &Macd,
+        values: &[f64],
+        [macds, signals, histograms]: &mut [&mut [f64]; 3],
+    ) -> bool {
+        let length = values.len();
+        let (macds, signals) = (&mut macds[..length], &mut signals[..length]);
+        let histograms = &mut histograms[..length];
+        let [mut slow, mut fast, mut signal] =
+            [self.slow.value, self.fast.value, self.signal.value];
+        // Averages of plain values are plain, and what they differ by is not tiny.
+        if !all_plain(&[slow, fast]) || !all_plain(values) {
+            return false;
+        }
+        for (at, value) in values.iter().enumerate() {
+            slow = kernel.slow.next(slow, *value);
+            fast = kernel.fast.next(fast, *value);
+            let macd = fast - slow;
+            signal = kernel.signal.next(signal, macd);
+            (macds[at], signals[at], histograms[at]) = (macd, signal, macd - signal);
+        }
+        // A value that is not finite stays in the averages for good.
+        if !(slow + signal).is_finite() || any_tiny(signals) {
+            return false;
+        }
+        [self.slow.value, self.fast.value, self.signal.value] = [slow, fast, signal];
+        true
+    }
+
+    /// The same one value at a time; false when one is not finite.
     #[inline(always)]
     fn take(
         &mut self,
         kernel: &Macd,
-        values: &[f64; WINDOWS],
-        [macds, signals]: [&mut [f64; WINDOWS]; 2],
-    ) {
-        let [mut slow, mut fast, mut signal] =
-            [self.slow.value, self.fast.value, self.signal.value];
-        let mut rows = [Row::ZEROS; 2];
-        let [slows, fasts] = rows.each_mut().map(|row| &mut row.0);
-        let mut tiny = any_tiny(values);
-        if !tiny {
-            for (at, value) in values.iter().enumerate() {
-                slow = kernel.slow.next(slow, *value);
-                fast = kernel.fast.next(fast, *value);
-                let macd = fast - slow;
-                signal = kernel.signal.next(signal, macd);
-                (slows[at], fasts[at]) = (slow, fast);
-                (macds[at], signals[at]) = (macd, signal);
-            }
-            // No `||`: four checks without a branch are faster than one with it.
-            tiny = any_tiny(slows) | any_tiny(fasts) | any_tiny(macds) | any_tiny(signals);
-        }
-        if !tiny {
-            [self.slow.value, self.fast.value, self.signal.value] = [slow, fast, signal];
-            return;
+        values: &[f64],
+        [macds, signals, histograms]: &mut [&mut [f64]; 3],
+    ) -> bool {
+        if !all_finite(values) {
+            return false;
         }
         for (at, value) in values.iter().enumerate() {
             let slow = self.slow.advance(kernel.slow, *value);
             macds[at] = self.fast.advance(kernel.fast, *value) - slow;
             signals[at] = self.signal.advance(kernel.signal, macds[at]);
+            histograms[at] = macds[at] - signals[at];
         }
+        true
     }
 }

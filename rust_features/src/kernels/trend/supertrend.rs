@@ -54,6 +54,7 @@ impl Kernel for Supertrend {
         ],
         source: "TA-Lib SUPERTREND; Seban (2009), Tout le monde merite d'etre riche",
     };
+    const REVISION: u32 = 2;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {

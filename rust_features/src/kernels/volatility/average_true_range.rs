@@ -1,12 +1,11 @@
 //! True range and its Wilder average.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Frame, Span};
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
-use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
-use crate::window::{any_tiny, flush_tiny};
+use crate::window::{LANES, all_finite, any_tiny, flush_tiny, fold_lanes};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);
 const SOURCE: &str =
@@ -17,69 +16,201 @@ state! {
     pub(crate) struct AverageRange {
         previous_close: f64,
         average: f64,
-        /// Bars seen, counted until the average is warm.
+        /// What the bar since `average` adds to it; not yet in it.
+        added: f64,
+        /// Bars seen, counted until the average is warm; one more while there is a bar since `average`.
         bars: u64,
     }
 }
 
-impl AverageRange {
-    /// Takes a range once the average is warm; the average.
+/// Bars of a block: so few that a processor makes the ranges of the next one beside the recursion of this one.
+const BARS: usize = 32;
+
+/// Averages above it stay far from the numbers that count as zero for a block.
+const FAR_FROM_TINY: f64 = 1e-280;
+
+/// Wilder's factors over one bar and over two.
+#[derive(Clone, Copy)]
+struct Factors {
+    share: f64,
+    keep: f64,
+    keep_twice: f64,
+}
+
+impl Factors {
     #[inline(always)]
-    fn advance(&mut self, period: usize, range: f64) -> f64 {
+    fn of(period: usize) -> Self {
         let length = period as f64;
-        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
-        self.average = flush_tiny(self.average.mul_add(keep, flush_tiny(range) * share));
-        self.average
+        let keep = (length - 1.0) / length;
+        Self {
+            share: 1.0 / length,
+            keep,
+            keep_twice: keep * keep,
+        }
+    }
+}
+
+/// Highs, lows, closes and the closes before of some bars.
+type Bars<'a> = [&'a [f64]; 4];
+
+impl AverageRange {
+    /// Whether a bar came since the average was kept.
+    #[inline(always)]
+    fn is_between(&self, period: usize) -> bool {
+        self.bars > period as u64 + 1
     }
 
-    /// The averages at a span's bars, once they are warm; the bars taken.
+    /// Takes a range once the average is warm; the average.
+    ///
+    /// Every other average follows from the one two bars before, and those between only show: a recursion waits for
+    /// one operation in two bars.
     #[inline(always)]
-    fn take_span(&mut self, period: usize, span: Span<'_>, averages: &mut [f64]) -> usize {
+    fn advance(&mut self, period: usize, factors: Factors, range: f64) -> f64 {
+        let added = flush_tiny(range) * factors.share;
+        let between = self.is_between(period);
+        let (keep, since) = if between {
+            let since = self.added.mul_add(factors.keep, added);
+            (factors.keep_twice, since)
+        } else {
+            (factors.keep, added)
+        };
+        let average = flush_tiny(self.average.mul_add(keep, since));
+        self.added = added;
+        if between {
+            self.average = average;
+            self.bars -= 1;
+        } else {
+            self.bars += 1;
+        }
+        average
+    }
+
+    /// What is shown of the average at a span's bars, once it is warm; the bars taken, up to one with a number that is
+    /// not finite.
+    #[inline(always)]
+    fn take_span(
+        &mut self,
+        period: usize,
+        span: Span<'_>,
+        cells: &mut [f64],
+        show: impl Fn(f64, f64) -> f64,
+    ) -> usize {
         let Some(previous) = span.previous_closes() else {
             return 0;
         };
         if self.bars <= period as u64 {
             return 0;
         }
-        let (averages, _) = averages.as_chunks_mut::<WINDOWS>();
-        let bars = averages.len() * WINDOWS;
-        let [_, highs, lows, closes, _] = span.prices().map(|values| &values[..bars]);
-        let length = period as f64;
-        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
-        let blocks = [highs, lows, &previous[..bars]].map(|values| values.as_chunks::<WINDOWS>().0);
-        for (at, averages) in averages.iter_mut().enumerate() {
-            let [highs, lows, previous] = blocks.map(|blocks| &blocks[at]);
-            let mut row = Row::ZEROS;
-            let ranges = &mut row.0;
-            let mut tiny = any_tiny(highs);
-            if tiny {
-                for bar in 0..WINDOWS {
-                    ranges[bar] = true_range(highs[bar], lows[bar], previous[bar]);
-                }
+        let factors = Factors::of(period);
+        let bars = cells.len();
+        let [_, highs, lows, closes, _] = span.prices();
+        let given: Bars<'_> = [highs, lows, closes, previous].map(|values| &values[..bars]);
+        let mut taken = usize::from(self.is_between(period)).min(bars);
+        let (odd, cells) = cells.split_at_mut(taken);
+        if !self.take_bars(
+            period,
+            factors,
+            given.map(|values| &values[..taken]),
+            odd,
+            &show,
+        ) {
+            return 0;
+        }
+        let (blocks, tail) = cells.as_chunks_mut::<BARS>();
+        let [highs, lows, closes_of, previous] =
+            given.map(|values| values[taken..].as_chunks::<BARS>().0);
+        let given_blocks = highs.iter().zip(lows).zip(closes_of).zip(previous);
+        let mut all = true;
+        for (cells, (((highs, lows), closes), previous)) in blocks.iter_mut().zip(given_blocks) {
+            if !self.take_block(factors, [highs, lows, closes, previous], cells, &show)
+                && !self.take_bars(
+                    period,
+                    factors,
+                    [highs, lows, closes, previous],
+                    cells,
+                    &show,
+                )
+            {
+                all = false;
+                break;
             }
-            // Without a look at tiny numbers, which no market has. The ranges are made beside the recursion, which
-            // leaves the processor time for them.
-            let mut average = self.average;
-            if !tiny {
-                for bar in 0..WINDOWS {
-                    let range = true_range(highs[bar], lows[bar], previous[bar]);
-                    average = average.mul_add(keep, range * share);
-                    (ranges[bar], averages[bar]) = (range, average);
-                }
-                tiny = any_tiny(ranges) | any_tiny(averages);
-            }
-            if tiny {
-                for (cell, range) in averages.iter_mut().zip(&*ranges) {
-                    *cell = self.advance(period, *range);
-                }
-            } else {
-                self.average = average;
+            taken += BARS;
+        }
+        let rest = given.map(|values| &values[taken..]);
+        if all && self.take_bars(period, factors, rest, tail, &show) {
+            taken = bars;
+        }
+        if let [.., close] = closes[..taken] {
+            self.previous_close = close;
+        }
+        taken
+    }
+
+    /// False, with nothing changed, when it holds or may hold a tiny number, or one that is not finite.
+    #[inline(always)]
+    fn take_block(
+        &mut self,
+        factors: Factors,
+        [highs, lows, closes, previous]: [&[f64; BARS]; 4],
+        cells: &mut [f64; BARS],
+        show: impl Fn(f64, f64) -> f64,
+    ) -> bool {
+        if any_tiny(&highs[..1]) {
+            return false;
+        }
+        let (mut ranges, mut added) = ([0.0; BARS], [0.0; BARS]);
+        for at in 0..BARS {
+            ranges[at] = true_range(highs[at], lows[at], previous[at]);
+            added[at] = ranges[at] * factors.share;
+        }
+        // A close that is not finite stays in a sum of them, a high or low in the average.
+        let mut sums = [0.0; LANES];
+        for closes in closes.as_chunks::<LANES>().0 {
+            for (sum, close) in sums.iter_mut().zip(closes) {
+                *sum += close;
             }
         }
-        if let [.., close] = closes {
-            self.previous_close = *close;
+        if any_tiny(&ranges) || !fold_lanes(sums).is_finite() {
+            return false;
         }
-        bars
+        let mut averages = [0.0; BARS];
+        let mut average = self.average;
+        let pairs = added.as_chunks::<2>().0.iter();
+        for (pair, averages) in pairs.zip(averages.as_chunks_mut::<2>().0) {
+            let since = pair[0].mul_add(factors.keep, pair[1]);
+            averages[0] = average.mul_add(factors.keep, pair[0]);
+            average = average.mul_add(factors.keep_twice, since);
+            averages[1] = average;
+        }
+        let far = self.average > FAR_FROM_TINY;
+        if !average.is_finite() || (!far && any_tiny(&averages)) {
+            return false;
+        }
+        for ((cell, average), close) in cells.iter_mut().zip(&averages).zip(closes) {
+            *cell = show(*average, *close);
+        }
+        (self.average, self.added) = (average, added[BARS - 1]);
+        true
+    }
+
+    /// Bar by bar; false when a number is not finite.
+    #[inline(always)]
+    fn take_bars(
+        &mut self,
+        period: usize,
+        factors: Factors,
+        [highs, lows, closes, previous]: Bars<'_>,
+        cells: &mut [f64],
+        show: impl Fn(f64, f64) -> f64,
+    ) -> bool {
+        if ![highs, lows, closes].into_iter().all(all_finite) {
+            return false;
+        }
+        for (at, cell) in cells.iter_mut().enumerate() {
+            let range = true_range(highs[at], lows[at], previous[at]);
+            *cell = show(self.advance(period, factors, range), closes[at]);
+        }
+        true
     }
 
     /// Takes a bar; the average once it is warm.
@@ -88,7 +219,7 @@ impl AverageRange {
         let range = true_range(frame.bar.high, frame.bar.low, self.previous_close);
         self.previous_close = frame.bar.close;
         if self.bars > period as u64 {
-            return Some(self.advance(period, range));
+            return Some(self.advance(period, Factors::of(period), range));
         }
         self.bars += 1;
         if self.bars == 1 {
@@ -101,6 +232,12 @@ impl AverageRange {
         self.average /= period as f64;
         Some(self.average)
     }
+}
+
+/// Whether spans of these averages look at a column.
+#[inline(always)]
+fn is_checked(column: Column) -> bool {
+    matches!(column, Column::High | Column::Low | Column::Close)
 }
 
 /// Average true range.
@@ -127,6 +264,7 @@ impl Kernel for Atr {
     };
     const CLASSIC_OUTPUTS: usize = 1;
     const IS_CHAIN: bool = true;
+    const REVISION: u32 = 2;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -147,6 +285,11 @@ impl Kernel for Atr {
     }
 
     #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        is_checked(column)
+    }
+
+    #[inline(always)]
     fn span(
         &self,
         state: &mut AverageRange,
@@ -157,7 +300,7 @@ impl Kernel for Atr {
         let [averages, ratios @ ..] = outputs else {
             return 0;
         };
-        let bars = state.take_span(self.period, span, averages);
+        let bars = state.take_span(self.period, span, averages, |average, _| average);
         if let [ratios, ..] = ratios {
             for ((cell, average), close) in
                 ratios.iter_mut().zip(&**averages).zip(span.closes(bars))
@@ -186,6 +329,7 @@ impl Kernel for Natr {
         source: SOURCE,
     };
     const IS_CHAIN: bool = true;
+    const REVISION: u32 = 2;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -206,6 +350,11 @@ impl Kernel for Natr {
     }
 
     #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        is_checked(column)
+    }
+
+    #[inline(always)]
     fn span(
         &self,
         state: &mut AverageRange,
@@ -216,11 +365,9 @@ impl Kernel for Natr {
         let [cells] = outputs else {
             return 0;
         };
-        let bars = state.take_span(self.period, span, cells);
-        for (cell, close) in cells.iter_mut().zip(span.closes(bars)) {
-            *cell = *cell / close * 100.0;
-        }
-        bars
+        state.take_span(self.period, span, cells, |average, close| {
+            average / close * 100.0
+        })
     }
 }
 

@@ -57,6 +57,7 @@ impl Kernel for KeltnerChannel {
         ],
         source: "Keltner (1960), How to Make Money in Commodities, with Raschke's exponential average; TA-Lib EMA and ATR",
     };
+    const REVISION: u32 = 2;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {

@@ -44,6 +44,7 @@ impl Kernel for Ad {
         )],
         source: "TA-Lib AD; Chaikin",
     };
+    const IS_CHAIN: bool = true;
 
     fn new(_arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self)
@@ -126,6 +127,7 @@ impl Kernel for AdOsc {
         )],
         source: "TA-Lib ADOSC; Chaikin",
     };
+    const IS_CHAIN: bool = true;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         let (fast, slow) = (
