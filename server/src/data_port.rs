@@ -88,7 +88,9 @@ impl Foundations<'_> {
             OFFERED.into_iter().fold(
                 tonic_reflection::server::Builder::configure()
                     .register_encoded_file_descriptor_set(DESCRIPTORS)
-                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET),
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                    // Errors carry messages of these: a caller that reads types by reflection can tell what they say.
+                    .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET),
                 tonic_reflection::server::Builder::with_service_name,
             )
         };

@@ -48,6 +48,16 @@ def test_a_service_is_found_and_called_by_name(
     assert expected in json_format.MessageToDict(call(made, timeout=5))
 
 
+def test_the_details_of_an_error_can_be_read(server: RunningServer) -> None:
+    pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(server.channel("data")))
+    for name, field in (
+        ("ErrorInfo", "reason"),
+        ("BadRequest", "field_violations"),
+        ("RetryInfo", "retry_delay"),
+    ):
+        assert field in pool.FindMessageTypeByName(f"google.rpc.{name}").fields_by_name
+
+
 def test_health_is_told_of_every_service_and_model(server: RunningServer) -> None:
     channel = server.channel("data")
     pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
