@@ -1,5 +1,6 @@
 """Bundles that are not what they say: a graph that is another, bytes that are damaged anywhere."""
 
+import json
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -209,3 +210,29 @@ def test_a_graph_damaged_anywhere_never_ends_the_server_though_its_hash_is_right
         assert list(answer.probabilities) == pytest.approx(wanted, abs=1e-5)
         server.models.PromoteModel(back, timeout=30)
     assert refused > DAMAGES // 3
+
+
+@pytest.mark.parametrize(
+    ("key", "changed"),
+    [
+        ("band", {"target_coverage": 0.8, "eta": 0.02, "initial_multiplier": 1.0}),
+        ("policy", {"buy_probability": 0.9}),
+        ("symbols", ["ANOTHER"]),
+        ("training", {"rows": 1}),
+    ],
+)
+def test_a_manifest_that_is_not_the_one_in_the_graph_is_refused(
+    server: RunningServer, folder: Path, key: str, changed: object
+) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    model = onnx.load_model_from_string((folder / "model.onnx").read_bytes())
+    carried = {name: value for name, value in manifest.items() if name not in {"onnx", "golden"}}
+    helper.set_model_props(model, {"candlewire.manifest": json.dumps(carried)})
+    bundles.replace_graph(folder, model.SerializeToString())
+    request = models_pb2.PromoteModelRequest(model="daily", version=NEW, reason="as it was written")
+    server.models.PromoteModel(request, timeout=30)
+    request = models_pb2.PromoteModelRequest(model="daily", version=OLD, reason="back again")
+    server.models.PromoteModel(request, timeout=30)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "manifest.json").write_text(json.dumps(manifest | {key: changed}), encoding="utf-8")
+    assert f"disagree about {key};" in refusal(server)

@@ -9,6 +9,7 @@ use candlewire_features::FeatureSpec;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::embedded_manifest;
 use crate::scoring::{engine::ScoreLayout, policy::Policy};
 
 /// Beyond this the golden vectors would not tell one model from another.
@@ -125,6 +126,7 @@ impl Bundle {
             .map_err(|error| BundleError(format!("feature_spec: {error}")))?;
         check_spec(&manifest, &spec)?;
         let onnx = read_hashed(folder, &manifest.onnx.file, &manifest.onnx.sha256)?;
+        embedded_manifest::check(&manifest_json, &onnx)?;
         let golden = read_hashed(folder, &manifest.golden.file, &manifest.golden.sha256)?;
         let class = |name: &str| {
             let found = manifest.classes.iter().position(|class| class == name);

@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod deployment;
+mod embedded_manifest;
 pub mod golden;
 mod ledger;
 pub mod loaded;
