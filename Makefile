@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 ORT_DYLIB = $(shell ls $(CURDIR)/.venv/lib/python3.*/site-packages/onnxruntime/capi/libonnxruntime.so.* 2>/dev/null | head -n 1)
 
 .PHONY: help setup demo test lint format check-tools stubs clean \
-	bench-serving bench-footprint bench-features bench-trees bench-score-file bench-training wheels soak fuzz miri
+	bench-serving bench-footprint bench-features bench-trees bench-score-file bench-training wheels soak fuzz miri asan
 
 help: ## Show this help
 	@echo "Candlewire: calibrated trading scores with honest bands, over gRPC"
@@ -96,6 +96,10 @@ fuzz: check-tools ## Fuzz every reader of foreign bytes for MINUTES=10 each; nee
 miri: check-tools ## Run the features core's tests of memory and vectors under Miri (slow); needs a nightly compiler with miri
 	@MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test --target-dir target/miri -p candlewire-features --lib -- \
 		history window instructions neighbours
+
+asan: check-tools ## Run all tests of the features core under the address sanitizer (5 minutes); needs a nightly compiler
+	@RUSTFLAGS=-Zsanitizer=address cargo +nightly test --target-dir target/asan \
+		--target "$$(rustc -vV | sed -n 's/^host: //p')" -p candlewire-features --lib --tests
 
 wheels: setup ## Build the wheels to install elsewhere into dist/, the data plane with link-time optimisation
 	@for room in proto features server training client; do \
