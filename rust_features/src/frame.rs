@@ -353,6 +353,12 @@ impl<'a> Block<'a> {
         self.windows(self.columns.close, bars)
     }
 
+    /// Windows of volumes.
+    #[inline(always)]
+    pub(crate) fn volumes(self, bars: usize) -> Option<&'a [f64]> {
+        self.windows(self.columns.volume, bars)
+    }
+
     /// The values of the block's own bars.
     #[inline(always)]
     fn own(self, values: &'a [f64]) -> Option<&'a [f64; WINDOWS]> {

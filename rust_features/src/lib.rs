@@ -62,6 +62,8 @@ mod spec;
 mod spec_error;
 mod state;
 mod streams;
+mod subnormal;
+mod subnormal_windows;
 mod timeframe;
 mod trailing;
 mod window;

@@ -1,5 +1,7 @@
 //! Logarithms: of a ratio of prices, exact to the last digits for the small moves that markets make; of several numbers.
 
+use crate::subnormal::{quotient, quotients};
+
 /// Below this `(a - b) / (a + b)`, a move of about 6 %, the series converges in a few terms.
 const SMALL: f64 = 1.0 / 32.0;
 
@@ -9,7 +11,7 @@ const SMALL: f64 = 1.0 / 32.0;
 /// two near prices is exact, and `ln(a / b) = 2 atanh((a - b) / (a + b))`.
 #[inline(always)]
 pub(crate) fn log_ratio(a: f64, b: f64) -> f64 {
-    let z = (a - b) / (a + b);
+    let z = quotient(a - b, a + b);
     if z.abs() >= SMALL {
         return of_large_move(a, b);
     }
@@ -19,11 +21,12 @@ pub(crate) fn log_ratio(a: f64, b: f64) -> f64 {
 /// As [`log_ratio`] for several pairs, side by side.
 #[inline(always)]
 pub(crate) fn log_ratios<const N: usize>(above: [f64; N], below: [f64; N]) -> [f64; N] {
-    let (mut places, mut small) = ([0.0; N], true);
-    for ((z, a), b) in places.iter_mut().zip(above).zip(below) {
-        *z = (a - b) / (a + b);
-        small &= z.abs() < SMALL;
+    let (mut differences, mut sums) = ([0.0; N], [0.0; N]);
+    for (at, (a, b)) in above.into_iter().zip(below).enumerate() {
+        (differences[at], sums[at]) = (a - b, a + b);
     }
+    let places = quotients(differences, sums);
+    let small = (places.iter()).fold(true, |small, z| small & (z.abs() < SMALL));
     let mut logarithms = [0.0; N];
     if small {
         for (logarithm, z) in logarithms.iter_mut().zip(places) {
@@ -49,7 +52,7 @@ fn of_small_move(z: f64) -> f64 {
 
 #[inline(never)]
 fn of_large_move(a: f64, b: f64) -> f64 {
-    let ratio = a / b;
+    let ratio = quotient(a, b);
     if ratio > f64::MIN_POSITIVE && ratio < f64::MAX {
         libm::log(ratio)
     } else {

@@ -1,5 +1,6 @@
 //! Standard score, central moments and autocorrelation of a window, exact after any past because they are computed afresh.
 
+use crate::subnormal::{is_near, lift, needs_lift, product};
 use crate::window::{highest, lowest, mean, sum_of, sum_of_pairs};
 
 /// Central moments two to four, each divided by the number of values.
@@ -48,6 +49,10 @@ pub(crate) fn standard_score(values: &[f64]) -> f64 {
     let Some(last) = values.last().copied() else {
         return 0.0;
     };
+    if needs_lift(last) && values.iter().all(|value| is_near(*value)) {
+        // No square is anything but zero.
+        return standard_score_of_extreme(values);
+    }
     let count = values.len() as f64;
     let [sum, squares] = sums_of(values, |value| {
         let d = value - last;
@@ -141,10 +146,19 @@ fn shape_of_extreme(values: &[f64]) -> Option<[f64; 2]> {
 fn scaled(values: &[f64]) -> Option<Vec<f64>> {
     let (low, high) = (lowest(values), highest(values));
     // Halves, because the range of two numbers can be infinite.
-    let half_range = 0.5 * high - 0.5 * low;
-    let centre = 0.5 * low + 0.5 * high;
-    let scaled = |value| (value - centre) / half_range;
-    (half_range > 0.0).then(|| values.iter().copied().map(scaled).collect())
+    let (half_low, half_high) = (product(low, 0.5), product(high, 0.5));
+    let (half_range, centre) = (half_high - half_low, half_low + half_high);
+    let distances = values.iter().map(|value| value - centre);
+    (half_range > 0.0).then(|| {
+        if is_near(low) && is_near(high) {
+            let half_range = lift(half_range);
+            distances
+                .map(|distance| lift(distance) / half_range)
+                .collect()
+        } else {
+            distances.map(|distance| distance / half_range).collect()
+        }
+    })
 }
 
 /// Sum of products of deviations `lag` values apart over the sum of squared deviations; 0 when every value is equal.

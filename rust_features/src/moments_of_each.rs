@@ -1,8 +1,10 @@
 //! The statistics of [`crate::moments`] for many series side by side, with the bits of each alone.
 
+use crate::instructions::{Work, with_widest_vectors};
 use crate::moments::{LANES, autocorrelation, is_safe, moved, standard_score};
-use crate::neighbours::{Row, WINDOWS};
+use crate::neighbours::{LONGEST, Row, WINDOWS, highest, lowest};
 use crate::side_by_side::{means, of_one, sums_of, sums_of_pairs};
+use crate::subnormal::{Arithmetic, Lifted, all_near, lift};
 
 /// Sums of several terms, which also take the number of the series, over each window.
 #[inline(always)]
@@ -60,6 +62,57 @@ pub(crate) fn standard_scores(values: &[Row]) -> Row {
         standard_score(&of_one(values, series))
     });
     scores
+}
+
+/// As [`standard_score`] of windows that start at neighbouring values, where all values are near zero and none has a
+/// square; `None` otherwise.
+#[cold]
+#[inline(never)]
+pub(crate) fn standard_scores_near_zero(values: &[f64], length: usize) -> Option<Row> {
+    if length > LONGEST || !all_near(values) {
+        return None;
+    }
+    Some(with_widest_vectors(ScoresNearZero { values, length }))
+}
+
+struct ScoresNearZero<'a> {
+    values: &'a [f64],
+    length: usize,
+}
+
+impl Work for ScoresNearZero<'_> {
+    type Result = Row;
+
+    /// Each window is moved and scaled to -1..1, as one alone is.
+    #[inline(always)]
+    fn run(self) -> Row {
+        let (low, high) = (
+            lowest(self.values, self.length),
+            highest(self.values, self.length),
+        );
+        let (mut centres, mut half_ranges) = (Row::ZEROS, Row::ZEROS);
+        for at in 0..WINDOWS {
+            let half_low = Lifted::product(low.0[at], 0.5);
+            let half_high = Lifted::product(high.0[at], 0.5);
+            centres.0[at] = half_low + half_high;
+            half_ranges.0[at] = lift(half_high - half_low);
+        }
+        let mut rows = vec![Row::ZEROS; self.length];
+        for (bar, row) in rows.iter_mut().enumerate() {
+            let values = &self.values[bar..][..WINDOWS];
+            for (at, cell) in row.0.iter_mut().enumerate() {
+                *cell = lift(values[at] - centres.0[at]) / half_ranges.0[at];
+            }
+        }
+        let [seconds, ..] = central_moments_of_each(&rows);
+        let (mut scores, means) = (Row::ZEROS, means(&rows));
+        let last = rows.last().unwrap_or(&Row::ZEROS);
+        for (at, score) in scores.0.iter_mut().enumerate() {
+            let own = (last.0[at] - means.0[at]) / seconds.0[at].sqrt();
+            *score = if half_ranges.0[at] > 0.0 { own } else { 0.0 };
+        }
+        scores
+    }
 }
 
 /// The second, third and fourth of [`crate::moments::central_moments`].

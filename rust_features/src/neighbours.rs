@@ -3,6 +3,8 @@
 //! Neighbouring bars' windows lie side by side, one vector lane per bar, and share what they have in common. Each has
 //! the bits of the functions of [`crate::window`], because it adds in the same order.
 
+use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, needs_lift};
+use crate::subnormal_windows;
 use crate::window::{LANES, Level, fold_lanes};
 
 /// Bars of a block.
@@ -86,22 +88,43 @@ fn divide(row: &mut Row, count: f64) {
             let quotient = *value * share;
             *value = quotient.mul_add(-count, *value).mul_add(share, quotient);
         }
+    } else if all_near(&row.0) {
+        divide_by::<Lifted>(row, count);
     } else {
-        for value in &mut row.0 {
-            *value /= count;
-        }
+        divide_by::<Plain>(row, count);
+    }
+}
+
+/// Whether all of the values may be near zero.
+#[inline(always)]
+fn starts_near(values: &[f64]) -> bool {
+    values.first().copied().is_some_and(needs_lift)
+}
+
+#[inline(always)]
+fn divide_by<A: Arithmetic>(row: &mut Row, count: f64) {
+    for value in &mut row.0 {
+        *value = A::share(*value, count);
     }
 }
 
 /// Population variances of windows, as [`sums`]: the bits of [`crate::window::variance`].
 #[inline(always)]
 pub(crate) fn variances(values: &[f64], length: usize) -> Row {
+    if let Some(variances) = subnormal_windows::variances(values) {
+        return variances;
+    }
     Spreads::of(values, length).variances(length)
 }
 
 /// Means and population variances of windows: the bits of [`crate::window::mean_and_variance`].
 #[inline(always)]
 pub(crate) fn means_and_variances(values: &[f64], length: usize) -> [Row; 2] {
+    if starts_near(values)
+        && let Some(rows) = subnormal_windows::means_and_variances(values, length)
+    {
+        return rows;
+    }
     let spreads = Spreads::of(values, length);
     [spreads.means(length), spreads.variances(length)]
 }
@@ -287,6 +310,11 @@ pub(crate) fn weighted_deviations(
     origins: &[f64; WINDOWS],
 ) -> Row {
     let length = weights.len();
+    if starts_near(values)
+        && let Some(row) = subnormal_windows::weighted_deviations(values, weights, origins)
+    {
+        return row;
+    }
     if length < LANES {
         let mut row = Row::ZEROS;
         for (bar, weight) in weights.iter().enumerate() {

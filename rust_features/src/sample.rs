@@ -1,7 +1,7 @@
 //! The values that a statistic describes: a column of the bar, or the log returns of its closes.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::neighbours::Row;
 use crate::side_by_side::SideBySide;
 
@@ -63,6 +63,15 @@ impl Sample {
         match self.source {
             Source::Column(column) => newest.last(column, self.period),
             Source::LogReturn => newest.log_returns(self.period),
+        }
+    }
+
+    /// The windows that end at the bars of a block, side by side; log returns have none.
+    #[inline(always)]
+    pub(crate) fn neighbours(self, block: Block<'_>) -> Option<&[f64]> {
+        match self.source {
+            Source::Column(_) => block.sources(self.period),
+            Source::LogReturn => None,
         }
     }
 

@@ -3,13 +3,15 @@
 //! Each is computed afresh from the window, in an order that depends on nothing but the window's length: the result
 //! cannot drift, forgets an outlier the moment it leaves, and has the same bits in batch, stream and panel.
 
+use crate::subnormal::{needs_lift, share};
+
 /// Partial sums of a window.
 pub(crate) const LANES: usize = 8;
 
 /// Magnitude below which a decaying average counts as zero.
 ///
 /// Far below any price move, far above the subnormal numbers that make arithmetic tens of times slower.
-const TINY: f64 = 1e-300;
+pub(crate) const TINY: f64 = 1e-300;
 
 #[inline(always)]
 pub(crate) fn fold_lanes(lanes: [f64; LANES]) -> f64 {
@@ -43,7 +45,7 @@ pub(crate) fn sum(values: &[f64]) -> f64 {
 /// Mean of the window; NaN when it is empty.
 #[inline(always)]
 pub(crate) fn mean(values: &[f64]) -> f64 {
-    sum(values) / values.len() as f64
+    share(sum(values), values.len() as f64)
 }
 
 /// Sum of `term` over bars, each given as one value of every column; longer columns are cut.
@@ -92,6 +94,16 @@ pub(crate) fn sum_of_pairs(left: &[f64], right: &[f64], term: impl Fn(f64, f64) 
 /// Sum of weight times distance from `origin`: exactly zero when every value is the origin.
 #[inline(always)]
 pub(crate) fn weighted_deviation(values: &[f64], weights: &[f64], origin: f64) -> f64 {
+    if needs_lift(origin)
+        && let Some(sum) = crate::subnormal_windows::weighted_deviation(values, weights, origin)
+    {
+        return sum;
+    }
+    plain_weighted_deviation(values, weights, origin)
+}
+
+#[inline(always)]
+pub(crate) fn plain_weighted_deviation(values: &[f64], weights: &[f64], origin: f64) -> f64 {
     let add = |total: f64, value: f64, weight: f64| (value - origin).mul_add(weight, total);
     let length = values.len().min(weights.len());
     let (values, weights) = (&values[..length], &weights[..length]);
@@ -122,8 +134,18 @@ pub(crate) fn weighted_deviation(values: &[f64], weights: &[f64], origin: f64) -
 /// Mean and population variance of the window.
 #[inline(always)]
 pub(crate) fn mean_and_variance(values: &[f64]) -> (f64, f64) {
-    let spread = Spread::of(values);
-    (spread.mean(values.len()), spread.variance(values.len()))
+    if values.first().copied().is_some_and(needs_lift)
+        && let Some(both) = crate::subnormal_windows::mean_and_variance(values)
+    {
+        return both;
+    }
+    plain_mean_and_variance(values)
+}
+
+#[inline(always)]
+pub(crate) fn plain_mean_and_variance(values: &[f64]) -> (f64, f64) {
+    let (spread, length) = (Spread::of(values), values.len());
+    (spread.mean(length), spread.variance(length))
 }
 
 /// Population variance of the window, as [`Spread::of`] finds it.

@@ -4,6 +4,7 @@ use crate::arguments::{ArgumentError, Arguments};
 use crate::bar::Bar;
 use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
 
 /// Body of the bar as a share of its range.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Kernel for Bop {
 
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        [balance(&frame.bar)]
+        [balance::<Careful>(&frame.bar)]
     }
 
     #[inline(always)]
@@ -48,16 +49,21 @@ impl Kernel for Bop {
             return 0;
         };
         let bars = balances.len();
-        span.bars(bars, |at, bar| balances[at] = balance(bar));
+        let [_, highs, ..] = span.prices();
+        if all_near(&highs[..bars]) {
+            span.bars(bars, |at, bar| balances[at] = balance::<Lifted>(bar));
+        } else {
+            span.bars(bars, |at, bar| balances[at] = balance::<Plain>(bar));
+        }
         bars
     }
 }
 
 #[inline(always)]
-fn balance(bar: &Bar) -> f64 {
+fn balance<A: Arithmetic>(bar: &Bar) -> f64 {
     let range = bar.high - bar.low;
     if range > 0.0 {
-        (bar.close - bar.open) / range
+        A::quotient(bar.close - bar.open, range)
     } else {
         0.0
     }

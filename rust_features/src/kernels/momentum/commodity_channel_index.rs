@@ -5,6 +5,8 @@ use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbours::{Row, WINDOWS, sums_over};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, is_near, product};
+use crate::subnormal_windows::scale;
 use crate::window::sum_over;
 
 /// Typical prices whose mean deviation is this small a part of the price differ by rounding only.
@@ -57,11 +59,12 @@ impl Kernel for Cci {
         let share = 1.0 / self.period as f64;
         let (mean, deviation) = known_length!([highs, lows, closes] of [14] => {
             let bars = [highs, lows, closes];
-            let mean = sum_over(bars, |bar| distance(bar, close)) * share;
-            (mean, sum_over(bars, |bar| (distance(bar, close) - mean).abs()) * share)
+            let mean = product(sum_over(bars, |bar| distance(bar, close)), share);
+            let deviation = sum_over(bars, |bar| (distance(bar, close) - mean).abs());
+            (mean, product(deviation, share))
         });
         let newest = distance([frame.bar.high, frame.bar.low, close], close);
-        [index(newest, mean, deviation, close)]
+        [index::<Careful>(newest, mean, deviation, close)]
     }
 
     #[inline(always)]
@@ -88,15 +91,16 @@ impl Kernel for Cci {
         });
         let share = 1.0 / length as f64;
         let mut means = sums_over(columns, length, |bar, at| distance(bar, close.0[at]));
-        for mean in &mut means.0 {
-            *mean *= share;
-        }
+        scale(&mut means, share);
         *row = sums_over(columns, length, |bar, at| {
             (distance(bar, close.0[at]) - means.0[at]).abs()
         });
-        for (at, cell) in row.0.iter_mut().enumerate() {
-            let newest = distance([high.0[at], low.0[at], close.0[at]], close.0[at]);
-            *cell = index(newest, means.0[at], *cell * share, close.0[at]);
+        scale(row, share);
+        let newest = [high, low, close];
+        if all_near(&high.0) && row.0.iter().chain(&means.0).all(|value| is_near(*value)) {
+            indices::<Lifted>(&newest, &means, row);
+        } else {
+            indices::<Plain>(&newest, &means, row);
         }
         true
     }
@@ -108,10 +112,19 @@ fn distance([high, low, own]: [f64; 3], close: f64) -> f64 {
     (high - close) + (low - close) + (own - close)
 }
 
+/// Turns the mean deviations of a block into the indices.
 #[inline(always)]
-fn index(newest: f64, mean: f64, deviation: f64, close: f64) -> f64 {
-    if deviation > SAME * close {
-        (newest - mean) / (0.015 * deviation)
+fn indices<A: Arithmetic>([high, low, close]: &[Row; 3], means: &Row, row: &mut Row) {
+    for (at, cell) in row.0.iter_mut().enumerate() {
+        let newest = distance([high.0[at], low.0[at], close.0[at]], close.0[at]);
+        *cell = index::<A>(newest, means.0[at], *cell, close.0[at]);
+    }
+}
+
+#[inline(always)]
+fn index<A: Arithmetic>(newest: f64, mean: f64, deviation: f64, close: f64) -> f64 {
+    if deviation > A::product(close, SAME) {
+        A::quotient(newest - mean, A::product(deviation, 0.015))
     } else {
         0.0
     }

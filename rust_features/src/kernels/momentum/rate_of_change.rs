@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, is_near};
 
 /// One kernel of the family: how it relates the value to the old one.
 macro_rules! change_kernel {
@@ -45,6 +46,7 @@ macro_rules! change_kernel {
 
             #[inline(always)]
             fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+                type Way = Careful;
                 let relate: fn(f64, f64) -> f64 = $relate;
                 match frame.last(self.column, self.period + 1) {
                     Some([old, ..]) if *old != 0.0 => [relate(frame.current(self.column), *old)],
@@ -61,17 +63,33 @@ macro_rules! change_kernel {
                 span: Span<'_>,
                 outputs: &mut [&mut [f64]],
             ) -> usize {
-                let relate: fn(f64, f64) -> f64 = $relate;
                 let (Some(olds), [changes]) = (span.earlier_source(self.period), outputs) else {
                     return 0;
                 };
-                for ((cell, value), old) in changes.iter_mut().zip(span.source()).zip(olds) {
-                    *cell = if *old == 0.0 { 0.0 } else { relate(*value, *old) };
+                let values = span.source();
+                if all_near(olds) && values.iter().all(|value| is_near(*value)) {
+                    type Way = Lifted;
+                    changes_by(changes, values, olds, $relate);
+                } else {
+                    type Way = Plain;
+                    changes_by(changes, values, olds, $relate);
                 }
                 olds.len()
             }
         }
     };
+}
+
+/// Relates each value to the old one; 0 when that is 0.
+#[inline(always)]
+fn changes_by(changes: &mut [f64], values: &[f64], olds: &[f64], relate: impl Fn(f64, f64) -> f64) {
+    for ((cell, value), old) in changes.iter_mut().zip(values).zip(olds) {
+        *cell = if *old == 0.0 {
+            0.0
+        } else {
+            relate(*value, *old)
+        };
+    }
 }
 
 change_kernel!(
@@ -81,7 +99,7 @@ change_kernel!(
     "rate of change",
     "(value / value timeperiod bars ago - 1) * 100; 0 when the old value is 0",
     "TA-Lib ROC",
-    |value, old| (value / old - 1.0) * 100.0
+    |value, old| (Way::quotient(value, old) - 1.0) * 100.0
 );
 change_kernel!(
     /// Change over some bars as a fraction.
@@ -90,7 +108,7 @@ change_kernel!(
     "rate of change as a fraction",
     "(value - old) / old with old = value timeperiod bars ago; 0 when old is 0",
     "TA-Lib ROCP",
-    |value, old| (value - old) / old
+    |value, old| Way::quotient(value - old, old)
 );
 change_kernel!(
     /// Quotient over some bars.
@@ -99,7 +117,7 @@ change_kernel!(
     "rate of change as a quotient",
     "value / value timeperiod bars ago; 0 when the old value is 0",
     "TA-Lib ROCR",
-    |value, old| value / old
+    Way::quotient
 );
 change_kernel!(
     /// Quotient over some bars, times a hundred.
@@ -108,5 +126,5 @@ change_kernel!(
     "rate of change as a quotient in percent",
     "value / value timeperiod bars ago * 100; 0 when the old value is 0",
     "TA-Lib ROCR100",
-    |value, old| value / old * 100.0
+    |value, old| Way::quotient(value, old) * 100.0
 );

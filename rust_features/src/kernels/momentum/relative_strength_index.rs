@@ -5,6 +5,7 @@ use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
+use crate::subnormal::all_tiny;
 use crate::window::{any_tiny, flush_tiny};
 
 /// Share of gains in all moves, Wilder smoothing.
@@ -92,6 +93,14 @@ impl GainsAndLosses {
             gains[at] = value - previous[at];
         }
         let mut tiny = any_tiny(gains);
+        if tiny && self.gain == 0.0 && self.loss == 0.0 && all_tiny(gains) {
+            // Such changes count as none, and nothing is left to decay.
+            (self.gain, self.loss) = (0.0, 0.0);
+            gains.fill(0.0);
+            losses.fill(0.0);
+            self.previous = values.last().copied().unwrap_or(self.previous);
+            return;
+        }
         if !tiny {
             for (gain, loss) in gains.iter_mut().zip(&mut *losses) {
                 let change = *gain;

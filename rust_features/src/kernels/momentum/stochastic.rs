@@ -7,6 +7,7 @@ use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, k
 use crate::known_length::known_length;
 use crate::neighbours::{self, LONGEST, Row, WINDOWS, Wide};
 use crate::state::state;
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
 use crate::window::{highest, lowest, mean, ring, ring_extend, ring_len, ring_values};
 
 /// Place of the close in the range of the last bars, smoothed twice.
@@ -106,8 +107,10 @@ impl Kernel for Stoch {
         let highs = neighbours::highest(highs, self.fast_k);
         let lows = neighbours::lowest(lows, self.fast_k);
         let mut raws = Row::ZEROS;
-        for (at, raw) in raws.0.iter_mut().enumerate() {
-            *raw = place_between(highs.0[at], lows.0[at], closes[at]);
+        if all_near(&highs.0) {
+            places_between::<Lifted>(&highs, &lows, closes, &mut raws);
+        } else {
+            places_between::<Plain>(&highs, &lows, closes, &mut raws);
         }
         let (raw_ring, slow_k_ring) = window.split_at_mut(ring_len(self.slow_k));
         *slow_ks = means_over_ring(raw_ring, &raws, self.slow_k);
@@ -133,14 +136,26 @@ fn means_over_ring(ring: &mut [f64], added: &Row, length: usize) -> Row {
 pub(super) fn place_in_range(frame: &Frame<'_>, bars: usize) -> Option<f64> {
     let (highs, lows) = (frame.highs(bars)?, frame.lows(bars)?);
     let (high, low) = known_length!([highs, lows] of [14] => (highest(highs), lowest(lows)));
-    Some(place_between(high, low, frame.bar.close))
+    Some(place_between::<Careful>(high, low, frame.bar.close))
 }
 
 #[inline(always)]
-fn place_between(high: f64, low: f64, close: f64) -> f64 {
+fn places_between<A: Arithmetic>(
+    highs: &Row,
+    lows: &Row,
+    closes: &[f64; WINDOWS],
+    places: &mut Row,
+) {
+    for (at, place) in places.0.iter_mut().enumerate() {
+        *place = place_between::<A>(highs.0[at], lows.0[at], closes[at]);
+    }
+}
+
+#[inline(always)]
+fn place_between<A: Arithmetic>(high: f64, low: f64, close: f64) -> f64 {
     let range = high - low;
     if range > 0.0 {
-        100.0 * ((close - low) / range)
+        100.0 * A::quotient(close - low, range)
     } else {
         0.0
     }

@@ -6,6 +6,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
+use crate::subnormal::quotient;
 use crate::window::sum_over;
 
 /// Buying pressure as a share of the true range, over three windows.
@@ -105,5 +106,9 @@ fn pressure_and_range(bars: [&[f64]; 4], window: Range<usize>) -> [f64; 2] {
 
 #[inline(always)]
 fn share(pressure: f64, range: f64) -> f64 {
-    if range > 0.0 { pressure / range } else { 0.0 }
+    if range > 0.0 {
+        quotient(pressure, range)
+    } else {
+        0.0
+    }
 }

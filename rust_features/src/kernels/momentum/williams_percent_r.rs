@@ -4,7 +4,8 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{self, LONGEST, Row};
+use crate::neighbours::{self, LONGEST, Row, WINDOWS};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
 use crate::window::{highest, lowest};
 
 /// Distance of the close from the top of the range.
@@ -47,7 +48,7 @@ impl Kernel for WillR {
             return [f64::NAN];
         };
         let (high, low) = known_length!([highs, lows] of [14] => (highest(highs), lowest(lows)));
-        [place(high, low, frame.bar.close)]
+        [place::<Careful>(high, low, frame.bar.close)]
     }
 
     #[inline(always)]
@@ -74,18 +75,27 @@ impl Kernel for WillR {
             neighbours::highest(high, length),
             neighbours::lowest(low, length),
         );
-        for (at, cell) in row.0.iter_mut().enumerate() {
-            *cell = place(high.0[at], low.0[at], closes[at]);
+        if all_near(&high.0) {
+            places::<Lifted>(&high, &low, closes, row);
+        } else {
+            places::<Plain>(&high, &low, closes, row);
         }
         true
     }
 }
 
 #[inline(always)]
-fn place(high: f64, low: f64, close: f64) -> f64 {
+fn places<A: Arithmetic>(high: &Row, low: &Row, closes: &[f64; WINDOWS], row: &mut Row) {
+    for (at, cell) in row.0.iter_mut().enumerate() {
+        *cell = place::<A>(high.0[at], low.0[at], closes[at]);
+    }
+}
+
+#[inline(always)]
+fn place<A: Arithmetic>(high: f64, low: f64, close: f64) -> f64 {
     let range = high - low;
     if range > 0.0 {
-        -100.0 * ((high - close) / range)
+        -100.0 * A::quotient(high - close, range)
     } else {
         0.0
     }

@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
+use crate::subnormal::quotients;
 
 /// Body, shadows and place of the close as fractions of the range.
 #[derive(Debug)]
@@ -47,12 +48,13 @@ impl Kernel for CandleShape {
         let range = bar.high - bar.low;
         if range > 0.0 {
             let (top, bottom) = (bar.open.max(bar.close), bar.open.min(bar.close));
-            [
-                (bar.close - bar.low) / range,
-                (bar.close - bar.open) / range,
-                (bar.high - top) / range,
-                (bottom - bar.low) / range,
-            ]
+            let parts = [
+                bar.close - bar.low,
+                bar.close - bar.open,
+                bar.high - top,
+                bottom - bar.low,
+            ];
+            quotients(parts, [range; 4])
         } else {
             [0.5, 0.0, 0.0, 0.0]
         }

@@ -1,14 +1,15 @@
 //! Standard score of the last value.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Frame, Lookback};
+use crate::frame::{Block, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::moments::standard_score;
-use crate::moments_of_each::standard_scores;
-use crate::neighbours::Row;
+use crate::moments_of_each::{standard_scores, standard_scores_near_zero};
+use crate::neighbours::{Row, WINDOWS};
 use crate::sample::{Sample, source_parameter};
 use crate::side_by_side::SideBySide;
+use crate::subnormal::needs_lift;
 
 /// Last value in deviations from the mean of its window.
 #[derive(Debug)]
@@ -61,6 +62,28 @@ impl Kernel for Zscore {
         };
         *row = standard_scores(values);
         true
+    }
+
+    /// Only for values near zero, which take steps much longer.
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values), [row]) = (self.sample.neighbours(block), outputs) else {
+            return false;
+        };
+        let near = values.last().copied().is_some_and(needs_lift);
+        match near.then(|| standard_scores_near_zero(values, values.len() + 1 - WINDOWS)) {
+            Some(Some(scores)) => {
+                *row = scores;
+                true
+            }
+            _ => false,
+        }
     }
 
     #[inline(always)]

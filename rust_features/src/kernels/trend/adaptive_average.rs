@@ -3,6 +3,7 @@
 use super::average::{Average, AverageKernel};
 use crate::known_length::known_length;
 use crate::state::state;
+use crate::subnormal::{product, quotient};
 use crate::window::sum_of_pairs;
 
 /// Kaufman's adaptive moving average.
@@ -68,12 +69,12 @@ impl Average for Adaptive {
         );
         let distance = (value - oldest).abs();
         let efficiency = if path > distance {
-            distance / path
+            quotient(distance, path)
         } else {
             1.0
         };
         let smoothing = efficiency * (FAST - SLOW) + SLOW;
-        state.average += (value - state.average) * (smoothing * smoothing);
+        state.average += product(value - state.average, smoothing * smoothing);
         Some(state.average)
     }
 }

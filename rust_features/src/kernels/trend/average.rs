@@ -124,10 +124,7 @@ impl<A: Average> Kernel for AverageKernel<A> {
         let newest = span.sources(self.average.taps());
         let bars = self.average.push_all(state, values, newest, averages);
         if let [ratios, ..] = ratios {
-            let averages = &averages[..bars];
-            for ((cell, value), average) in ratios.iter_mut().zip(values).zip(averages) {
-                *cell = ratio(*value, *average);
-            }
+            super::simple_moving_average::ratios(values, &averages[..bars], ratios);
         }
         bars
     }

@@ -5,7 +5,8 @@ use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
 use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
-use crate::window::{any_tiny, flush_tiny};
+use crate::subnormal::all_tiny;
+use crate::window::{TINY, any_tiny, flush_tiny};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 2);
 const SOURCE: &str =
@@ -70,6 +71,19 @@ impl Movement {
             let previous = [highs, lows, closes].map(|values| &values[own.clone()]);
             // A market that stands still has no index of its own: every bar of it is a step.
             let still = self.plus == 0.0 && self.minus == 0.0;
+            if still && self.range == 0.0 && self.high < TINY && all_tiny(given[0]) {
+                // Ranges of such prices count as none: the index stays.
+                (self.plus, self.minus, self.range) = (0.0, 0.0, 0.0);
+                let all = [self.adx, 0.0, 0.0, self.dx];
+                for (output, number) in outputs.iter_mut().zip(shown) {
+                    output[own.clone()].fill(all[*number]);
+                }
+                if let ([.., high], [.., low], [.., close]) = (given[0], given[1], &own_closes[own])
+                {
+                    (self.high, self.low, self.close) = (*high, *low, *close);
+                }
+                continue;
+            }
             if still || any_tiny(given[0]) {
                 return first;
             }

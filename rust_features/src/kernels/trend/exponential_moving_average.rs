@@ -6,6 +6,7 @@ use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::WINDOWS;
 use crate::state::state;
+use crate::subnormal::all_tiny;
 use crate::window::{all_finite, all_plain, flush_tiny};
 
 /// Exponential average of the last bars.
@@ -88,9 +89,7 @@ impl Kernel for Ema {
         }
         let bars = state.take_span(self.smoothing, values, averages);
         if let [ratios, ..] = ratios {
-            for ((cell, value), average) in ratios.iter_mut().zip(values).zip(averages.iter()) {
-                *cell = ratio(*value, *average);
-            }
+            super::simple_moving_average::ratios(values, &averages[..bars], ratios);
         }
         bars
     }
@@ -224,6 +223,14 @@ pub(crate) fn take_chain<const N: usize>(
     }
     if !all_finite(values) {
         return false;
+    }
+    if all_tiny(values) && chain.iter().all(|link| link.value == 0.0) {
+        // Such values count as zero, and nothing is left to decay.
+        for (link, row) in chain.into_iter().zip(rows) {
+            link.value = 0.0;
+            row[..values.len()].fill(0.0);
+        }
+        return true;
     }
     for (at, value) in values.iter().enumerate() {
         let mut value = *value;

@@ -4,6 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
+use crate::subnormal::{Arithmetic, Lifted, Plain, is_near, quotients};
 use crate::window::{delay, delay_len, highest, lowest};
 
 /// Middles of three ranges; the cloud that charts draw at this bar was known `displacement` bars ago.
@@ -34,14 +35,14 @@ impl Ichimoku {
     }
 }
 
-/// Middles of the ranges of the newest bars, one for each period; NaN while there are fewer bars.
+/// Highest highs and lowest lows of the newest bars, one for each period; NaN while there are fewer bars.
 ///
 /// A period looks only at the bars that the one before it has not seen, as long as each is the longer one.
 #[inline(always)]
-fn middles(frame: &Frame<'_>, periods: [usize; 3]) -> [f64; 3] {
-    let mut middles = [f64::NAN; 3];
+fn ranges(frame: &Frame<'_>, periods: [usize; 3]) -> [[f64; 3]; 2] {
+    let (mut tops, mut bottoms) = ([f64::NAN; 3], [f64::NAN; 3]);
     let (mut high, mut low, mut seen) = (f64::NEG_INFINITY, f64::INFINITY, 0);
-    for (middle, period) in middles.iter_mut().zip(periods) {
+    for (at, period) in periods.into_iter().enumerate() {
         if period < seen {
             (high, low, seen) = (f64::NEG_INFINITY, f64::INFINITY, 0);
         }
@@ -53,8 +54,19 @@ fn middles(frame: &Frame<'_>, periods: [usize; 3]) -> [f64; 3] {
         high = if before > high { before } else { high };
         low = if below < low { below } else { low };
         seen = period;
-        *middle = high.midpoint(low);
+        (tops[at], bottoms[at]) = (high, low);
     }
+    [tops, bottoms]
+}
+
+/// Middles of the ranges, and of the first two of them.
+#[inline(always)]
+fn middles<A: Arithmetic>([tops, bottoms]: [[f64; 3]; 2]) -> [f64; 4] {
+    let mut middles = [0.0; 4];
+    for (middle, (top, bottom)) in middles.iter_mut().zip(tops.into_iter().zip(bottoms)) {
+        *middle = A::middle(top, bottom);
+    }
+    middles[3] = A::middle(middles[0], middles[1]);
     middles
 }
 
@@ -146,14 +158,19 @@ impl Kernel for Ichimoku {
     #[inline(always)]
     fn step(&self, state: &mut IchimokuState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 10] {
         let close = frame.bar.close;
-        let [tenkan, kijun, span_b] = match [self.conversion, self.base, self.span_b] {
+        let ranges = match [self.conversion, self.base, self.span_b] {
             // Unrolled.
-            [9, 26, 52] => middles(frame, [9, 26, 52]),
-            periods => middles(frame, periods),
+            [9, 26, 52] => ranges(frame, [9, 26, 52]),
+            periods => ranges(frame, periods),
+        };
+        let [tenkan, kijun, span_b, edge_a] = if ranges[0].iter().all(|top| is_near(*top)) {
+            middles::<Lifted>(ranges)
+        } else {
+            middles::<Plain>(ranges)
         };
         let (edges_a, edges_b) = window.split_at_mut(delay_len(self.displacement));
         // A line that is not warm is NaN, and so is the edge that later shows it; the window's zeros are never shown.
-        let mut senkou_a = delay(edges_a, tenkan.midpoint(kijun));
+        let mut senkou_a = delay(edges_a, edge_a);
         let mut senkou_b = delay(edges_b, span_b);
         if state.bars < self.displacement as u64 {
             state.bars += 1;
@@ -164,13 +181,11 @@ impl Kernel for Ichimoku {
         } else {
             (senkou_b, senkou_a)
         };
-        let cloud_thickness = (senkou_a - senkou_b) / close;
-        let cloud_distance = if cloud_thickness.is_nan() {
-            f64::NAN
-        } else if close > top {
-            (close - top) / close
+        // Zero inside the cloud.
+        let beyond = if close > top {
+            close - top
         } else if close < bottom {
-            (close - bottom) / close
+            close - bottom
         } else {
             0.0
         };
@@ -178,17 +193,26 @@ impl Kernel for Ichimoku {
             Some([old, ..]) => *old,
             _ => f64::NAN,
         };
+        let [thickness, distance, above_tenkan, above_kijun, above_chikou] = quotients(
+            [senkou_a - senkou_b, beyond, close, close, close],
+            [close, close, tenkan, kijun, chikou],
+        );
         [
             tenkan,
             kijun,
             senkou_a,
             senkou_b,
             chikou,
-            close / tenkan - 1.0,
-            close / kijun - 1.0,
-            cloud_distance,
-            cloud_thickness,
-            close / chikou - 1.0,
+            above_tenkan - 1.0,
+            above_kijun - 1.0,
+            // Without a cloud there is no place in it.
+            if thickness.is_nan() {
+                f64::NAN
+            } else {
+                distance
+            },
+            thickness,
+            above_chikou - 1.0,
         ]
     }
 }

@@ -4,56 +4,59 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
 use crate::known_length::known_length;
-use crate::neighbours::{Row, sums_over, weighted_deviations};
+use crate::neighbours::{Row, WINDOWS, sums_over, weighted_deviations};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, share};
 use crate::window::{sum_over, weighted_deviation};
 
-const PARAMETERS: [Parameter; 2] = [
+pub(super) const PARAMETERS: [Parameter; 2] = [
     Parameter::period("timeperiod", "bars that the line is fitted to", 14, 2),
     Parameter::column("close"),
 ];
+/// Degrees of an angle of one.
+const DEGREES: f64 = 1.0_f64.to_degrees();
 const SOURCE: &str =
     "TA-Lib LINEARREG, LINEARREG_SLOPE, LINEARREG_INTERCEPT, LINEARREG_ANGLE, TSF; least squares";
 
 /// What the fit needs to know of its period.
 #[derive(Debug)]
-struct Fit {
-    column: Column,
+pub(super) struct Fit {
+    pub(super) column: Column,
     /// Weights that turn values into the slope: each place's distance from the middle, scaled.
-    weights: Box<[f64]>,
+    pub(super) weights: Box<[f64]>,
     /// Distance of the last place from the middle.
     half: f64,
     /// Sum of the squared distances of all places from the middle.
-    squares: f64,
+    pub(super) squares: f64,
 }
 
 /// A fitted line.
 #[derive(Debug, Clone, Copy)]
-struct Line<'a> {
+pub(super) struct Line<'a> {
     /// What it is fitted to.
-    values: &'a [f64],
+    pub(super) values: &'a [f64],
     /// Newest value.
-    value: f64,
+    pub(super) value: f64,
     /// Mean of the values less the newest one: their differences are exact where values are close.
-    mean_change: f64,
-    slope: f64,
+    pub(super) mean_change: f64,
+    pub(super) slope: f64,
 }
 
 impl Line<'_> {
     /// Height of the line `places` after the middle of the window.
     #[inline(always)]
-    fn height(&self, places: f64) -> f64 {
-        self.value + (self.mean_change + self.slope * places)
+    fn height<A: Arithmetic>(&self, places: f64) -> f64 {
+        self.value + (self.mean_change + A::product(self.slope, places))
     }
 
     /// Distance of one of the values from their mean.
     #[inline(always)]
-    fn distance(&self, value: f64) -> f64 {
+    pub(super) fn distance(&self, value: f64) -> f64 {
         (value - self.value) - self.mean_change
     }
 }
 
 impl Fit {
-    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+    pub(super) fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         let period = arguments.count("timeperiod")?;
         let half = (period - 1) as f64 / 2.0;
         let distances = (0..period).map(|place| place as f64 - half);
@@ -66,68 +69,41 @@ impl Fit {
         })
     }
 
-    fn lookback(&self) -> Lookback {
+    pub(super) fn lookback(&self) -> Lookback {
         Lookback::of(self.column, self.weights.len())
     }
 
     /// The line through as many values as there are weights, `value` the last of them.
     #[inline(always)]
-    fn line<'a>(values: &'a [f64], weights: &[f64], value: f64) -> Line<'a> {
+    pub(super) fn line<'a>(values: &'a [f64], weights: &[f64], value: f64) -> Line<'a> {
         Line {
             values,
             value,
-            mean_change: sum_over([values], |[other]| other - value) / values.len() as f64,
+            mean_change: share(
+                sum_over([values], |[other]| other - value),
+                values.len() as f64,
+            ),
             slope: weighted_deviation(values, weights, value),
         }
     }
 
     /// The lines of a block's bars.
     #[inline(always)]
-    fn lines(&self, block: Block<'_>) -> Option<[Row; 2]> {
+    pub(super) fn lines(&self, block: Block<'_>) -> Option<[Row; 2]> {
         let (windows, values) = (block.sources(self.weights.len())?, block.source()?);
         let length = self.weights.len();
         let mut changes = sums_over([windows], length, |[other], window| other - values[window]);
-        for change in &mut changes.0 {
-            *change /= length as f64;
+        if all_near(&changes.0) {
+            for change in &mut changes.0 {
+                *change = Lifted::share(*change, length as f64);
+            }
+        } else {
+            for change in &mut changes.0 {
+                *change /= length as f64;
+            }
         }
         Some([changes, weighted_deviations(windows, &self.weights, values)])
     }
-
-    /// Share of the variance of the values that the line explains; 0 when they are all the same.
-    #[inline(always)]
-    fn explained(&self, line: &Line<'_>) -> f64 {
-        let total = sum_over([line.values], |[value]| {
-            let distance = line.distance(value);
-            distance * distance
-        });
-        let share = if total > SAFE_SQUARES.0 && total < SAFE_SQUARES.1 {
-            line.slope * line.slope * self.squares / total
-        } else {
-            explained_of_extreme(line, self.squares)
-        };
-        if share > 1.0 { 1.0 } else { share }
-    }
-}
-
-/// Sums of squares that lost nothing below the range of numbers, nor left it.
-const SAFE_SQUARES: (f64, f64) = (1e-200, 1e200);
-
-/// Share of the variance that the line explains where squares of the values would vanish or overflow.
-#[cold]
-#[inline(never)]
-fn explained_of_extreme(line: &Line<'_>, squares: f64) -> f64 {
-    // Distances are measured by their own sum.
-    let scale = sum_over([line.values], |[value]| line.distance(value).abs());
-    if scale == 0.0 {
-        return 0.0;
-    }
-    let total = sum_over([line.values], |[value]| {
-        let part = line.distance(value) / scale;
-        part * part
-    });
-    let slope = line.slope / scale;
-    let fitted = slope * slope * squares;
-    if total > 0.0 { fitted / total } else { 0.0 }
 }
 
 /// One kernel of the family: what it shows of the line.
@@ -166,6 +142,7 @@ macro_rules! line_kernel {
 
             #[inline(always)]
             fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> Self::Output {
+                type Way = Careful;
                 // No closure: it would stay a call, and be compiled without wide vectors.
                 let $fit = &self.0;
                 let weights = &*$fit.weights;
@@ -193,16 +170,30 @@ macro_rules! line_kernel {
                 else {
                     return false;
                 };
-                for (at, value) in values.iter().enumerate() {
-                    let $line = Line {
-                        values: &windows[at..at + length],
-                        value: *value,
-                        mean_change: changes.0[at],
-                        slope: slopes.0[at],
-                    };
-                    let all: [f64; $count] = $shown;
-                    for (row, value) in outputs.iter_mut().zip(all) {
-                        row.0[at] = value;
+                let lines = |at: usize| Line {
+                    values: &windows[at..at + length],
+                    value: values[at],
+                    mean_change: changes.0[at],
+                    slope: slopes.0[at],
+                };
+                // All lines of such prices are as near to zero.
+                if all_near(windows) {
+                    type Way = Lifted;
+                    for at in 0..WINDOWS {
+                        let $line = lines(at);
+                        let all: [f64; $count] = $shown;
+                        for (row, value) in outputs.iter_mut().zip(all) {
+                            row.0[at] = value;
+                        }
+                    }
+                } else {
+                    type Way = Plain;
+                    for at in 0..WINDOWS {
+                        let $line = lines(at);
+                        let all: [f64; $count] = $shown;
+                        for (row, value) in outputs.iter_mut().zip(all) {
+                            row.0[at] = value;
+                        }
                     }
                 }
                 true
@@ -222,8 +213,8 @@ line_kernel!(
         output("ratio", "value / linearreg - 1; 0 when linearreg is 0")
     ],
     |fit, line| {
-        let height = line.height(fit.half);
-        [height, super::simple_moving_average::ratio(line.value, height)]
+        let height = line.height::<Way>(fit.half);
+        [height, if height == 0.0 { 0.0 } else { Way::quotient(line.value, height) - 1.0 }]
     }
 );
 line_kernel!(
@@ -237,7 +228,7 @@ line_kernel!(
         output("ratio", "slope / value; 0 when the value is 0")
     ],
     |fit, line| {
-        let relative = if line.value == 0.0 { 0.0 } else { line.slope / line.value };
+        let relative = if line.value == 0.0 { 0.0 } else { Way::quotient(line.slope, line.value) };
         [line.slope, relative]
     }
 );
@@ -248,7 +239,7 @@ line_kernel!(
     "intercept of the linear regression",
     1,
     [output("intercept", "height of the fitted line at the oldest bar of the window")],
-    |fit, line| [line.height(-fit.half)]
+    |fit, line| [line.height::<Way>(-fit.half)]
 );
 line_kernel!(
     /// Angle of the line.
@@ -257,7 +248,7 @@ line_kernel!(
     "angle of the linear regression",
     1,
     [output("angle", "arc tangent of the slope in degrees, with one price unit per bar at 45")],
-    |fit, line| [libm::atan(line.slope).to_degrees()]
+    |fit, line| [Way::product(libm::atan(line.slope), DEGREES)]
 );
 line_kernel!(
     /// Height of the line one bar ahead.
@@ -270,16 +261,7 @@ line_kernel!(
         output("ratio", "tsf / value - 1; 0 when the value is 0")
     ],
     |fit, line| {
-        let forecast = line.height(fit.half + 1.0);
-        [forecast, super::simple_moving_average::ratio(forecast, line.value)]
+        let forecast = line.height::<Way>(fit.half + 1.0);
+        [forecast, if line.value == 0.0 { 0.0 } else { Way::quotient(forecast, line.value) - 1.0 }]
     }
-);
-line_kernel!(
-    /// How straight the last values lie.
-    LinearRegR2,
-    "linearreg_r2",
-    "fit of the linear regression",
-    1,
-    [output("r2", "share of the values' variance that the line explains, 0 to 1; 0 when they are all the same")],
-    |fit, line| [fit.explained(&line)]
 );

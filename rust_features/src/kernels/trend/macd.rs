@@ -6,6 +6,7 @@ use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::WINDOWS;
 use crate::state::state;
+use crate::subnormal::all_tiny;
 use crate::window::{all_finite, all_plain, any_tiny};
 
 /// Difference of a fast and a slow exponential average, and its own average.
@@ -202,6 +203,15 @@ impl MacdState {
     ) -> bool {
         if !all_finite(values) {
             return false;
+        }
+        let averages = [self.slow.value, self.fast.value, self.signal.value];
+        if all_tiny(values) && averages == [0.0; 3] {
+            // Such values count as zero, and nothing is left to decay.
+            [self.slow.value, self.fast.value, self.signal.value] = [0.0; 3];
+            for line in [macds, signals, histograms] {
+                line[..values.len()].fill(0.0);
+            }
+            return true;
         }
         for (at, value) in values.iter().enumerate() {
             let slow = self.slow.advance(kernel.slow, *value);

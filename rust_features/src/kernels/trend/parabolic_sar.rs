@@ -4,6 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
+use crate::subnormal::product;
 
 /// A stop that closes in on the price until it is hit.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Trade {
                 self.acceleration = smaller(self.acceleration + initial, maximum);
             }
         }
-        let next = self.stop + self.acceleration * (self.extreme - self.stop);
+        let next = self.stop + product(self.extreme - self.stop, self.acceleration);
         self.stop = self.outside(next, top, bottom);
         shown
     }

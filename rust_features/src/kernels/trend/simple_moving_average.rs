@@ -4,7 +4,8 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{Row, means};
+use crate::neighbours::{Row, WINDOWS, means};
+use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, is_near, quotient};
 use crate::window::mean;
 
 /// Mean of the last bars.
@@ -73,9 +74,7 @@ impl Kernel for Sma {
         if let [row, ratios @ ..] = outputs {
             *row = averages;
             if let [ratios, ..] = ratios {
-                for (at, cell) in ratios.0.iter_mut().enumerate() {
-                    *cell = ratio(newest[at], averages.0[at]);
-                }
+                self::ratios(newest, &averages.0, &mut ratios.0);
             }
         }
         true
@@ -88,6 +87,32 @@ pub(crate) fn ratio(value: f64, average: f64) -> f64 {
     if average == 0.0 {
         0.0
     } else {
-        value / average - 1.0
+        quotient(value, average) - 1.0
+    }
+}
+
+/// As [`ratio`] of each value.
+#[inline(always)]
+pub(crate) fn ratios(values: &[f64], averages: &[f64], cells: &mut [f64]) {
+    let bars = values.len().min(averages.len()).min(cells.len());
+    for first in (0..bars).step_by(WINDOWS) {
+        let own = first..bars.min(first + WINDOWS);
+        let (values, averages) = (&values[own.clone()], &averages[own.clone()]);
+        if all_near(averages) && values.iter().all(|value| is_near(*value)) {
+            ratios_by::<Lifted>(values, averages, &mut cells[own]);
+        } else {
+            ratios_by::<Plain>(values, averages, &mut cells[own]);
+        }
+    }
+}
+
+#[inline(always)]
+fn ratios_by<A: Arithmetic>(values: &[f64], averages: &[f64], cells: &mut [f64]) {
+    for ((cell, value), average) in cells.iter_mut().zip(values).zip(averages) {
+        *cell = if *average == 0.0 {
+            0.0
+        } else {
+            A::quotient(*value, *average) - 1.0
+        };
     }
 }

@@ -5,6 +5,7 @@ use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::volatility::average_true_range::AverageRange;
 use crate::state::state;
+use crate::subnormal::{midpoint, quotient};
 
 /// A band of true ranges on one side of the price, which only tightens until the close crosses it.
 #[derive(Debug)]
@@ -74,7 +75,7 @@ impl Kernel for Supertrend {
         let Some(range) = state.range.push(self.period, frame) else {
             return [f64::NAN; 3];
         };
-        let middle = frame.bar.high.midpoint(frame.bar.low);
+        let middle = midpoint(frame.bar.high, frame.bar.low);
         let (upper, lower) = (
             middle + self.multiplier * range,
             middle - self.multiplier * range,
@@ -98,6 +99,6 @@ impl Kernel for Supertrend {
         } else {
             (state.lower, 1.0)
         };
-        [line, trend, (close - line) / close]
+        [line, trend, quotient(close - line, close)]
     }
 }

@@ -5,7 +5,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::window::{mean, sum_over, weighted_deviation};
+use crate::window::{mean, plain_weighted_deviation, sum_over};
 
 /// Mean of the last bars, each weighted by its volume.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Kernel for Vwma {
         let average = known_length!([values, volumes] of [20] => {
             let volume = sum_over([volumes], |[volume]| volume);
             if volume > 0.0 {
-                value + weighted_deviation(values, volumes, value) / volume
+                value + plain_weighted_deviation(values, volumes, value) / volume
             } else {
                 mean(values)
             }

@@ -4,6 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
+use crate::subnormal::{Arithmetic, Lifted, Plain, is_near};
 use crate::window::{highest, lowest};
 
 /// Highest high and lowest low of the last bars.
@@ -57,14 +58,29 @@ impl Kernel for DonchianChannel {
             return [f64::NAN; 5];
         };
         let (upper, lower) = known_length!([highs, lows] of [20] => (highest(highs), lowest(lows)));
-        // Halves first: two prices near the largest number have no sum.
-        let middle = 0.5 * upper + 0.5 * lower;
-        let distance = upper - lower;
-        let position = if distance > 0.0 {
-            (frame.bar.close - lower) / distance
+        if is_near(upper) {
+            channel::<Lifted>(upper, lower, frame.bar.close)
         } else {
-            0.5
-        };
-        [upper, middle, lower, position, distance / middle]
+            channel::<Plain>(upper, lower, frame.bar.close)
+        }
     }
+}
+
+#[inline(always)]
+fn channel<A: Arithmetic>(upper: f64, lower: f64, close: f64) -> [f64; 5] {
+    // Halves first: two prices near the largest number have no sum.
+    let middle = A::product(upper, 0.5) + A::product(lower, 0.5);
+    let distance = upper - lower;
+    let position = if distance > 0.0 {
+        A::quotient(close - lower, distance)
+    } else {
+        0.5
+    };
+    [
+        upper,
+        middle,
+        lower,
+        position,
+        A::quotient(distance, middle),
+    ]
 }

@@ -3,6 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
+use crate::subnormal::quotient;
 
 /// High-low range of one bar.
 #[derive(Debug)]
@@ -33,6 +34,6 @@ impl Kernel for HighLowRange {
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
         let range = frame.bar.high - frame.bar.low;
-        [range / frame.bar.close, range]
+        [quotient(range, frame.bar.close), range]
     }
 }

@@ -6,6 +6,7 @@ use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::exponential_moving_average::{ExponentialAverage, Smoothing};
 use crate::state::state;
+use crate::subnormal::{quotient, share};
 
 /// An exponential average of the typical price with bands of average true ranges around it.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl Kernel for KeltnerChannel {
         let bar = &frame.bar;
         let middle = state
             .middle
-            .push(self.smoothing, (bar.high + bar.low + bar.close) / 3.0);
+            .push(self.smoothing, share(bar.high + bar.low + bar.close, 3.0));
         let range = state.range.push(self.range_period, frame);
         let (Some(middle), Some(range)) = (middle, range) else {
             return [f64::NAN; 5];
@@ -85,10 +86,10 @@ impl Kernel for KeltnerChannel {
         let (upper, lower) = (middle + reach, middle - reach);
         let distance = upper - lower;
         let position = if distance > 0.0 {
-            (bar.close - lower) / distance
+            quotient(bar.close - lower, distance)
         } else {
             0.5
         };
-        [upper, middle, lower, position, distance / middle]
+        [upper, middle, lower, position, quotient(distance, middle)]
     }
 }

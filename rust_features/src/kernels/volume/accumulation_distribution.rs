@@ -5,17 +5,30 @@ use crate::bar::Bar;
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, quotient};
 use crate::trailing::{append, room_for};
 use crate::window::{flush_tiny, sum};
 
 /// Volume times the place of the close, from -1 at the low to 1 at the high; 0 without range.
 #[inline(always)]
-fn money_flow(bar: &Bar) -> f64 {
+fn money_flow<A: Arithmetic>(bar: &Bar) -> f64 {
     let range = bar.high - bar.low;
     if range > 0.0 {
-        ((bar.close - bar.low) - (bar.high - bar.close)) / range * bar.volume
+        A::quotient((bar.close - bar.low) - (bar.high - bar.close), range) * bar.volume
     } else {
         0.0
+    }
+}
+
+/// The money flows of a span's bars.
+#[inline(always)]
+fn money_flows(span: Span<'_>, flows: &mut [f64]) {
+    let bars = flows.len();
+    let [_, highs, ..] = span.prices();
+    if all_near(&highs[..bars]) {
+        span.bars(bars, |at, bar| flows[at] = money_flow::<Lifted>(bar));
+    } else {
+        span.bars(bars, |at, bar| flows[at] = money_flow::<Plain>(bar));
     }
 }
 
@@ -56,7 +69,7 @@ impl Kernel for Ad {
 
     #[inline(always)]
     fn step(&self, state: &mut RunningTotal, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        [state.add(money_flow(&frame.bar))]
+        [state.add(money_flow::<Careful>(&frame.bar))]
     }
 
     #[inline(always)]
@@ -71,7 +84,7 @@ impl Kernel for Ad {
             return 0;
         };
         let bars = totals.len();
-        span.bars(bars, |at, bar| totals[at] = money_flow(bar));
+        money_flows(span, totals);
         for total in totals.iter_mut() {
             *total = state.add(*total);
         }
@@ -156,7 +169,7 @@ impl Kernel for AdOsc {
         // The line itself cancels in the difference, and with it its rounding: an average of the line less the line
         // falls behind by each flow and keeps a share of its distance.
         if started {
-            let flow = money_flow(&frame.bar);
+            let flow = money_flow::<Careful>(&frame.bar);
             self.fall_behind(state, flow);
         }
         [if warm {
@@ -181,7 +194,7 @@ impl Kernel for AdOsc {
             return 0;
         }
         let bars = differences.len();
-        span.bars(bars, |at, bar| differences[at] = money_flow(bar));
+        money_flows(span, differences);
         for cell in differences.iter_mut() {
             self.fall_behind(state, *cell);
             *cell = state.fast - state.slow;
@@ -247,13 +260,17 @@ impl Kernel for ChaikinMoneyFlow {
 
     #[inline(always)]
     fn step(&self, state: &mut Flows, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let flows = append(window, &mut state.appended, money_flow(&frame.bar));
+        let flows = append(
+            window,
+            &mut state.appended,
+            money_flow::<Careful>(&frame.bar),
+        );
         let Some(volumes) = frame.volumes(self.period) else {
             return [f64::NAN];
         };
         let volume = sum(volumes);
         [if volume > 0.0 {
-            sum(flows) / volume
+            quotient(sum(flows), volume)
         } else {
             0.0
         }]

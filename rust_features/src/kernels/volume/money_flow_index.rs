@@ -6,6 +6,7 @@ use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbours::{LONGEST, Row, WINDOWS, Wide, sums};
 use crate::state::state;
+use crate::subnormal::{self, Arithmetic, Careful, Lifted, Plain, all_near, is_factor, is_near};
 use crate::window::{ring, ring_extend, ring_len, ring_values, sum_of};
 
 /// Typical prices this close to each other, as a fraction of their sum, differ by rounding only.
@@ -57,13 +58,16 @@ impl Kernel for Mfi {
 
     #[inline(always)]
     fn step(&self, state: &mut MoneyFlow, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let typical = (frame.bar.high + frame.bar.low + frame.bar.close) / 3.0;
+        let typical = subnormal::share(frame.bar.high + frame.bar.low + frame.bar.close, 3.0);
         let previous = std::mem::replace(&mut state.previous_typical, typical);
         if state.bars == 0 {
             state.bars = 1;
             return [f64::NAN];
         }
-        let flows = ring(window, signed_flow(typical, previous, frame.bar.volume));
+        let flows = ring(
+            window,
+            signed_flow::<Careful>(typical, previous, frame.bar.volume),
+        );
         if state.bars < self.period as u64 {
             state.bars += 1;
             return [f64::NAN];
@@ -71,7 +75,7 @@ impl Kernel for Mfi {
         known_length!([flows] of [14] => {
             let positive = sum_of(flows, rising);
             let total = sum_of(flows, f64::abs);
-            [share(positive, total)]
+            [share::<Careful>(positive, total)]
         })
     }
 
@@ -97,12 +101,17 @@ impl Kernel for Mfi {
             return false;
         }
         let mut typical = [state.previous_typical; WINDOWS + 1];
-        for (at, cell) in typical[1..].iter_mut().enumerate() {
-            *cell = (highs[at] + lows[at] + closes[at]) / 3.0;
-        }
         let mut flows = Row::ZEROS;
-        for (at, flow) in flows.0.iter_mut().enumerate() {
-            *flow = signed_flow(typical[at + 1], typical[at], volumes[at]);
+        let bars = [highs, lows, closes, volumes];
+        // A product with a tiny volume is nothing, which costs nothing.
+        let near = all_near(highs) && is_near(state.previous_typical);
+        match (
+            near,
+            near && volumes.iter().all(|volume| is_factor(*volume)),
+        ) {
+            (false, _) => signed_flows::<Plain, Plain>(bars, &mut typical, &mut flows),
+            (_, false) => signed_flows::<Lifted, Plain>(bars, &mut typical, &mut flows),
+            (_, true) => signed_flows::<Lifted, Lifted>(bars, &mut typical, &mut flows),
         }
         state.previous_typical = typical[WINDOWS];
         let (mut rises, mut sizes): (Wide, Wide) = ([0.0; _], [0.0; _]);
@@ -115,20 +124,42 @@ impl Kernel for Mfi {
         ring_extend(window, &flows.0);
         let cut = length + WINDOWS - 1;
         let (rises, sizes) = (sums(&rises[..cut], length), sums(&sizes[..cut], length));
-        for (at, cell) in row.0.iter_mut().enumerate() {
-            *cell = share(rises.0[at], sizes.0[at]);
+        if all_near(&sizes.0) {
+            shares::<Lifted>(&rises, &sizes, row);
+        } else {
+            shares::<Plain>(&rises, &sizes, row);
         }
         true
     }
 }
 
+/// Typical prices of a block, after the one before it, and the flows; of highs, lows, closes and volumes.
+#[inline(always)]
+fn signed_flows<A: Arithmetic, F: Arithmetic>(
+    [highs, lows, closes, volumes]: [&[f64; WINDOWS]; 4],
+    typical: &mut [f64; WINDOWS + 1],
+    flows: &mut Row,
+) {
+    for (at, cell) in typical[1..].iter_mut().enumerate() {
+        *cell = A::share(highs[at] + lows[at] + closes[at], 3.0);
+    }
+    for (at, flow) in flows.0.iter_mut().enumerate() {
+        let (own, previous) = (typical[at + 1], typical[at]);
+        *flow = signed::<A>(F::product(own, volumes[at]), own, previous);
+    }
+}
+
 /// Money that flowed at a bar, negative when the typical price fell.
 #[inline(always)]
-fn signed_flow(typical: f64, previous: f64, volume: f64) -> f64 {
-    let flow = typical * volume;
+fn signed_flow<A: Arithmetic>(typical: f64, previous: f64, volume: f64) -> f64 {
+    signed::<A>(A::product(typical, volume), typical, previous)
+}
+
+#[inline(always)]
+fn signed<A: Arithmetic>(flow: f64, typical: f64, previous: f64) -> f64 {
     let change = typical - previous;
     let signed = if change > 0.0 { flow } else { -flow };
-    if change.abs() <= SAME * (typical + previous) {
+    if change.abs() <= A::product(typical + previous, SAME) {
         0.0
     } else {
         signed
@@ -141,9 +172,16 @@ fn rising(flow: f64) -> f64 {
 }
 
 #[inline(always)]
-fn share(positive: f64, total: f64) -> f64 {
+fn shares<A: Arithmetic>(positive: &Row, total: &Row, row: &mut Row) {
+    for (at, cell) in row.0.iter_mut().enumerate() {
+        *cell = share::<A>(positive.0[at], total.0[at]);
+    }
+}
+
+#[inline(always)]
+fn share<A: Arithmetic>(positive: f64, total: f64) -> f64 {
     if total > 0.0 {
-        100.0 * (positive / total)
+        100.0 * A::quotient(positive, total)
     } else {
         0.0
     }

@@ -1,13 +1,14 @@
 //! Volume against its recent self.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::moments::standard_score;
-use crate::moments_of_each::standard_scores;
+use crate::moments_of_each::{standard_scores, standard_scores_near_zero};
 use crate::neighbours::Row;
 use crate::side_by_side::SideBySide;
+use crate::subnormal::needs_lift;
 
 /// Standard score of the volume.
 #[derive(Debug)]
@@ -57,6 +58,28 @@ impl Kernel for VolumeZscore {
         };
         *row = standard_scores(values);
         true
+    }
+
+    /// Only for values near zero, which take steps much longer.
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values), [row]) = (block.volumes(self.period), outputs) else {
+            return false;
+        };
+        let near = values.last().copied().is_some_and(needs_lift);
+        match near.then(|| standard_scores_near_zero(values, self.period)) {
+            Some(Some(scores)) => {
+                *row = scores;
+                true
+            }
+            _ => false,
+        }
     }
 
     #[inline(always)]

@@ -1,0 +1,163 @@
+//! How well a straight line fits the last values.
+
+use super::linear_regression::{Fit, Line, PARAMETERS};
+use crate::arguments::{ArgumentError, Arguments};
+use crate::frame::{Block, Frame, Lookback};
+use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
+use crate::neighbours::{Row, WINDOWS, sums_over};
+use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, is_near};
+use crate::window::sum_over;
+
+/// How straight the last values lie.
+#[derive(Debug)]
+pub(crate) struct LinearRegR2(Fit);
+
+impl Kernel for LinearRegR2 {
+    type State = ();
+    type Output = [f64; 1];
+    const DESCRIPTION: Description = Description {
+        name: "linearreg_r2",
+        summary: "fit of the linear regression",
+        parameters: &PARAMETERS,
+        outputs: &[output(
+            "r2",
+            "share of the values' variance that the line explains, 0 to 1; 0 when they are all the same",
+        )],
+        source: "TA-Lib LINEARREG, LINEARREG_SLOPE, LINEARREG_INTERCEPT, LINEARREG_ANGLE, TSF; least squares",
+    };
+
+    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Fit::new(arguments).map(Self)
+    }
+
+    fn lookback(&self) -> Lookback {
+        self.0.lookback()
+    }
+
+    fn warmup_bars(&self, _output: usize) -> usize {
+        self.0.weights.len() - 1
+    }
+
+    #[inline(always)]
+    fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
+        let fit = &self.0;
+        let weights = &*fit.weights;
+        // No closure: it would stay a call, and be compiled without wide vectors.
+        match frame.last(fit.column, weights.len()) {
+            Some(values) => known_length!([values, weights] of [14] => {
+                [explained(&Fit::line(values, weights, frame.current(fit.column)), fit.squares)]
+            }),
+            None => [f64::NAN],
+        }
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let fit = &self.0;
+        let length = fit.weights.len();
+        let (Some(lines), Some(windows), Some(values), [row]) = (
+            fit.lines(block),
+            block.sources(length),
+            block.source(),
+            outputs,
+        ) else {
+            return false;
+        };
+        let [changes, slopes] = &lines;
+        if all_near(windows) {
+            *row = explained_near_zero(windows, values, &lines, (length, fit.squares));
+            return true;
+        }
+        for (at, value) in values.iter().enumerate() {
+            let line = Line {
+                values: &windows[at..at + length],
+                value: *value,
+                mean_change: changes.0[at],
+                slope: slopes.0[at],
+            };
+            row.0[at] = explained(&line, fit.squares);
+        }
+        true
+    }
+}
+
+/// Sums of squares that lost nothing below the range of numbers, nor left it.
+const SAFE_SQUARES: (f64, f64) = (1e-200, 1e200);
+
+/// Share of the variance of the values that the line explains; 0 when they are all the same.
+#[inline(always)]
+fn explained(line: &Line<'_>, squares: f64) -> f64 {
+    let total = sum_over([line.values], |[value]| {
+        let distance = line.distance(value);
+        distance * distance
+    });
+    let share = if total > SAFE_SQUARES.0 && total < SAFE_SQUARES.1 {
+        line.slope * line.slope * squares / total
+    } else {
+        explained_of_extreme(line, squares)
+    };
+    if share > 1.0 { 1.0 } else { share }
+}
+
+/// The same where squares of the values would vanish or overflow.
+#[cold]
+#[inline(never)]
+fn explained_of_extreme(line: &Line<'_>, squares: f64) -> f64 {
+    let sizes = line.values.iter().chain([&line.value, &line.slope]);
+    if sizes.fold(true, |near, value| near & is_near(*value)) {
+        explained_by_scale::<Lifted>(line, squares)
+    } else {
+        explained_by_scale::<Plain>(line, squares)
+    }
+}
+
+#[inline(always)]
+fn explained_by_scale<A: Arithmetic>(line: &Line<'_>, squares: f64) -> f64 {
+    // Distances are measured by their own sum.
+    let scale = sum_over([line.values], |[value]| line.distance(value).abs());
+    if scale == 0.0 {
+        return 0.0;
+    }
+    let total = sum_over([line.values], |[value]| {
+        let part = A::quotient(line.distance(value), scale);
+        part * part
+    });
+    share_of(A::quotient(line.slope, scale), squares, total)
+}
+
+#[inline(always)]
+fn share_of(slope: f64, squares: f64, total: f64) -> f64 {
+    let fitted = slope * slope * squares;
+    if total > 0.0 { fitted / total } else { 0.0 }
+}
+
+/// As [`explained_by_scale`] of windows of values near zero side by side.
+#[inline(always)]
+fn explained_near_zero(
+    windows: &[f64],
+    values: &[f64; WINDOWS],
+    [changes, slopes]: &[Row; 2],
+    (length, squares): (usize, f64),
+) -> Row {
+    let distance = |value: f64, at: usize| (value - values[at]) - changes.0[at];
+    let scales = sums_over([windows], length, |[value], at| distance(value, at).abs());
+    let totals = sums_over([windows], length, |[value], at| {
+        let part = Lifted::quotient(distance(value, at), scales.0[at]);
+        part * part
+    });
+    let mut row = Row::ZEROS;
+    for (at, cell) in row.0.iter_mut().enumerate() {
+        let slope = Lifted::quotient(slopes.0[at], scales.0[at]);
+        let share = share_of(slope, squares, totals.0[at]);
+        let share = if share > 1.0 { 1.0 } else { share };
+        *cell = if scales.0[at] == 0.0 { 0.0 } else { share };
+    }
+    row
+}
