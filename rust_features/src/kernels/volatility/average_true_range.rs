@@ -1,5 +1,7 @@
 //! True range and its Wilder average.
 
+use std::hint::black_box;
+
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
@@ -146,7 +148,7 @@ impl AverageRange {
         taken
     }
 
-    /// False, with nothing changed, when it holds or may hold a tiny number, or one that is not finite.
+    /// False, with nothing changed but cells, when it holds or may hold a tiny number, or one that is not finite.
     #[inline(always)]
     fn take_block(
         &mut self,
@@ -173,21 +175,22 @@ impl AverageRange {
         if any_tiny(&ranges) || !fold_lanes(sums).is_finite() {
             return false;
         }
-        let mut averages = [0.0; BARS];
+        // In memory: a compiler that keeps the whole block in registers runs out of them, and moves more than it adds.
+        let added = black_box(&added);
         let mut average = self.average;
         let pairs = added.as_chunks::<2>().0.iter();
-        for (pair, averages) in pairs.zip(averages.as_chunks_mut::<2>().0) {
+        for (pair, cells) in pairs.zip(cells.as_chunks_mut::<2>().0) {
             let since = pair[0].mul_add(factors.keep, pair[1]);
-            averages[0] = average.mul_add(factors.keep, pair[0]);
+            cells[0] = average.mul_add(factors.keep, pair[0]);
             average = average.mul_add(factors.keep_twice, since);
-            averages[1] = average;
+            cells[1] = average;
         }
         let far = self.average > FAR_FROM_TINY;
-        if !average.is_finite() || (!far && any_tiny(&averages)) {
+        if !average.is_finite() || (!far && any_tiny(cells)) {
             return false;
         }
-        for ((cell, average), close) in cells.iter_mut().zip(&averages).zip(closes) {
-            *cell = show(*average, *close);
+        for (cell, close) in cells.iter_mut().zip(closes) {
+            *cell = show(*cell, *close);
         }
         (self.average, self.added) = (average, added[BARS - 1]);
         true
