@@ -1,5 +1,6 @@
 """`candlewire models` against the real server: an operator lists, shows, promotes and rolls back."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from .conftest import COMMAND, Serve
@@ -23,8 +25,13 @@ def two_versions(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = next((copy / "daily").glob("[0-9]*"))
     later = copy / "daily" / str(NEWER)
     shutil.copytree(first, later)
-    manifest = json.loads((later / "manifest.json").read_text(encoding="utf-8"))
-    manifest["version"] = NEWER
+    manifest = json.loads((later / "manifest.json").read_text(encoding="utf-8")) | {"version": NEWER}
+    # The graph carries the manifest too, and the server holds the one to the other.
+    graph = onnx.load_model(later / "model.onnx")
+    (carried,) = [entry for entry in graph.metadata_props if entry.key == "candlewire.manifest"]
+    carried.value = json.dumps(json.loads(carried.value) | {"version": NEWER})
+    onnx.save_model(graph, later / "model.onnx")
+    manifest["onnx"]["sha256"] = hashlib.sha256((later / "model.onnx").read_bytes()).hexdigest()
     (later / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return copy
 
