@@ -21,7 +21,7 @@ pub(crate) fn run(call: &Call, load: &Closed, share: Share) -> Result<Recorder, 
     let mut sockets = Sockets::open(call, share.connections, Duration::ZERO)?;
     let mut messages = call.messages_in_turn();
     let mut pausing = VecDeque::new();
-    let (mut ready, mut ended) = (Vec::new(), Vec::new());
+    let (mut ready, mut ended, mut taken) = (Vec::new(), Vec::new(), Vec::new());
     let from = Instant::now() + milliseconds(load.warmup_ms);
     let until = from + milliseconds(load.duration_ms);
     for number in 0..share.connections {
@@ -52,7 +52,8 @@ pub(crate) fn run(call: &Call, load: &Closed, share: Share) -> Result<Recorder, 
         for &number in &ready {
             sockets.read(number, &mut ended)?;
             now = Instant::now();
-            for call in mem::take(&mut ended) {
+            mem::swap(&mut ended, &mut taken);
+            for call in taken.drain(..) {
                 if now >= from && now < until {
                     recorder.finished(call.status, now - call.tag);
                 }

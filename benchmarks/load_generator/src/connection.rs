@@ -11,10 +11,9 @@ use http::{Method, Request, Uri};
 use tokio::net::TcpStream;
 use tokio::task;
 
+use crate::frames::WINDOW_BYTES;
 use crate::report::LoadError;
 use crate::request_head::RequestHead;
-
-const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// What to send where.
 #[derive(Clone, Debug)]

@@ -14,22 +14,21 @@ use loona_hpack::Decoder;
 use crate::frames::{
     ACK, CONTINUATION, DATA, ENABLE_PUSH, END_HEADERS, END_STREAM, GOAWAY, HEAD_BYTES,
     HEADER_TABLE_SIZE, HEADERS, Head, INITIAL_WINDOW_SIZE, LARGEST_PAYLOAD, MAX_CONCURRENT_STREAMS,
-    MAX_FRAME_SIZE, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, number, put_frame,
-    put_head, put_settings, settings,
+    MAX_FRAME_SIZE, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_BYTES, WINDOW_UPDATE, number,
+    put_frame, put_head, put_settings, settings,
 };
 use crate::report::LoadError;
 use crate::request_head::RequestHead;
 
-const WINDOW_BYTES: u32 = 4 << 20;
 const DEFAULT_WINDOW_BYTES: u32 = 65_535;
 const BUFFER_BYTES: usize = 4 * (LARGEST_PAYLOAD + HEAD_BYTES);
 /// What stands in front of every gRPC message.
 const MESSAGE_HEAD_BYTES: usize = 5;
 const CANCEL: u32 = 0x8;
 /// Status of a call whose trailers hold none: UNKNOWN.
-pub(crate) const NO_STATUS: u16 = 2;
+const NO_STATUS: u16 = 2;
 /// Status of a call that the connection lost: UNAVAILABLE.
-pub(crate) const LOST: u16 = 14;
+const LOST: u16 = 14;
 
 /// A call that ended.
 #[derive(Debug, PartialEq)]
@@ -247,7 +246,8 @@ impl<Tag> Exchange<Tag> {
 
     /// Writes what the windows let out of a call's request.
     fn send(&mut self, stream: u32) {
-        let Some(Some(call)) = self.calls.get_mut(((stream - self.oldest) / 2) as usize) else {
+        let place = self.place(stream);
+        let Some(call) = place.and_then(|place| self.calls.get_mut(place)?.as_mut()) else {
             return;
         };
         while call.unsent.has_remaining() {
@@ -270,20 +270,19 @@ impl<Tag> Exchange<Tag> {
         }
     }
 
+    /// Where the call of a stream stands among the calls.
+    fn place(&self, stream: u32) -> Option<usize> {
+        Some(stream.checked_sub(self.oldest)? as usize / 2)
+    }
+
     fn call(&mut self, stream: u32) -> Option<&mut Call<Tag>> {
-        let place = stream.checked_sub(self.oldest)? / 2;
-        self.calls.get_mut(place as usize)?.as_mut()
+        let place = self.place(stream)?;
+        self.calls.get_mut(place)?.as_mut()
     }
 
     fn end(&mut self, stream: u32, status: Option<u16>, ended: &mut Vec<Ended<Tag>>) {
-        let Some(place) = stream.checked_sub(self.oldest) else {
-            return;
-        };
-        let Some(call) = self
-            .calls
-            .get_mut(place as usize / 2)
-            .and_then(Option::take)
-        else {
+        let place = self.place(stream);
+        let Some(call) = place.and_then(|place| self.calls.get_mut(place)?.take()) else {
             return;
         };
         if call.unsent.has_remaining() {

@@ -4,6 +4,8 @@
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes in front of every frame.
 pub(crate) const HEAD_BYTES: usize = 9;
+/// What this side lets a peer send ahead, on a stream and on a connection.
+pub(crate) const WINDOW_BYTES: u32 = 4 << 20;
 /// Largest payload unless both sides agree on more.
 pub(crate) const LARGEST_PAYLOAD: usize = 16_384;
 

@@ -66,13 +66,7 @@ pub(crate) fn run(
         } else {
             due
         };
-        let longest = next.saturating_duration_since(Instant::now());
-        sockets.wait(longest, &mut ready)?;
-        for &line in &ready {
-            sockets.read(line, &mut ended)?;
-            record(&mut recorder, &mut ended);
-            sockets.flush(line)?;
-        }
+        let_in(next, &mut sockets, &mut ready, &mut ended, &mut recorder)?;
         let now = Instant::now();
         if now >= next {
             woken = now;
@@ -80,17 +74,28 @@ pub(crate) fn run(
     }
     let give_up = Instant::now() + PATIENCE;
     while sockets.unended() > 0 && Instant::now() < give_up {
-        let longest = give_up.saturating_duration_since(Instant::now());
-        sockets.wait(longest, &mut ready)?;
-        for &line in &ready {
-            sockets.read(line, &mut ended)?;
-            record(&mut recorder, &mut ended);
-            sockets.flush(line)?;
-        }
+        let_in(give_up, &mut sockets, &mut ready, &mut ended, &mut recorder)?;
     }
     record(&mut recorder, &mut ended);
     recorder.measured(until - from);
     Ok(recorder)
+}
+
+/// Waits until `latest` at most for what a connection has to read or can write, and takes it in.
+fn let_in(
+    latest: Instant,
+    sockets: &mut Sockets<Due>,
+    ready: &mut Vec<usize>,
+    ended: &mut Vec<Ended<Due>>,
+    recorder: &mut Recorder,
+) -> Result<(), LoadError> {
+    sockets.wait(latest.saturating_duration_since(Instant::now()), ready)?;
+    for &line in &*ready {
+        sockets.read(line, ended)?;
+        record(recorder, ended);
+        sockets.flush(line)?;
+    }
+    Ok(())
 }
 
 fn record(recorder: &mut Recorder, ended: &mut Vec<Ended<Due>>) {
