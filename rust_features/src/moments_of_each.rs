@@ -4,7 +4,7 @@ use crate::instructions::{Work, with_widest_vectors};
 use crate::moments::{LANES, autocorrelation, is_safe, moved, standard_score};
 use crate::neighbours::{LONGEST, Row, WINDOWS, highest, lowest};
 use crate::side_by_side::{means, of_one, sums_of, sums_of_pairs};
-use crate::subnormal::{Arithmetic, Lifted, all_near, lift};
+use crate::subnormal::{Arithmetic, Lifted, all_near, lift, needs_lift};
 
 /// Sums of several terms, which also take the number of the series, over each window.
 #[inline(always)]
@@ -65,10 +65,19 @@ pub(crate) fn standard_scores(values: &[Row]) -> Row {
 }
 
 /// As [`standard_score`] of windows that start at neighbouring values, where all values are near zero and none has a
-/// square; `None` otherwise.
+/// square; `None` otherwise, which mostly the last value tells.
+#[inline(always)]
+pub(crate) fn standard_scores_near_zero(values: &[f64], length: usize) -> Option<Row> {
+    if needs_lift(*values.last()?) {
+        scores_near_zero(values, length)
+    } else {
+        None
+    }
+}
+
 #[cold]
 #[inline(never)]
-pub(crate) fn standard_scores_near_zero(values: &[f64], length: usize) -> Option<Row> {
+fn scores_near_zero(values: &[f64], length: usize) -> Option<Row> {
     if length > LONGEST || !all_near(values) {
         return None;
     }

@@ -9,7 +9,6 @@ use crate::moments_of_each::{standard_scores, standard_scores_near_zero};
 use crate::neighbours::{Row, WINDOWS};
 use crate::sample::{Sample, source_parameter};
 use crate::side_by_side::SideBySide;
-use crate::subnormal::needs_lift;
 
 /// Last value in deviations from the mean of its window.
 #[derive(Debug)]
@@ -76,14 +75,11 @@ impl Kernel for Zscore {
         let (Some(values), [row]) = (self.sample.neighbours(block), outputs) else {
             return false;
         };
-        let near = values.last().copied().is_some_and(needs_lift);
-        match near.then(|| standard_scores_near_zero(values, values.len() + 1 - WINDOWS)) {
-            Some(Some(scores)) => {
-                *row = scores;
-                true
-            }
-            _ => false,
-        }
+        let Some(scores) = standard_scores_near_zero(values, values.len() + 1 - WINDOWS) else {
+            return false;
+        };
+        *row = scores;
+        true
     }
 
     #[inline(always)]

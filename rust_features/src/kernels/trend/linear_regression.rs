@@ -14,7 +14,7 @@ pub(super) const PARAMETERS: [Parameter; 2] = [
 ];
 /// Degrees of an angle of one.
 const DEGREES: f64 = 1.0_f64.to_degrees();
-const SOURCE: &str =
+pub(super) const SOURCE: &str =
     "TA-Lib LINEARREG, LINEARREG_SLOPE, LINEARREG_INTERCEPT, LINEARREG_ANGLE, TSF; least squares";
 
 /// What the fit needs to know of its period.

@@ -1,6 +1,6 @@
 //! How well a straight line fits the last values.
 
-use super::linear_regression::{Fit, Line, PARAMETERS};
+use super::linear_regression::{Fit, Line, PARAMETERS, SOURCE};
 use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::{Block, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
@@ -24,7 +24,7 @@ impl Kernel for LinearRegR2 {
             "r2",
             "share of the values' variance that the line explains, 0 to 1; 0 when they are all the same",
         )],
-        source: "TA-Lib LINEARREG, LINEARREG_SLOPE, LINEARREG_INTERCEPT, LINEARREG_ANGLE, TSF; least squares",
+        source: SOURCE,
     };
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {

@@ -8,7 +8,6 @@ use crate::moments::standard_score;
 use crate::moments_of_each::{standard_scores, standard_scores_near_zero};
 use crate::neighbours::Row;
 use crate::side_by_side::SideBySide;
-use crate::subnormal::needs_lift;
 
 /// Standard score of the volume.
 #[derive(Debug)]
@@ -72,14 +71,11 @@ impl Kernel for VolumeZscore {
         let (Some(values), [row]) = (block.volumes(self.period), outputs) else {
             return false;
         };
-        let near = values.last().copied().is_some_and(needs_lift);
-        match near.then(|| standard_scores_near_zero(values, self.period)) {
-            Some(Some(scores)) => {
-                *row = scores;
-                true
-            }
-            _ => false,
-        }
+        let Some(scores) = standard_scores_near_zero(values, self.period) else {
+            return false;
+        };
+        *row = scores;
+        true
     }
 
     #[inline(always)]
