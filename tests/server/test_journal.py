@@ -86,31 +86,45 @@ def publish_until_killed(server: RunningServer, bars: list[bars_pb2.Bar], after:
     return acknowledged
 
 
-def test_kill_under_load_loses_nothing_acknowledged_and_continues_bit_for_bit(
-    tiny_store: Path, tmp_path: Path
-) -> None:
-    bars = history(range(1, 150 * RESTARTS))
-    (tmp_path / "whole").mkdir()
-    with running_server(tiny_store, tmp_path / "whole") as server:
+def unkilled_scores(store: Path, folder: Path, bars: list[bars_pb2.Bar]) -> list[bytes]:
+    """What a server that nobody kills says of the bars."""
+    (folder / "whole").mkdir()
+    with running_server(store, folder / "whole") as server:
         publish(server, *bars)
-        wanted = scores(signals_since(server, 0, len(bars)))
-    flags = ("--journal", str(tmp_path / "journal"), "--journal-fsync", "always")
+        return scores(signals_since(server, 0, len(bars)))
+
+
+def check_kills_lose_nothing(
+    store: Path, folder: Path, bars: list[bars_pb2.Bar], kills_after: list[int], *flags: str
+) -> None:
+    """Kills a server amid the bars, after each count of acknowledged ones: the next goes on bit for bit."""
+    wanted = unkilled_scores(store, folder, bars)
+    flags = ("--journal", str(folder / "journal"), "--journal-fsync", "always", *flags)
     acknowledged = 0
-    for restart in range(RESTARTS):
-        folder = tmp_path / f"killed_{restart}"
-        folder.mkdir()
-        with running_server(tiny_store, folder, *flags) as server:
+    for number, after in enumerate(kills_after):
+        killed = folder / f"killed_{number}"
+        killed.mkdir()
+        with running_server(store, killed, *flags) as server:
             held = newest_sequence(server)
             assert held >= acknowledged, "an acknowledged bar is lost"
-            after = 20 + restart * 37 % (len(bars) // (RESTARTS + 1) - 20)
             acknowledged = held + publish_until_killed(server, bars[held:], after)
-    (tmp_path / "last").mkdir()
-    with running_server(tiny_store, tmp_path / "last", *flags) as server:
+    (folder / "last").mkdir()
+    with running_server(store, folder / "last", *flags) as server:
         held = newest_sequence(server)
         assert held >= acknowledged, "an acknowledged bar is lost"
         publish(server, *bars[held:])
         assert scores(signals_since(server, 0, len(bars))) == wanted
         assert server.stop() == 0
+
+
+def test_kill_under_load_loses_nothing_acknowledged_and_continues_bit_for_bit(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    bars = history(range(1, 150 * RESTARTS))
+    longest = len(bars) // (RESTARTS + 1) - 20
+    check_kills_lose_nothing(
+        tiny_store, tmp_path, bars, [20 + number * 37 % longest for number in range(RESTARTS)]
+    )
 
 
 def replay_decisions(store: Path, journal: Path) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ import pytest
 from candlewire_server.tokens import book
 from conftest import RunningServer, running_server
 from google.protobuf import descriptor_pool, json_format, message_factory
+from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from wire_errors import wire_error
@@ -20,8 +21,23 @@ SERVICES = {
 }
 
 
+def found_call(
+    channel: grpc.Channel, service: str, method: str
+) -> tuple[type[Message], grpc.UnaryUnaryMultiCallable]:
+    """The method as the server describes it: what it takes, and the call."""
+    pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+    described = pool.FindServiceByName(service).methods_by_name[method]
+    request = message_factory.GetMessageClass(described.input_type)
+    call = channel.unary_unary(
+        f"/{service}/{method}",
+        request_serializer=request.SerializeToString,
+        response_deserializer=message_factory.GetMessageClass(described.output_type).FromString,
+    )
+    return request, call
+
+
 @pytest.mark.parametrize(
-    ("service", "method", "request_", "expected"),
+    ("service", "method", "fields", "expected"),
     [
         ("candlewire.v1.ScoringService", "Score", {"features": [0.01, 0.02, -0.01, 0.005]}, "probabilityUp"),
         ("candlewire.v1.SignalService", "GetLatest", {"symbols": ["ABSENT"]}, "unknownSymbols"),
@@ -31,21 +47,14 @@ SERVICES = {
     ],
 )
 def test_a_service_is_found_and_called_by_name(
-    server: RunningServer, service: str, method: str, request_: dict[str, object], expected: str
+    server: RunningServer, service: str, method: str, fields: dict[str, object], expected: str
 ) -> None:
     channel = server.channel("data")
-    database = ProtoReflectionDescriptorDatabase(channel)
-    found = {name for name in database.get_services() if not name.startswith("grpc.reflection.")}
+    names = ProtoReflectionDescriptorDatabase(channel).get_services()
+    found = {name for name in names if not name.startswith("grpc.reflection.")}
     assert found == SERVICES, "no more than this port answers to"
-    pool = descriptor_pool.DescriptorPool(database)
-    described = pool.FindServiceByName(service).methods_by_name[method]
-    made = json_format.ParseDict(request_, message_factory.GetMessageClass(described.input_type)())
-    call = channel.unary_unary(
-        f"/{service}/{method}",
-        request_serializer=type(made).SerializeToString,
-        response_deserializer=message_factory.GetMessageClass(described.output_type).FromString,
-    )
-    assert expected in json_format.MessageToDict(call(made, timeout=5))
+    request, call = found_call(channel, service, method)
+    assert expected in json_format.MessageToDict(call(json_format.ParseDict(fields, request()), timeout=5))
 
 
 def test_the_details_of_an_error_can_be_read(server: RunningServer) -> None:
@@ -59,15 +68,7 @@ def test_the_details_of_an_error_can_be_read(server: RunningServer) -> None:
 
 
 def test_health_is_told_of_every_service_and_model(server: RunningServer) -> None:
-    channel = server.channel("data")
-    pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
-    described = pool.FindServiceByName("grpc.health.v1.Health").methods_by_name["Check"]
-    request = message_factory.GetMessageClass(described.input_type)
-    check = channel.unary_unary(
-        "/grpc.health.v1.Health/Check",
-        request_serializer=request.SerializeToString,
-        response_deserializer=message_factory.GetMessageClass(described.output_type).FromString,
-    )
+    request, check = found_call(server.channel("data"), "grpc.health.v1.Health", "Check")
     for name in ("", "daily", *(SERVICES - {"grpc.health.v1.Health"})):
         assert check(request(service=name), timeout=5).status == 1, name
     with pytest.raises(grpc.RpcError) as raised:
@@ -96,15 +97,7 @@ def test_the_admin_port_is_found_and_called_by_name_too(server: RunningServer) -
         names = {service.name for service in answer.list_services_response.service}
         assert {"candlewire.v1.ModelService", "candlewire.v1.OutcomeService", "grpc.health.v1.Health"} < names
         assert "candlewire.v1.ScoringService" not in names, "that is on the data port"
-    channel = server.channel("admin")
-    pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
-    method = pool.FindServiceByName("candlewire.v1.ModelService").methods_by_name["ListModels"]
-    request = message_factory.GetMessageClass(method.input_type)
-    call = channel.unary_unary(
-        "/candlewire.v1.ModelService/ListModels",
-        request_serializer=request.SerializeToString,
-        response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
-    )
+    request, call = found_call(server.channel("admin"), "candlewire.v1.ModelService", "ListModels")
     assert [model.model for model in call(request(), timeout=10).models] == ["daily"]
 
 
