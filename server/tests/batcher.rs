@@ -28,6 +28,7 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 
 const FEATURES: usize = 3;
 const SCORES: usize = 2;
+const BATCH_ROWS: usize = 16;
 type Answer = Result<Vec<f32>, ServeError>;
 
 /// What a row scores: a function of the row alone.
@@ -115,7 +116,7 @@ impl Bench {
                 scores: SCORES,
             },
             BatchLimits {
-                batch_rows: 16,
+                batch_rows: BATCH_ROWS,
                 queue_rows,
                 queue_delay,
             },
@@ -381,18 +382,46 @@ fn rows_are_refused_while_the_oldest_has_waited_too_long_whatever_they_are_thoug
     let delay = Duration::from_millis(50);
     let bench = Bench::with_delay(1, 10_000, false, delay);
     let occupied = bench.occupy();
-    let oldest = bench.request([1.0; FEATURES], None);
-    bench.wait_for_waiting(1);
+    // One more than the next run takes.
+    let rows = BATCH_ROWS + 1;
+    let waiting: Vec<_> = (0..rows)
+        .map(|_| bench.request([1.0; FEATURES], None))
+        .collect();
+    bench.wait_for_waiting(rows);
     std::thread::sleep(delay * 2);
     let late = bench.wait(bench.request([2.0; FEATURES], None));
     assert!(
-        matches!(late, Err(ServeError::QueueFull { waiting: 1, .. })),
+        matches!(late, Err(ServeError::QueueFull { waiting, .. }) if waiting == rows),
         "{late:?}"
     );
     let bar = bench.request_as(Priority::High, [3.0; FEATURES]);
-    bench.wait_for_waiting(2);
+    bench.wait_for_waiting(rows + 1);
     bench.gate.set(true);
-    for handle in [occupied, oldest, bar] {
+    for handle in waiting.into_iter().chain([occupied, bar]) {
+        bench.wait(handle).unwrap();
+    }
+}
+
+#[test]
+fn a_stall_refuses_nobody_while_the_next_run_takes_all_that_wait() {
+    let delay = Duration::from_millis(50);
+    let bench = Bench::with_delay(1, 10_000, false, delay);
+    let occupied = bench.occupy();
+    let oldest = bench.request([1.0; FEATURES], None);
+    bench.wait_for_waiting(1);
+    // The machine stands still: the row is old, though next to nothing waits.
+    std::thread::sleep(delay * 2);
+    let mut handles = vec![occupied, oldest];
+    for waiting in 2..=BATCH_ROWS {
+        let handle = bench.request([2.0; FEATURES], None);
+        while bench.batcher.waiting_rows() != waiting {
+            assert!(!handle.is_finished(), "refused behind {} rows", waiting - 1);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        handles.push(handle);
+    }
+    bench.gate.set(true);
+    for handle in handles {
         bench.wait(handle).unwrap();
     }
 }
@@ -433,11 +462,11 @@ fn urgent_rows_run_before_those_that_came_earlier() {
     let occupied = bench.occupy();
     let finished = Arc::new(Mutex::new(Vec::new()));
     let mut handles = Vec::new();
-    // Batches hold 16 rows: 16 urgent ones fill the next.
+    // So many urgent ones fill the next batch.
     for (priority, rows) in [
-        (Priority::Low, 16),
-        (Priority::Normal, 16),
-        (Priority::High, 16),
+        (Priority::Low, BATCH_ROWS),
+        (Priority::Normal, BATCH_ROWS),
+        (Priority::High, BATCH_ROWS),
     ] {
         for _ in 0..rows {
             let before = bench.batcher.waiting_rows();

@@ -35,7 +35,7 @@ const FIRST_ROW_COST_NS: u64 = 20_000;
 /// Of so many batches one begins with the least urgent rows.
 const TURNS: u64 = 8;
 /// Rows an executor that may wait whatever they cost.
-const SLOW_ROWS: u64 = 8;
+const SLOW_ROWS: usize = 8;
 
 /// How urgent a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -283,16 +283,27 @@ impl Shared {
     }
 
     /// Whether one that comes now behind `ahead` would wait too long: by what rows cost, or because the oldest has waited
-    /// so long already. What rows cost does not know of the processor time that others take.
+    /// so long already. What rows cost does not know of the processor time that others take. But what the next runs take
+    /// whole is no reason to refuse, however old: the machine stood still, and goes on.
     fn waits_too_long(&self, ahead: &[Lane]) -> bool {
-        let waiting = ahead.iter().map(|lane| lane.rows).sum();
-        let executors = self.executors.len().max(1) as u64;
-        let slow_ns = SLOW_ROWS * self.row_cost_ns.load(Ordering::Relaxed);
+        let waiting: usize = ahead.iter().map(|lane| lane.rows).sum();
+        let executors = self.executors.len().max(1);
+        let slow_ns = SLOW_ROWS as u64 * self.row_cost_ns.load(Ordering::Relaxed);
         let longest_ns = (self.limits.queue_delay.as_nanos() as u64).max(slow_ns);
+        if self.expected_ns(waiting) / executors as u64 > longest_ns {
+            return true;
+        }
         let oldest = ahead.iter().filter_map(|lane| lane.jobs.front());
         let oldest = oldest.map(|job| job.admitted).min();
-        self.expected_ns(waiting) / executors > longest_ns
-            || oldest.is_some_and(|admitted| admitted.elapsed().as_nanos() as u64 > longest_ns)
+        waiting > executors * self.rows_of_a_run().max(SLOW_ROWS)
+            && oldest.is_some_and(|admitted| admitted.elapsed().as_nanos() as u64 > longest_ns)
+    }
+
+    /// Rows that run together at most.
+    fn rows_of_a_run(&self) -> usize {
+        let row_cost_ns = self.row_cost_ns.load(Ordering::Relaxed).max(1);
+        let budget_rows = (BATCH_BUDGET.as_nanos() as u64 / row_cost_ns).max(1);
+        self.limits.batch_rows.min(budget_rows as usize)
     }
 
     /// Call it with the queue locked.
@@ -346,9 +357,7 @@ impl Shared {
 
     /// Takes the jobs that run together; answers those whose caller left or whose deadline passed.
     fn take_batch(&self) -> Vec<Job> {
-        let budget_rows =
-            BATCH_BUDGET.as_nanos() as u64 / self.row_cost_ns.load(Ordering::Relaxed).max(1);
-        let most_rows = self.limits.batch_rows.min(budget_rows.max(1) as usize);
+        let most_rows = self.rows_of_a_run();
         let now = Instant::now();
         let (mut batch, mut expired, mut rows) = (Vec::new(), Vec::new(), 0);
         let turn = self.batches.fetch_add(1, Ordering::Relaxed) % TURNS;
