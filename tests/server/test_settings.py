@@ -7,10 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
+from candlewire_server import command as server_command
 from candlewire_server.errors import SettingsError
 from candlewire_server.settings import ServerSettings, data_plane_json, load, show
 from candlewire_server.settings.reference import BEGIN, updated
 from candlewire_server.settings.sources import all_settings
+from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -150,6 +153,34 @@ def test_the_command_shows_the_configuration_with_origins(tmp_path: Path) -> Non
     refused = subprocess.run([*command, "--set", "limits"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "SECTION.NAME=VALUE" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "first", "second"),
+    [
+        (("--port", "7", "--set", "server.port=8"), "--port", "--set server.port=..."),
+        (("--set", "server.port = 8", "--port", "7"), "--port", "--set server.port=..."),
+        (
+            ("--tls-cert", "a.pem", "--set", "tls.certificate=a.pem"),
+            "--tls-cert",
+            "--set tls.certificate=...",
+        ),
+        (
+            ("--set", "telemetry.otlp_headers=hush", "--set", "telemetry.otlp_headers=hush"),
+            "--set telemetry.otlp_headers=...",
+            "--set telemetry.otlp_headers=...",
+        ),
+    ],
+)
+def test_a_setting_said_twice_is_refused_by_both_names(
+    flags: tuple[str, ...], first: str, second: str
+) -> None:
+    app = typer.Typer()
+    server_command.register(app)
+    ended = CliRunner().invoke(app, ["serve", "--show-config", *flags])
+    assert ended.exit_code == 2
+    assert f"said twice, by {first} and by {second}; leave one of them out" in ended.output
+    assert "hush" not in ended.output
 
 
 def test_the_documentation_lists_every_setting() -> None:

@@ -3,6 +3,7 @@
 Every call of ``candlewire`` imports this module: what takes long to import is imported by the command itself.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -154,34 +155,34 @@ def serve(
     """
     from candlewire_server.settings import load, show
 
-    flags: dict[str, object] = {
-        "server.store": store,
-        "server.host": host,
-        "server.port": port,
-        "server.admin_port": admin_port,
-        "server.metrics_port": metrics_port,
-        "server.ready_file": ready_file,
-        "server.insecure_any_host": insecure_any_host,
-        "server.worker_threads": worker_threads,
-        "server.drain_timeout_ms": drain_timeout_ms,
-        "tls.certificate": tls_cert,
-        "tls.key": tls_key,
-        "tls.client_ca": tls_client_ca,
-        "auth.tokens": tokens,
-        "engine.executors": executors,
-        "engine.tree_kernel": tree_kernel,
-        "batcher.queue_rows": queue_rows,
-        "batcher.max_batch_rows": max_batch_rows,
-        "bars.accept_unknown_symbols": accept_unknown_symbols,
-        "journal.folder": journal,
-        "journal.fsync": journal_fsync,
-        "telemetry.log_level": log_level,
-        "telemetry.log_format": log_format,
-        "telemetry.otlp_endpoint": otlp_endpoint,
+    flags: dict[str, tuple[str, object]] = {
+        "server.store": ("--store", store),
+        "server.host": ("--host", host),
+        "server.port": ("--port", port),
+        "server.admin_port": ("--admin-port", admin_port),
+        "server.metrics_port": ("--metrics-port", metrics_port),
+        "server.ready_file": ("--ready-file", ready_file),
+        "server.insecure_any_host": ("--insecure-any-host", insecure_any_host),
+        "server.worker_threads": ("--worker-threads", worker_threads),
+        "server.drain_timeout_ms": ("--drain-timeout-ms", drain_timeout_ms),
+        "tls.certificate": ("--tls-cert", tls_cert),
+        "tls.key": ("--tls-key", tls_key),
+        "tls.client_ca": ("--tls-client-ca", tls_client_ca),
+        "auth.tokens": ("--tokens", tokens),
+        "engine.executors": ("--executors", executors),
+        "engine.tree_kernel": ("--tree-kernel", tree_kernel),
+        "batcher.queue_rows": ("--queue-rows", queue_rows),
+        "batcher.max_batch_rows": ("--max-batch-rows", max_batch_rows),
+        "bars.accept_unknown_symbols": ("--accept-unknown-symbols", accept_unknown_symbols),
+        "journal.folder": ("--journal", journal),
+        "journal.fsync": ("--journal-fsync", journal_fsync),
+        "telemetry.log_level": ("--log-level", log_level),
+        "telemetry.log_format": ("--log-format", log_format),
+        "telemetry.otlp_endpoint": ("--otlp-endpoint", otlp_endpoint),
     }
-    said = {key: value for key, value in flags.items() if value is not None}
+    said = {key: flag for key, flag in flags.items() if flag[1] is not None}
     try:
-        loaded = load(config=config, flags=said | _assignments(setting or []))
+        loaded = load(config=config, flags=_said_once(said, setting or []))
     except ServerError as error:
         for line in str(error).splitlines():
             typer.echo(f"candlewire serve: {line}", err=True)
@@ -192,16 +193,26 @@ def serve(
     run(loaded.settings)
 
 
-def _assignments(texts: list[str]) -> dict[str, object]:
-    assigned: dict[str, object] = {}
+def _said_once(flags: Mapping[str, tuple[str, object]], texts: Sequence[str]) -> dict[str, object]:
+    """Values by key: those of `flags`, each with its flag's name, and those of the texts after ``--set``.
+
+    Raises:
+        SettingsError: A text assigns nothing, or a setting is said twice: neither value may win unseen.
+    """
+    values = {key: value for key, (_, value) in flags.items()}
+    said_by = {key: name for key, (name, _) in flags.items()}
     for text in texts:
-        key, equals, value = text.partition("=")
+        key, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
             raise SettingsError(
                 f"--set {text}: write SECTION.NAME=VALUE, for example limits.max_connections=100"
             )
-        assigned[key.strip()] = value.strip()
-    return assigned
+        if key in values:
+            raise SettingsError(
+                f"{key}: said twice, by {said_by[key]} and by --set {key}=...; leave one of them out"
+            )
+        values[key], said_by[key] = value, f"--set {key}=..."
+    return values
 
 
 def replay_decisions(
