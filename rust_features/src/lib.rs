@@ -53,6 +53,7 @@ mod plan;
 mod presets;
 #[cfg(feature = "python")]
 mod python;
+mod rolling_moments;
 mod runner;
 mod sample;
 mod series;

@@ -5,7 +5,7 @@
 
 use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, needs_lift};
 use crate::subnormal_windows;
-use crate::window::{LANES, Level, fold_lanes};
+use crate::window::{LANES, fold_lanes};
 
 /// Bars of a block.
 pub(crate) const WINDOWS: usize = 64;
@@ -24,6 +24,10 @@ impl Row {
 
 /// A number for each value of a block's windows of at most [`LONGEST`].
 pub(crate) type Wide = [f64; WINDOWS + LONGEST];
+
+/// Windows that are taken in one go: what one pass over them writes has long left the processor's store buffer when
+/// the next one reads it at another offset, and all of it stays in the first-level cache.
+pub(crate) const TILE: usize = 256;
 
 /// Sums of the windows of `length` values that start at the first, second, … of `values`, which holds
 /// `length + WINDOWS - 1`: the bits of [`crate::window::sum`].
@@ -65,8 +69,78 @@ fn added<const N: usize>(values: &[f64], stride: usize) -> [f64; N] {
 #[inline(always)]
 pub(crate) fn means(values: &[f64], length: usize) -> Row {
     let mut means = sums(values, length);
-    divide(&mut means, length as f64);
+    divide(&mut means.0, length as f64);
     means
+}
+
+/// As [`means`], of as many windows as there are `cells`.
+#[inline(always)]
+pub(crate) fn all_means(values: &[f64], length: usize, cells: &mut [f64]) {
+    let in_chunks = length - length % LANES;
+    let mut lanes = Aligned([0.0; TILE + LANES]);
+    for (tile, cells) in cells.chunks_mut(TILE).enumerate() {
+        let (values, windows) = (&values[tile * TILE..], cells.len());
+        cells.fill(0.0);
+        if in_chunks > 0 {
+            let lanes = &mut lanes.0[..windows + LANES - 1];
+            lanes.fill(0.0);
+            add_columns(values, in_chunks / LANES, LANES, lanes);
+            fold_neighbours(lanes, cells);
+        }
+        add_columns(&values[in_chunks..], length - in_chunks, 1, cells);
+        for cells in cells.chunks_mut(WINDOWS) {
+            divide(cells, length as f64);
+        }
+    }
+}
+
+/// A tile's numbers, of which no vector straddles two cache lines.
+#[repr(align(64))]
+struct Aligned<const N: usize>([f64; N]);
+
+/// What the lanes hold that start at each place.
+#[inline(always)]
+fn fold_neighbours(lanes: &[f64], cells: &mut [f64]) {
+    let windows = cells.len();
+    let (first, second) = (&lanes[..windows], &lanes[1..][..windows]);
+    let (third, fourth) = (&lanes[2..][..windows], &lanes[3..][..windows]);
+    let (fifth, sixth) = (&lanes[4..][..windows], &lanes[5..][..windows]);
+    let (seventh, eighth) = (&lanes[6..][..windows], &lanes[7..][..windows]);
+    for at in 0..windows {
+        cells[at] = fold_lanes([
+            first[at],
+            second[at],
+            third[at],
+            fourth[at],
+            fifth[at],
+            sixth[at],
+            seventh[at],
+            eighth[at],
+        ]);
+    }
+}
+
+/// Adds to each of `sums` the value at its place and those `stride`, twice `stride`, … further, `count` in all.
+#[inline(always)]
+fn add_columns(values: &[f64], count: usize, stride: usize, sums: &mut [f64]) {
+    let windows = sums.len();
+    let mut done = 0;
+    // Several at a time, for each time costs a pass over the sums.
+    while done + 3 <= count {
+        let first = &values[done * stride..][..windows];
+        let second = &values[(done + 1) * stride..][..windows];
+        let third = &values[(done + 2) * stride..][..windows];
+        for at in 0..windows {
+            sums[at] = sums[at] + first[at] + second[at] + third[at];
+        }
+        done += 3;
+    }
+    while done < count {
+        for (sum, value) in sums.iter_mut().zip(&values[done * stride..][..windows]) {
+            *sum += *value;
+        }
+        done += 1;
+    }
 }
 
 /// Divides each number by a whole one below 2^52, with the bits of a division, which takes several times as long.
@@ -74,24 +148,24 @@ pub(crate) fn means(values: &[f64], length: usize) -> Row {
 /// The error of the product with the rounded reciprocal is exact and corrects it. Source: Markstein (1990), IBM J.
 /// Res. Dev. 34:1, theorem on correctly rounded quotients.
 #[inline(always)]
-fn divide(row: &mut Row, count: f64) {
+fn divide(values: &mut [f64], count: f64) {
     // Errors of quotients near either end of the range would not be exact, or not finite.
     let mut safe = true;
-    for value in &row.0 {
+    for value in &*values {
         let size = value.abs();
         safe &= size > 1e-280 || size == 0.0;
         safe &= size < 1e300;
     }
     if safe {
         let share = 1.0 / count;
-        for value in &mut row.0 {
+        for value in values {
             let quotient = *value * share;
             *value = quotient.mul_add(-count, *value).mul_add(share, quotient);
         }
-    } else if all_near(&row.0) {
-        divide_by::<Lifted>(row, count);
+    } else if all_near(values) {
+        divide_by::<Lifted>(values, count);
     } else {
-        divide_by::<Plain>(row, count);
+        divide_by::<Plain>(values, count);
     }
 }
 
@@ -102,123 +176,9 @@ fn starts_near(values: &[f64]) -> bool {
 }
 
 #[inline(always)]
-fn divide_by<A: Arithmetic>(row: &mut Row, count: f64) {
-    for value in &mut row.0 {
+fn divide_by<A: Arithmetic>(values: &mut [f64], count: f64) {
+    for value in values {
         *value = A::share(*value, count);
-    }
-}
-
-/// Population variances of windows, as [`sums`]: the bits of [`crate::window::variance`].
-#[inline(always)]
-pub(crate) fn variances(values: &[f64], length: usize) -> Row {
-    if let Some(variances) = subnormal_windows::variances(values) {
-        return variances;
-    }
-    Spreads::of(values, length).variances(length)
-}
-
-/// Means and population variances of windows: the bits of [`crate::window::mean_and_variance`].
-#[inline(always)]
-pub(crate) fn means_and_variances(values: &[f64], length: usize) -> [Row; 2] {
-    if starts_near(values)
-        && let Some(rows) = subnormal_windows::means_and_variances(values, length)
-    {
-        return rows;
-    }
-    let spreads = Spreads::of(values, length);
-    [spreads.means(length), spreads.variances(length)]
-}
-
-/// What the variances of neighbouring windows are made of; as for one window in [`crate::window::variance`].
-struct Spreads<'a> {
-    values: &'a [f64],
-    /// Of the first blocks.
-    offsets: Option<[f64; WINDOWS]>,
-    within: Row,
-    deviations: Row,
-    squares: Row,
-}
-
-impl<'a> Spreads<'a> {
-    #[inline(always)]
-    fn of(values: &'a [f64], length: usize) -> Self {
-        let mut spreads = Spreads {
-            values,
-            offsets: None,
-            within: Row::ZEROS,
-            deviations: Row::ZEROS,
-            squares: Row::ZEROS,
-        };
-        let mut rest = values;
-        for _ in 0..length / 16 {
-            let eights = Level::<{ WINDOWS + 7 }>::pairs(rest, 8);
-            let fours = Level::<{ WINDOWS + 3 }>::merge(&eights, rest, 4, 1.0);
-            let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, rest, 2, 2.0);
-            spreads.add(&Level::merge(&twos, rest, 1, 4.0), rest, 16.0);
-            rest = &rest[16..];
-        }
-        if length & 8 != 0 {
-            let fours = Level::<{ WINDOWS + 3 }>::pairs(rest, 4);
-            let twos = Level::<{ WINDOWS + 1 }>::merge(&fours, rest, 2, 1.0);
-            spreads.add(&Level::merge(&twos, rest, 1, 2.0), rest, 8.0);
-            rest = &rest[8..];
-        }
-        if length & 4 != 0 {
-            let twos = Level::<{ WINDOWS + 1 }>::pairs(rest, 2);
-            spreads.add(&Level::merge(&twos, rest, 1, 1.0), rest, 4.0);
-            rest = &rest[4..];
-        }
-        if length & 2 != 0 {
-            spreads.add(&Level::pairs(rest, 1), rest, 2.0);
-            rest = &rest[2..];
-        }
-        if length & 1 != 0 {
-            spreads.add(&Level::SINGLE, rest, 1.0);
-        }
-        spreads
-    }
-
-    #[inline(always)]
-    fn means(&self, length: usize) -> Row {
-        let share = 1.0 / length as f64;
-        let offsets = self.offsets.unwrap_or([0.0; WINDOWS]);
-        let mut means = Row::ZEROS;
-        for (window, mean) in means.0.iter_mut().enumerate() {
-            *mean = self.values[window] + (self.deviations.0[window] * share + offsets[window]);
-        }
-        means
-    }
-
-    #[inline(always)]
-    fn variances(&self, length: usize) -> Row {
-        let share = 1.0 / length as f64;
-        let mut variances = Row::ZEROS;
-        for (window, variance) in variances.0.iter_mut().enumerate() {
-            let deviation = self.deviations.0[window];
-            let between = self.squares.0[window] - deviation * deviation * share;
-            let value = (self.within.0[window] + between) * share;
-            *variance = if value > 0.0 { value } else { 0.0 };
-        }
-        variances
-    }
-
-    #[inline(always)]
-    fn add(&mut self, block: &Level<WINDOWS>, firsts: &[f64], count: f64) {
-        for (within, own) in self.within.0.iter_mut().zip(&block.within) {
-            *within += *own;
-        }
-        let Some(offsets) = &self.offsets else {
-            self.offsets = Some(block.offsets);
-            return;
-        };
-        let (origins, firsts) = (&self.values[..WINDOWS], &firsts[..WINDOWS]);
-        for window in 0..WINDOWS {
-            let deviation =
-                (firsts[window] - origins[window]) + (block.offsets[window] - offsets[window]);
-            let weighted = count * deviation;
-            self.deviations.0[window] += weighted;
-            self.squares.0[window] = weighted.mul_add(deviation, self.squares.0[window]);
-        }
     }
 }
 
@@ -315,48 +275,63 @@ pub(crate) fn weighted_deviations(
     {
         return row;
     }
+    let mut row = Row::ZEROS;
     if length < LANES {
-        let mut row = Row::ZEROS;
-        for (bar, weight) in weights.iter().enumerate() {
-            add_deviations(&mut row, values, bar, *weight, origins);
-        }
+        add_deviations(values, weights, (length, 1), origins, &mut row);
         return row;
     }
-    let counted = LANES - length % LANES;
     let mut lanes = [Row::ZEROS; LANES];
+    let counted = LANES - length % LANES;
     for (lane, total) in lanes.iter_mut().enumerate() {
-        let whole = length / LANES;
-        for place in 0..whole + usize::from(lane >= counted) {
-            let first = if place < whole {
-                place * LANES
-            } else {
-                length - LANES
-            };
-            let bar = first + lane;
-            add_deviations(total, values, bar, weights[bar], origins);
+        let own = (&values[lane..], &weights[lane..]);
+        add_deviations(own.0, own.1, (length / LANES, LANES), origins, total);
+        if lane >= counted {
+            let bar = length - LANES + lane;
+            add_deviations(&values[bar..], &weights[bar..], (1, 1), origins, total);
         }
     }
-    let mut row = Row::ZEROS;
     for (window, cell) in row.0.iter_mut().enumerate() {
         *cell = fold_lanes(lanes.each_ref().map(|lane| lane.0[window]));
     }
     row
 }
 
-/// Adds what one bar of each window contributes.
+/// Adds what some bars of each window contribute: the first one, that `stride` further, …, `count` in all.
 #[inline(always)]
 fn add_deviations(
-    total: &mut Row,
     values: &[f64],
-    bar: usize,
-    weight: f64,
+    weights: &[f64],
+    (count, stride): (usize, usize),
     origins: &[f64; WINDOWS],
+    total: &mut Row,
 ) {
-    let values = values.get(bar..).unwrap_or_default();
-    let values = values.first_chunk::<WINDOWS>().unwrap_or(&Row::ZEROS.0);
-    for (window, total) in total.0.iter_mut().enumerate() {
-        *total = (values[window] - origins[window]).mul_add(weight, *total);
+    let mut done = 0;
+    while done + 3 <= count {
+        let bars = [done * stride, (done + 1) * stride, (done + 2) * stride];
+        let [first, second, third] = bars.map(|bar| row_of(values, bar));
+        let of = bars.map(|bar| weights[bar]);
+        for at in 0..WINDOWS {
+            let origin = origins[at];
+            let sum = (first[at] - origin).mul_add(of[0], total.0[at]);
+            let sum = (second[at] - origin).mul_add(of[1], sum);
+            total.0[at] = (third[at] - origin).mul_add(of[2], sum);
+        }
+        done += 3;
     }
+    while done < count {
+        let (values, weight) = (row_of(values, done * stride), weights[done * stride]);
+        for at in 0..WINDOWS {
+            total.0[at] = (values[at] - origins[at]).mul_add(weight, total.0[at]);
+        }
+        done += 1;
+    }
+}
+
+/// One value of each window.
+#[inline(always)]
+fn row_of(values: &[f64], bar: usize) -> &[f64; WINDOWS] {
+    let values = values.get(bar..).unwrap_or_default();
+    values.first_chunk().unwrap_or(&Row::ZEROS.0)
 }
 
 /// Sums of `term`, which also takes the number of the window, over the bars of each window: the bits of
@@ -368,10 +343,7 @@ pub(crate) fn sums_over<const N: usize>(
     term: impl Fn([f64; N], usize) -> f64,
 ) -> Row {
     let add = |total: &mut Row, bar: usize| {
-        let values = columns.map(|column| {
-            let values = column.get(bar..).unwrap_or_default();
-            values.first_chunk::<WINDOWS>().unwrap_or(&Row::ZEROS.0)
-        });
+        let values = columns.map(|column| row_of(column, bar));
         for (window, total) in total.0.iter_mut().enumerate() {
             *total += term(values.map(|values| values[window]), window);
         }
@@ -412,7 +384,7 @@ mod tests {
             .collect();
         for length in 1..100 {
             let given = &values[..length + WINDOWS - 1];
-            let (means, variances) = (means(given, length), variances(given, length));
+            let means = means(given, length);
             let (weights, origins) = (&others[..length], values[3..].first_chunk().unwrap());
             let deviations = weighted_deviations(given, weights, origins);
             let pairs = sums_over([given, &others], length, |[a, b], window| {
@@ -422,16 +394,8 @@ mod tests {
                 (length <= LONGEST).then(|| (highest(given, length), lowest(given, length)));
             for at in 0..WINDOWS {
                 let (own, other) = (&values[at..][..length], &others[at..][..length]);
-                let expected = (window::mean(own), window::variance(own));
-                let together = window::mean_and_variance(own);
                 let pair = window::sum_of_pairs(own, other, |a, b| (a * b - at as f64).abs());
-                assert_eq!(
-                    (means.0[at], variances.0[at]),
-                    expected,
-                    "{length} from {at}"
-                );
-                let [mean, variance] = means_and_variances(given, length).map(|row| row.0[at]);
-                assert_eq!((mean, variance), together, "{length} from {at}");
+                assert_eq!(means.0[at], window::mean(own), "{length} from {at}");
                 assert_eq!(pairs.0[at], pair, "{length} from {at}");
                 let deviation = window::weighted_deviation(own, weights, values[at + 3]);
                 assert_eq!(deviations.0[at], deviation, "{length} from {at}");

@@ -19,7 +19,7 @@ fn lifted(values: &[f64], length: usize) -> Option<Wide> {
     Some(all)
 }
 
-/// As [`crate::neighbours::means_and_variances`]: the squares of such small distances are zero.
+/// As [`crate::rolling_moments::means_and_variances`]: the squares of such small distances are zero.
 #[cold]
 #[inline(never)]
 pub(crate) fn means_and_variances(values: &[f64], length: usize) -> Option<[Row; 2]> {
@@ -39,12 +39,6 @@ impl Work for Means<'_> {
         let values = lifted(self.values, self.length)?;
         Some([means(&values, self.length), Row::ZEROS])
     }
-}
-
-/// As [`crate::neighbours::variances`].
-#[inline(always)]
-pub(crate) fn variances(values: &[f64]) -> Option<Row> {
-    all_near(values).then_some(Row::ZEROS)
 }
 
 /// Means of blocks of 16, 8, 4, 2 and 1 values, less the block's first, merged as [`crate::window`] merges them.

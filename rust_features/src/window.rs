@@ -154,48 +154,58 @@ pub(crate) fn variance(values: &[f64]) -> f64 {
     Spread::of(values).variance(values.len())
 }
 
+/// Mean, less the left one, and sum of squared distances from the mean, of two values.
+#[inline(always)]
+pub(crate) fn paired(left: f64, right: f64) -> (f64, f64) {
+    let distance = right - left;
+    (0.5 * distance, distance * distance * 0.5)
+}
+
+/// The same of two blocks of twice `half` values each: of the distance of their means, the left one's mean less its
+/// first value, and the squares within both.
+#[inline(always)]
+pub(crate) fn merged(distance: f64, left: f64, within: f64, half: f64) -> (f64, f64) {
+    (
+        distance.mul_add(0.5, left),
+        (distance * distance).mul_add(half, within),
+    )
+}
+
 /// Means, less the block's first value, and sums of squared distances from the mean, of blocks of as many values each.
-pub(crate) struct Level<const N: usize> {
-    pub(crate) offsets: [f64; N],
-    pub(crate) within: [f64; N],
+struct Level<const N: usize> {
+    offsets: [f64; N],
+    within: [f64; N],
 }
 
 impl<const N: usize> Level<N> {
     /// Blocks of one value.
-    pub(crate) const SINGLE: Self = Self {
+    const SINGLE: Self = Self {
         offsets: [0.0; N],
         within: [0.0; N],
     };
 
     /// Blocks of two values, `stride` apart.
     #[inline(always)]
-    pub(crate) fn pairs(values: &[f64], stride: usize) -> Self {
+    fn pairs(values: &[f64], stride: usize) -> Self {
         let mut level = Self::SINGLE;
         let (left, right) = (&values[..N], &values[stride..][..N]);
         for at in 0..N {
-            let distance = right[at] - left[at];
-            level.offsets[at] = 0.5 * distance;
-            level.within[at] = distance * distance * 0.5;
+            (level.offsets[at], level.within[at]) = paired(left[at], right[at]);
         }
         level
     }
 
     /// Blocks of two blocks of `lower`, `stride` apart, of twice `half` values each.
     #[inline(always)]
-    pub(crate) fn merge<const M: usize>(
-        lower: &Level<M>,
-        values: &[f64],
-        stride: usize,
-        half: f64,
-    ) -> Self {
+    fn merge<const M: usize>(lower: &Level<M>, values: &[f64], stride: usize, half: f64) -> Self {
         let mut level = Self::SINGLE;
         let (first, second) = (&values[..N], &values[stride..][..N]);
         let (left, right) = (&lower.offsets[..N], &lower.offsets[stride..][..N]);
         let (own, other) = (&lower.within[..N], &lower.within[stride..][..N]);
         for at in 0..N {
             let distance = (second[at] - first[at]) + (right[at] - left[at]);
-            level.offsets[at] = distance.mul_add(0.5, left[at]);
-            level.within[at] = (distance * distance).mul_add(half, own[at] + other[at]);
+            (level.offsets[at], level.within[at]) =
+                merged(distance, left[at], own[at] + other[at], half);
         }
         level
     }

@@ -1,12 +1,13 @@
 //! Rolling variance, skewness and kurtosis.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::moments::{Moments as CentralMoments, is_safe, shape, shape_of};
 use crate::moments_of_each::central_moments_of_each;
-use crate::neighbours::{Row, WINDOWS, variances};
+use crate::neighbours::{Row, WINDOWS};
+use crate::rolling_moments::variances;
 use crate::sample::{Sample, source_parameter};
 use crate::side_by_side::{SideBySide, of_one};
 use crate::window::variance;
@@ -59,18 +60,19 @@ impl Kernel for Var {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         (): &mut (),
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let (Some(values), [row]) = (block.sources(self.period), outputs) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some(windows), [cells]) = (span.sources(self.period), outputs) else {
+            return 0;
         };
-        *row = variances(values, self.period);
-        true
+        let bars = span.source().len();
+        variances(windows, self.period, &mut cells[..bars]);
+        bars
     }
 }
 

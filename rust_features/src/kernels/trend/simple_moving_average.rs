@@ -1,10 +1,10 @@
 //! Simple moving average.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{Row, WINDOWS, means};
+use crate::neighbours::{WINDOWS, all_means};
 use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, is_near, quotient};
 use crate::window::mean;
 
@@ -60,24 +60,25 @@ impl Kernel for Sma {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         (): &mut (),
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let (Some(values), Some(newest)) = (block.sources(self.period), block.source()) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (values, [averages, ratios @ ..]) = (span.source(), outputs) else {
+            return 0;
         };
-        let averages = means(values, self.period);
-        if let [row, ratios @ ..] = outputs {
-            *row = averages;
-            if let [ratios, ..] = ratios {
-                self::ratios(newest, &averages.0, &mut ratios.0);
-            }
+        let Some(windows) = span.sources(self.period) else {
+            return 0;
+        };
+        let averages = &mut averages[..values.len()];
+        all_means(windows, self.period, averages);
+        if let [ratios, ..] = ratios {
+            self::ratios(values, averages, ratios);
         }
-        true
+        values.len()
     }
 }
 

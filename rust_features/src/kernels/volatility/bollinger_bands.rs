@@ -1,10 +1,10 @@
 //! Bollinger bands.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{Row, means_and_variances};
+use crate::rolling_moments::means_and_variances;
 use crate::window::mean_and_variance;
 
 /// A simple average with bands of standard deviations around it.
@@ -81,30 +81,36 @@ impl Kernel for BollingerBands {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         (): &mut (),
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let (Some(values), Some(newest)) = (block.sources(self.period), block.source()) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let ([upper, middle, lower, rest @ ..], values) = (outputs, span.source()) else {
+            return 0;
         };
-        let [middles, variances] = means_and_variances(values, self.period);
-        if let [upper, middle, lower] = outputs {
-            for (at, value) in newest.iter().enumerate() {
-                let bands = self.bands(middles.0[at], variances.0[at], *value);
-                (upper.0[at], middle.0[at], lower.0[at]) = (bands[0], bands[1], bands[2]);
+        let Some(windows) = span.sources(self.period) else {
+            return 0;
+        };
+        let bars = values.len();
+        let (upper, middle, lower) = (&mut upper[..bars], &mut middle[..bars], &mut lower[..bars]);
+        means_and_variances(windows, self.period, middle, lower);
+        if let [percent_b, width] = rest {
+            let (percent_b, width) = (&mut percent_b[..bars], &mut width[..bars]);
+            for at in 0..bars {
+                let bands = self.bands(middle[at], lower[at], values[at]);
+                (upper[at], lower[at]) = (bands[0], bands[2]);
+                (percent_b[at], width[at]) = (bands[3], bands[4]);
             }
-        } else if let [upper, middle, lower, percent_b, width] = outputs {
-            for (at, value) in newest.iter().enumerate() {
-                let bands = self.bands(middles.0[at], variances.0[at], *value);
-                (upper.0[at], middle.0[at], lower.0[at]) = (bands[0], bands[1], bands[2]);
-                (percent_b.0[at], width.0[at]) = (bands[3], bands[4]);
+        } else {
+            for at in 0..bars {
+                let bands = self.bands(middle[at], lower[at], values[at]);
+                (upper[at], lower[at]) = (bands[0], bands[2]);
             }
         }
-        true
+        bars
     }
 }
 

@@ -1,9 +1,9 @@
 //! Rolling standard deviation.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{Row, means_and_variances, variances};
+use crate::rolling_moments::{means_and_variances, variances};
 use crate::window::mean_and_variance;
 
 /// Population standard deviation of the last bars.
@@ -64,34 +64,37 @@ impl Kernel for StdDev {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         (): &mut (),
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let Some(values) = block.sources(self.period) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some(windows), [deviations, ratios @ ..]) = (span.sources(self.period), outputs)
+        else {
+            return 0;
         };
-        let mut deviations = variances(values, self.period);
-        for deviation in &mut deviations.0 {
-            *deviation = self.deviations * deviation.sqrt();
-        }
-        if let [row, ratios @ ..] = outputs {
-            *row = deviations;
-            if let [ratios, ..] = ratios {
-                let [means, _] = means_and_variances(values, self.period);
-                for (at, cell) in ratios.0.iter_mut().enumerate() {
-                    let mean = means.0[at];
-                    *cell = if mean > 0.0 {
-                        deviations.0[at] / mean
-                    } else {
-                        0.0
-                    };
-                }
+        let bars = span.source().len();
+        let deviations = &mut deviations[..bars];
+        if let [ratios, ..] = ratios {
+            // The means stand where the ratios will.
+            let ratios = &mut ratios[..bars];
+            means_and_variances(windows, self.period, ratios, deviations);
+            for (deviation, ratio) in deviations.iter_mut().zip(ratios) {
+                *deviation = self.deviations * deviation.sqrt();
+                *ratio = if *ratio > 0.0 {
+                    *deviation / *ratio
+                } else {
+                    0.0
+                };
+            }
+        } else {
+            variances(windows, self.period, deviations);
+            for deviation in deviations {
+                *deviation = self.deviations * deviation.sqrt();
             }
         }
-        true
+        bars
     }
 }
