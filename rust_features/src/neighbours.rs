@@ -80,12 +80,13 @@ pub(crate) fn all_means(values: &[f64], length: usize, cells: &mut [f64]) {
     let mut lanes = Aligned([0.0; TILE + LANES]);
     for (tile, cells) in cells.chunks_mut(TILE).enumerate() {
         let (values, windows) = (&values[tile * TILE..], cells.len());
-        cells.fill(0.0);
         if in_chunks > 0 {
             let lanes = &mut lanes.0[..windows + LANES - 1];
             lanes.fill(0.0);
             add_columns(values, in_chunks / LANES, LANES, lanes);
             fold_neighbours(lanes, cells);
+        } else {
+            cells.fill(0.0);
         }
         add_columns(&values[in_chunks..], length - in_chunks, 1, cells);
         for cells in cells.chunks_mut(WINDOWS) {
@@ -148,7 +149,7 @@ fn add_columns(values: &[f64], count: usize, stride: usize, sums: &mut [f64]) {
 /// The error of the product with the rounded reciprocal is exact and corrects it. Source: Markstein (1990), IBM J.
 /// Res. Dev. 34:1, theorem on correctly rounded quotients.
 #[inline(always)]
-fn divide(values: &mut [f64], count: f64) {
+pub(crate) fn divide(values: &mut [f64], count: f64) {
     // Errors of quotients near either end of the range would not be exact, or not finite.
     let mut safe = true;
     for value in &*values {
@@ -296,6 +297,52 @@ pub(crate) fn weighted_deviations(
     row
 }
 
+/// Sums of the distances from each window's origin, and the weighted ones, as [`weighted_deviations`]; the first have
+/// the bits of [`sums_over`].
+#[inline(always)]
+pub(crate) fn deviations(values: &[f64], weights: &[f64], origins: &[f64; WINDOWS]) -> [Row; 2] {
+    let length = weights.len();
+    if length < LANES || starts_near(values) {
+        let plain = sums_over([values], length, |[value], window| value - origins[window]);
+        return [plain, weighted_deviations(values, weights, origins)];
+    }
+    let (mut plain, mut weighted) = ([Row::ZEROS; LANES], [Row::ZEROS; LANES]);
+    let counted = LANES - length % LANES;
+    for (lane, totals) in plain.iter_mut().zip(&mut weighted).enumerate() {
+        let mut both = [Row::ZEROS; 2];
+        for place in 0..length / LANES {
+            let bar = place * LANES + lane;
+            add_both(row_of(values, bar), weights[bar], origins, &mut both);
+        }
+        if lane >= counted {
+            let bar = length - LANES + lane;
+            add_both(row_of(values, bar), weights[bar], origins, &mut both);
+        }
+        (*totals.0, *totals.1) = (both[0], both[1]);
+    }
+    let mut sums = [Row::ZEROS; 2];
+    for (sum, lanes) in sums.iter_mut().zip([&plain, &weighted]) {
+        for (window, cell) in sum.0.iter_mut().enumerate() {
+            *cell = fold_lanes(lanes.each_ref().map(|lane| lane.0[window]));
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn add_both(
+    values: &[f64; WINDOWS],
+    weight: f64,
+    origins: &[f64; WINDOWS],
+    [plain, weighted]: &mut [Row; 2],
+) {
+    for at in 0..WINDOWS {
+        let distance = values[at] - origins[at];
+        plain.0[at] += distance;
+        weighted.0[at] = distance.mul_add(weight, weighted.0[at]);
+    }
+}
+
 /// Adds what some bars of each window contribute: the first one, that `stride` further, …, `count` in all.
 #[inline(always)]
 fn add_deviations(
@@ -386,7 +433,8 @@ mod tests {
             let given = &values[..length + WINDOWS - 1];
             let means = means(given, length);
             let (weights, origins) = (&others[..length], values[3..].first_chunk().unwrap());
-            let deviations = weighted_deviations(given, weights, origins);
+            let weighted = weighted_deviations(given, weights, origins);
+            let both = deviations(given, weights, origins);
             let pairs = sums_over([given, &others], length, |[a, b], window| {
                 (a * b - window as f64).abs()
             });
@@ -398,7 +446,10 @@ mod tests {
                 assert_eq!(means.0[at], window::mean(own), "{length} from {at}");
                 assert_eq!(pairs.0[at], pair, "{length} from {at}");
                 let deviation = window::weighted_deviation(own, weights, values[at + 3]);
-                assert_eq!(deviations.0[at], deviation, "{length} from {at}");
+                assert_eq!(weighted.0[at], deviation, "{length} from {at}");
+                let plain = window::sum_over([own], |[value]| value - origins[at]);
+                let both = [both[0].0[at], both[1].0[at]];
+                assert_eq!(both, [plain, deviation], "{length} from {at}");
                 if let Some((highest, lowest)) = extremes {
                     assert_eq!(highest.0[at], window::highest(own), "{length} from {at}");
                     assert_eq!(lowest.0[at], window::lowest(own), "{length} from {at}");

@@ -4,7 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
 use crate::known_length::known_length;
-use crate::neighbours::{Row, WINDOWS, sums_over, weighted_deviations};
+use crate::neighbours::{Row, WINDOWS, deviations, divide};
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, share};
 use crate::window::{sum_over, weighted_deviation};
 
@@ -91,18 +91,9 @@ impl Fit {
     #[inline(always)]
     pub(super) fn lines(&self, block: Block<'_>) -> Option<[Row; 2]> {
         let (windows, values) = (block.sources(self.weights.len())?, block.source()?);
-        let length = self.weights.len();
-        let mut changes = sums_over([windows], length, |[other], window| other - values[window]);
-        if all_near(&changes.0) {
-            for change in &mut changes.0 {
-                *change = Lifted::share(*change, length as f64);
-            }
-        } else {
-            for change in &mut changes.0 {
-                *change /= length as f64;
-            }
-        }
-        Some([changes, weighted_deviations(windows, &self.weights, values)])
+        let [mut changes, slopes] = deviations(windows, &self.weights, values);
+        divide(&mut changes.0, self.weights.len() as f64);
+        Some([changes, slopes])
     }
 }
 
