@@ -11,8 +11,11 @@ use crate::spec::FeatureSpec;
 
 /// Formula, parameters, warm-up and source of every feature, as text for people.
 pub fn describe(spec: &FeatureSpec) -> String {
+    let name = spec.known_as().map_or_else(String::new, |preset| {
+        format!("preset {}, version {}: ", preset.name, preset.version)
+    });
     let mut text = format!(
-        "{} features, valid from bar {} on, spec {}\n",
+        "{name}{} features, valid from bar {} on, spec {}\n",
         spec.len(),
         spec.warmup_bars(),
         spec.hash()

@@ -32,14 +32,23 @@ impl TryFrom<GapRequest> for GapPolicy {
     fn try_from(request: GapRequest) -> Result<Self, String> {
         match request {
             GapRequest::Reset { reset_after } => Ok(Self::ResetAfter(reset_after)),
-            GapRequest::Word(word) => match word.as_str() {
-                "skip" => Ok(Self::Skip),
-                "flag" => Ok(Self::Flag),
-                _ => Err(format!(
-                    "gap is \"{}\": give \"skip\", \"flag\" or {{\"reset_after\": bars}}",
-                    word.chars().take(20).collect::<String>()
-                )),
-            },
+            GapRequest::Word(word) => Self::try_from(&word[..]),
+        }
+    }
+}
+
+/// A policy that is one word.
+impl TryFrom<&str> for GapPolicy {
+    type Error = String;
+
+    fn try_from(word: &str) -> Result<Self, String> {
+        match word {
+            "skip" => Ok(Self::Skip),
+            "flag" => Ok(Self::Flag),
+            _ => Err(format!(
+                "gap is \"{}\": give \"skip\", \"flag\" or {{\"reset_after\": bars}}",
+                word.chars().take(20).collect::<String>()
+            )),
         }
     }
 }

@@ -82,13 +82,14 @@ pub use kernels::all as kernels;
 pub use late_bars::{BarFate, OrderedSeries};
 pub use neighbours::Row;
 pub use panel::{Panel, PanelError};
+pub use presets::{Preset, preset_names, presets};
 pub use runner::Entry;
 pub use series::{Series, UpdateError};
 pub use side_by_side::SideBySide;
 pub use snapshot::{SnapshotError, VERSION as SNAPSHOT_VERSION};
 pub use spec::{
     Feature, FeatureRequest, FeatureSpec, FeatureSpecHash, GapPolicy, MOST_FEATURES,
-    MOST_SERIES_BYTES, SpecError, SpecOptions, preset_names,
+    MOST_SERIES_BYTES, SpecError, SpecOptions,
 };
 pub use state::{State, Words, WordsMut};
 pub use timeframe::{Resampler, Timeframe};

@@ -12,7 +12,6 @@ use crate::arguments::{Argument, ArgumentError, Arguments};
 use crate::kernels;
 use crate::nearest::{nearest, nearest_kernel};
 use crate::plan::Plan;
-use crate::presets;
 use crate::runner::Entry;
 use crate::timeframe::{Resampler, Timeframe};
 
@@ -354,20 +353,6 @@ impl FeatureSpec {
         Self::with_options(request.features, &options)
     }
 
-    /// A spec that ships with the crate; see [`preset_names`].
-    ///
-    /// # Errors
-    /// No preset of that name.
-    pub fn preset(name: &str) -> Result<Self, SpecError> {
-        match presets::json(name) {
-            Some(text) => Self::from_json(text),
-            None => Err(SpecError::UnknownPreset {
-                name: name.to_owned(),
-                known: preset_names().collect::<Vec<_>>().join(", "),
-            }),
-        }
-    }
-
     /// SHA-256 of the canonical JSON.
     pub fn hash(&self) -> &FeatureSpecHash {
         &self.0.hash
@@ -447,11 +432,6 @@ impl PartialEq for FeatureSpec {
 }
 
 impl Eq for FeatureSpec {}
-
-/// Names of the specs that ship with the crate.
-pub fn preset_names() -> impl Iterator<Item = &'static str> {
-    presets::PRESETS.iter().map(|(name, _)| *name)
-}
 
 /// Symbols are compared bar by bar on the bars' own timeframe, and a series that starts anew has no match elsewhere.
 fn check_comparing(request: &FeatureRequest, options: &SpecOptions) -> Result<(), SpecError> {

@@ -1,7 +1,7 @@
 //! Specs: canonical form, hash, and refusals that name the remedy.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
-use candlewire_features::{FeatureSpec, SpecError, describe, kernels, preset_names};
+use candlewire_features::{FeatureSpec, SpecError, describe, kernels, preset_names, presets};
 
 fn one(feature: &str) -> Result<FeatureSpec, SpecError> {
     FeatureSpec::from_json(&format!("{{\"features\": [{feature}]}}"))
@@ -187,44 +187,54 @@ fn every_kernel_says_what_it_is() {
     }
 }
 
-/// A changed preset is another one: models name the hash they were trained with. Add a new name instead.
+/// A changed preset is another one: models name the hash they were trained with. Add a new version instead.
 #[test]
 fn presets_never_change_silently() {
     let expected = [
-        (
-            "core",
-            29,
-            "8e8628ef85ef68060a4195be6982c6983983eb9893353d4f8a6d878d53b35ab6",
-        ),
-        (
-            "standard",
-            47,
-            "c5964920f9529ea21cda13214b90ea3268640814dbdd6156aae9c77dc81e65aa",
-        ),
-        (
-            "full",
-            64,
-            "f746db0b09708e3cd288cafd484f8c6c8133863f38f1eeac3afe7b2bf2e75cb2",
-        ),
-        (
-            "extended",
-            108,
-            "4f1f1e8d643d236ee978d2bb059731efd4bc8828290d77db1de50210d51fd75d",
-        ),
+        "core@1 of 29: 8e8628ef85ef68060a4195be6982c6983983eb9893353d4f8a6d878d53b35ab6",
+        "standard@1 of 47: c5964920f9529ea21cda13214b90ea3268640814dbdd6156aae9c77dc81e65aa",
+        "full@1 of 64: f746db0b09708e3cd288cafd484f8c6c8133863f38f1eeac3afe7b2bf2e75cb2",
+        "extended@1 of 108: 4f1f1e8d643d236ee978d2bb059731efd4bc8828290d77db1de50210d51fd75d",
     ];
-    let given: Vec<(&str, usize, String)> = candlewire_features::preset_names()
-        .map(|name| {
-            let spec = FeatureSpec::preset(name).unwrap();
+    let given: Vec<String> = presets()
+        .map(|preset| {
+            let spec = FeatureSpec::preset(&preset.to_string()).unwrap();
+            assert_eq!(spec.hash().to_string(), preset.hash, "{preset}");
+            assert_eq!(spec.known_as(), Some(preset));
             assert!(
                 spec.series_bytes() <= 20_000,
-                "{name} takes too much memory"
+                "{preset} takes too much memory"
             );
-            (name, spec.len(), spec.hash().to_string())
+            format!("{preset} of {}: {}", spec.len(), spec.hash())
         })
         .collect();
-    let given: Vec<(&str, usize, &str)> = given
-        .iter()
-        .map(|(name, features, hash)| (*name, *features, &hash[..]))
-        .collect();
     assert_eq!(given, expected);
+}
+
+#[test]
+fn a_preset_is_asked_for_by_name_or_by_version_and_known_by_its_hash() {
+    for preset in presets() {
+        let text = describe(&FeatureSpec::preset(&preset.to_string()).unwrap());
+        let told = format!("preset {}, version {}: ", preset.name, preset.version);
+        assert!(text.starts_with(&told) && text.contains(preset.hash));
+    }
+    let names: Vec<&str> = preset_names().collect();
+    assert!(presets().all(|preset| names.contains(&preset.name)));
+    assert_eq!(
+        FeatureSpec::preset("core").unwrap(),
+        FeatureSpec::preset("core@1").unwrap()
+    );
+    for wrong in ["core@2", "core@", "core@01", "@1", "core@1@1"] {
+        let error = FeatureSpec::preset(wrong).unwrap_err().to_string();
+        assert!(error.contains("known: core@1, standard@1"), "{error}");
+    }
+    let json = FeatureSpec::preset("core")
+        .unwrap()
+        .canonical_json()
+        .to_owned();
+    assert!(FeatureSpec::from_json(&json).unwrap().known_as().is_some());
+    let other = json.replace("log_return_20", "renamed");
+    let other = FeatureSpec::from_json(&other).unwrap();
+    assert_eq!(other.known_as(), None);
+    assert!(!describe(&other).contains("preset"));
 }

@@ -200,5 +200,8 @@ def test_the_docs_tell_what_presets_take() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     for name in cf.preset_names():
         spec = cf.FeatureSpec.preset(name)
-        row = f"| `{name}` | {len(spec)} | {spec.warmup_bars} | {spec.series_bytes:,} |"
+        known = spec.known_as
+        assert known is not None
+        row = f"| `{name}` | {known.version} | `{known.hash[:16]}` | "
+        row += f"{len(spec)} | {spec.warmup_bars} | {spec.series_bytes:,} |"
         assert row in text, f"docs/features.md: expected {row}"

@@ -111,36 +111,17 @@ OF_PRICE = (
 )
 
 DRIFT = "TA-Lib's running sums keep what an outlier left in them"
-ROUNDING = "phase of moves that are rounding: neither is right"
 NO_VOLUME = "TA-Lib: NaN in a window without volume, and a residue after it"
 # docs/features_talib_differences.md has the reasons at length; test_exact_reference.py the truth.
 EXEMPT: dict[tuple[str, str], str] = {
     ("a billion and a cent", "CCI"): "distances from a mean that is rounded at the size of the price",
-    ("a billion and a cent", "MAMA"): ROUNDING,
     ("after an outlier", "KAMA"): DRIFT,
-    ("after an outlier", "MAMA"): DRIFT,
     ("after an outlier", "STOCHRSI"): DRIFT,
     ("after an outlier", "ULTOSC"): DRIFT,
-    ("flat tail", "MAMA"): ROUNDING,
     ("tiny", "PPO"): "TA-Lib takes an average below 1e-14 for zero",
     ("no volume", "VWMA"): NO_VOLUME,
     ("no volume for a while", "VWMA"): NO_VOLUME,
 }
-# Files on whose ticks the in-phase part of a cycle vanishes but for rounding, which then decides between
-# +90 and -90 degrees.
-COARSE_FOR_MAMA = frozenset(
-    (
-        *(
-            "crypto_1h.parquet",
-            "crypto_1m.parquet",
-            "fx_1m.parquet",
-            "india_1m.parquet",
-            "us_equities_1m.parquet",
-        ),
-        *("us_equities_5m.parquet", "us_stocks_long_1d.parquet", "kaggle_txt/msft.us.txt"),
-        "cryptodatadownload/Coinbase_BTCUSD_d.csv",
-    )
-)
 # Errors of a few billionths: the digits of a running sum over volumes in dollars or over products of prices,
 # and CCI's rounded mean.
 LESS_EXACT = {
@@ -218,7 +199,7 @@ def assert_all_agree(source: str, bars: Bars) -> None:
     found: list[str] = []
     for name in FUNCTIONS:
         without_volume = name == "VWMA" and (bars["volume"] == 0).any()
-        if without_volume or (name == "MAMA" and source in COARSE_FOR_MAMA):
+        if without_volume:
             continue
         found += differences(name, bars, LESS_EXACT.get((source, name), 1e-9))
     assert found == [], source

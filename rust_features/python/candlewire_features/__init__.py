@@ -29,12 +29,14 @@ from candlewire_features._features import (
     InputError,
     ModelError,
     Panel,
+    Preset,
     SnapshotError,
     SpecError,
     TreeScorer,
     __version__,
     describe,
     preset_names,
+    presets,
 )
 from candlewire_features.bar_status import BarStatus
 from candlewire_features.batch import compute, compute_panel
@@ -46,6 +48,7 @@ __all__ = [
     "InputError",
     "ModelError",
     "Panel",
+    "Preset",
     "SnapshotError",
     "SpecError",
     "TreeScorer",
@@ -54,4 +57,5 @@ __all__ = [
     "compute_panel",
     "describe",
     "preset_names",
+    "presets",
 ]

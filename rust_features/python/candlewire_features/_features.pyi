@@ -3,7 +3,7 @@
 """Types of the compiled module; `candlewire_features` re-exports what is public."""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ __all__ = [
     "InputError",
     "ModelError",
     "Panel",
+    "Preset",
     "SnapshotError",
     "SpecError",
     "TreeScorer",
@@ -24,6 +25,7 @@ __all__ = [
     "describe",
     "kernel_registry",
     "preset_names",
+    "presets",
 ]
 
 __version__: str
@@ -102,12 +104,15 @@ class FeatureSpec:
         ],
         *,
         timeframe: str | None = None,
+        gap: Literal["skip", "flag"] | dict[Literal["reset_after"], int] | None = None,
     ) -> FeatureSpec:
         """Builds a spec from `(name, kernel[, parameters[, output]])`.
 
         Args:
             features: A kernel `1h:rsi` is `rsi` on bars of one hour, each visible from its close on.
-            timeframe: Of the bars, for example `5m`; needed where a feature has a longer one.
+            timeframe: Of the bars, for example `5m`; needed where a feature has a longer one, and for `gap`.
+            gap: What to do when bars are missing: `skip` (as without it), `flag`, or `{"reset_after": bars}`,
+                which starts anew after more missing bars than that.
 
         Raises:
             SpecError: With the nearest known name where one is near.
@@ -123,7 +128,15 @@ class FeatureSpec:
 
     @staticmethod
     def preset(name: str) -> FeatureSpec:
-        """A spec that ships with the package; see `preset_names`."""
+        """A spec that ships with the package: the newest version of a name, or the one of `name@version`.
+
+        Raises:
+            SpecError: There is no such preset; `presets` lists them.
+        """
+
+    @property
+    def known_as(self) -> Preset | None:
+        """The preset that these features are, if they are one."""
 
     @property
     def names(self) -> list[str]:
@@ -158,6 +171,26 @@ class FeatureSpec:
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, tuple[str]]: ...
+
+@final
+class Preset:
+    """A spec that ships with the package. What a name and version mean never changes, as the hash tells."""
+
+    @property
+    def name(self) -> str:
+        """Name for `FeatureSpec.preset`."""
+
+    @property
+    def version(self) -> int:
+        """Counted from 1; other features or parameters are a new version, and the old one stays."""
+
+    @property
+    def hash(self) -> str:
+        """The spec's hash."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Panel:
@@ -251,6 +284,9 @@ def kernel_registry() -> str:
 
 def preset_names() -> list[str]:
     """Names of the specs that ship with the package."""
+
+def presets() -> list[Preset]:
+    """Every preset with its version and hash, older versions of a name before newer ones."""
 
 def compute_columns(
     spec: FeatureSpec,

@@ -26,11 +26,13 @@ fn _features(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     module.add("ModelError", module.py().get_type::<errors::ModelError>())?;
     module.add_class::<spec::PyFeatureSpec>()?;
+    module.add_class::<spec::PyPreset>()?;
     module.add_class::<panel::PyPanel>()?;
     module.add_class::<trees::PyTreeScorer>()?;
     module.add_function(wrap_pyfunction!(spec::describe, module)?)?;
     module.add_function(wrap_pyfunction!(spec::kernel_registry, module)?)?;
     module.add_function(wrap_pyfunction!(spec::preset_names, module)?)?;
+    module.add_function(wrap_pyfunction!(spec::presets, module)?)?;
     module.add_function(wrap_pyfunction!(
         compute_panel::compute_panel_columns,
         module

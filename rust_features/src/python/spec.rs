@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use super::errors::{SpecError, without_gil};
-use crate::{Argument, FeatureRequest, FeatureSpec, SpecOptions};
+use crate::{Argument, FeatureRequest, FeatureSpec, GapPolicy, Preset, SpecOptions};
 
 /// An ordered list of features, checked and complete.
 #[pyclass(frozen, eq, hash, name = "FeatureSpec", module = "candlewire_features")]
@@ -32,17 +32,20 @@ impl PyFeatureSpec {
         clippy::needless_pass_by_value,
         reason = "extracted from a Python list"
     )]
-    #[pyo3(signature = (features, *, timeframe = None))]
+    #[pyo3(signature = (features, *, timeframe = None, gap = None))]
     fn new(
         py: Python<'_>,
         features: Vec<Bound<'_, PyTuple>>,
         timeframe: Option<String>,
+        gap: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let requests = features.iter().map(request).collect::<PyResult<Vec<_>>>()?;
-        let options = SpecOptions {
-            timeframe,
-            ..SpecOptions::default()
-        };
+        let gap = gap
+            .as_ref()
+            .map(gap_policy)
+            .transpose()?
+            .unwrap_or_default();
+        let options = SpecOptions { timeframe, gap };
         without_gil(py, || FeatureSpec::with_options(requests, &options)).map(Self)
     }
 
@@ -62,6 +65,11 @@ impl PyFeatureSpec {
     #[staticmethod]
     fn preset(py: Python<'_>, name: &str) -> PyResult<Self> {
         without_gil(py, || FeatureSpec::preset(name)).map(Self)
+    }
+
+    #[getter]
+    fn known_as(&self) -> Option<PyPreset> {
+        self.0.known_as().copied().map(PyPreset)
     }
 
     #[getter]
@@ -108,8 +116,12 @@ impl PyFeatureSpec {
     }
 
     fn __repr__(&self) -> String {
+        let name = self
+            .0
+            .known_as()
+            .map_or_else(String::new, |preset| format!("{preset}, "));
         format!(
-            "FeatureSpec({} features, hash {})",
+            "FeatureSpec({name}{} features, hash {})",
             self.0.len(),
             self.0.hash()
         )
@@ -118,6 +130,29 @@ impl PyFeatureSpec {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
         let from_json = slf.get_type().getattr("from_json")?;
         Ok((from_json, (slf.get().0.canonical_json().to_owned(),)))
+    }
+}
+
+/// Reads `"skip"`, `"flag"` or `{"reset_after": bars}`.
+fn gap_policy(given: &Bound<'_, PyAny>) -> PyResult<GapPolicy> {
+    let refuse = || {
+        let shown = given
+            .repr()
+            .map_or_else(|_| "?".to_owned(), |text| text.to_string());
+        SpecError::new_err(format!(
+            "gap is {shown}: give \"skip\", \"flag\" or {{\"reset_after\": bars}}"
+        ))
+    };
+    if let Ok(word) = given.extract::<String>() {
+        return GapPolicy::try_from(&word[..]).map_err(|_| refuse());
+    }
+    let policy = given.cast::<PyDict>().map_err(|_| refuse())?;
+    match (policy.len(), policy.get_item("reset_after")?) {
+        (1, Some(bars)) if !bars.is_instance_of::<PyBool>() => bars
+            .extract::<u64>()
+            .map(GapPolicy::ResetAfter)
+            .map_err(|_| refuse()),
+        _ => Err(refuse()),
     }
 }
 
@@ -200,6 +235,45 @@ fn argument(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<(Stri
 #[pyfunction]
 pub(super) fn describe(spec: &PyFeatureSpec) -> String {
     crate::describe(spec.core())
+}
+
+/// A spec that ships with the package, by name and version.
+#[pyclass(frozen, eq, hash, name = "Preset", module = "candlewire_features")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct PyPreset(Preset);
+
+#[pymethods]
+impl PyPreset {
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name
+    }
+
+    #[getter]
+    fn version(&self) -> u32 {
+        self.0.version
+    }
+
+    #[getter]
+    fn hash(&self) -> &str {
+        self.0.hash
+    }
+
+    fn __repr__(&self) -> String {
+        let Preset {
+            name,
+            version,
+            hash,
+            ..
+        } = &self.0;
+        format!("Preset(name={name:?}, version={version}, hash={hash:?})")
+    }
+}
+
+/// Every preset, older versions of a name before newer ones.
+#[pyfunction]
+pub(super) fn presets() -> Vec<PyPreset> {
+    crate::presets().copied().map(PyPreset).collect()
 }
 
 /// Names of the specs that ship with the package.

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use candlewire_features::{
-    Argument, Bar, FeatureRequest, FeatureSpec, ParameterKind, Series, compute, kernels,
+    Argument, Bar, Description, FeatureRequest, FeatureSpec, ParameterKind, Series, compute,
+    kernels,
 };
 
 /// Every output of every kernel, with defaults and, where a parameter is a period, with short ones.
@@ -22,18 +23,7 @@ pub(crate) fn specs() -> Vec<(String, FeatureSpec)> {
                     parameters.insert(parameter.name.to_owned(), Argument::Integer(value));
                 }
             }
-            let features = description
-                .outputs
-                .iter()
-                .map(|output| FeatureRequest {
-                    name: output.name.to_owned(),
-                    kernel: description.name.to_owned(),
-                    parameters: parameters.clone(),
-                    output: Some(output.name.to_owned()),
-                    timeframe: None,
-                })
-                .collect();
-            if let Ok(spec) = FeatureSpec::new(features) {
+            if let Ok(spec) = FeatureSpec::new(features_of(description, &parameters)) {
                 specs.push((format!("{} {parameters:?}", description.name), spec));
             } else {
                 assert!(
@@ -43,8 +33,37 @@ pub(crate) fn specs() -> Vec<(String, FeatureSpec)> {
                 );
             }
         }
+        // The average that remembers most, in every place that takes a kind.
+        let kinds: BTreeMap<String, Argument> = description
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.name.ends_with("matype"))
+            .map(|parameter| (parameter.name.to_owned(), Argument::Integer(7)))
+            .collect();
+        if !kinds.is_empty() {
+            let spec = FeatureSpec::new(features_of(description, &kinds)).unwrap();
+            specs.push((format!("{} {kinds:?}", description.name), spec));
+        }
     }
     specs
+}
+
+/// Every output of a kernel.
+fn features_of(
+    description: &Description,
+    parameters: &BTreeMap<String, Argument>,
+) -> Vec<FeatureRequest> {
+    description
+        .outputs
+        .iter()
+        .map(|output| FeatureRequest {
+            name: output.name.to_owned(),
+            kernel: description.name.to_owned(),
+            parameters: parameters.clone(),
+            output: Some(output.name.to_owned()),
+            timeframe: None,
+        })
+        .collect()
 }
 
 pub(crate) fn bits(values: &[f64]) -> Vec<u64> {

@@ -67,8 +67,8 @@ def one(_: Bars) -> float:
     return 1.0
 
 
-# TA-Lib numbers them; 7 (MAMA) and 11 (default) have no kernel of ours.
-KINDS = (0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 13)
+# TA-Lib numbers them.
+KINDS = range(14)
 
 CASES = [
     *(
@@ -128,6 +128,8 @@ CASES = [
             {"fastmatype": 1, "slowmatype": 0, "signalmatype": 6, "fastperiod": 5, "slowperiod": 8},
             {"fastmatype": 13, "slowmatype": 12, "signalmatype": 9},
             {"fastmatype": 12, "slowmatype": 8, "signalmatype": 5},
+            {"fastmatype": 7, "slowmatype": 11, "signalmatype": 7},
+            {"fastmatype": 2, "slowmatype": 7, "signalmatype": 11, "fastperiod": 40, "slowperiod": 50},
         ],
         oracle=of_close("MACDEXT"),
         floor=close,

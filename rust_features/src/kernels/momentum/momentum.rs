@@ -3,6 +3,8 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::WINDOWS;
+use crate::window::{all_finite, is_sum_finite};
 
 /// Change over some bars.
 #[derive(Debug)]
@@ -53,6 +55,12 @@ impl Kernel for Mom {
         let change = value - old;
         [change, if value == 0.0 { 0.0 } else { change / value }]
     }
+
+    #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        column == self.column
+    }
+
     #[inline(always)]
     fn span(
         &self,
@@ -65,14 +73,23 @@ impl Kernel for Mom {
         else {
             return 0;
         };
-        for ((cell, value), old) in changes.iter_mut().zip(span.source()).zip(olds) {
-            *cell = value - old;
+        let mut taken = 0;
+        let blocks = span.source().chunks(WINDOWS).zip(olds.chunks(WINDOWS));
+        for (changes, (values, olds)) in changes.chunks_mut(WINDOWS).zip(blocks) {
+            for ((cell, value), old) in changes.iter_mut().zip(values).zip(olds) {
+                *cell = value - old;
+            }
+            // A value that is not finite makes a change of its kind.
+            if !is_sum_finite(changes) && !all_finite(values) {
+                break;
+            }
+            taken += changes.len();
         }
         if let [ratios, ..] = ratios {
             for ((cell, value), change) in ratios.iter_mut().zip(span.source()).zip(&**changes) {
                 *cell = if *value == 0.0 { 0.0 } else { change / value };
             }
         }
-        olds.len()
+        taken
     }
 }

@@ -47,8 +47,8 @@ impl FastAndSlow {
             ("fastperiod", "slowperiod")
         };
         Ok(Self {
-            fast: MovingAverage::of(arguments, fast_name, "matype")?,
-            slow: MovingAverage::of(arguments, slow_name, "matype")?,
+            fast: MovingAverage::of(arguments, fast_name, "matype", 1)?,
+            slow: MovingAverage::of(arguments, slow_name, "matype", 1)?,
             column: arguments.column()?,
         })
     }
@@ -57,13 +57,24 @@ impl FastAndSlow {
         Lookback::of(self.column, self.fast.taps().max(self.slow.taps()))
     }
 
+    /// What the fast and the slow average remember.
+    fn window_len(&self) -> usize {
+        self.fast.memory() + self.slow.memory()
+    }
+
     /// Value, fast and slow average once both are warm.
     #[inline(always)]
-    fn push(&self, state: &mut FastAndSlowState, frame: &Frame<'_>) -> Option<(f64, f64, f64)> {
+    fn push(
+        &self,
+        state: &mut FastAndSlowState,
+        window: &mut [f64],
+        frame: &Frame<'_>,
+    ) -> Option<(f64, f64, f64)> {
+        let (fast_memory, slow_memory) = window.split_at_mut(self.fast.memory());
         let value = frame.current(self.column);
         let newest = |average: &MovingAverage| frame.last(self.column, average.taps());
-        let fast = self.fast.push(&mut state.fast, value, newest(&self.fast));
-        let slow = self.slow.push(&mut state.slow, value, newest(&self.slow));
+        let fast = self.fast.push(&mut state.fast, fast_memory, value, newest(&self.fast));
+        let slow = self.slow.push(&mut state.slow, slow_memory, value, newest(&self.slow));
         Some((value, fast?, slow?))
     }
 }
@@ -97,6 +108,10 @@ impl Kernel for Apo {
         self.0.lookback()
     }
 
+    fn window_len(&self) -> usize {
+        self.0.window_len()
+    }
+
     fn warmup_bars(&self, _output: usize) -> usize {
         self.0.slow.lookback()
     }
@@ -105,10 +120,10 @@ impl Kernel for Apo {
     fn step(
         &self,
         state: &mut FastAndSlowState,
-        _window: &mut [f64],
+        window: &mut [f64],
         frame: &Frame<'_>,
     ) -> [f64; 2] {
-        match self.0.push(state, frame) {
+        match self.0.push(state, window, frame) {
             Some((value, fast, slow)) => {
                 let difference = fast - slow;
                 [
@@ -151,6 +166,10 @@ impl Kernel for Ppo {
         self.0.lookback()
     }
 
+    fn window_len(&self) -> usize {
+        self.0.window_len()
+    }
+
     fn warmup_bars(&self, _output: usize) -> usize {
         self.0.slow.lookback()
     }
@@ -159,10 +178,10 @@ impl Kernel for Ppo {
     fn step(
         &self,
         state: &mut FastAndSlowState,
-        _window: &mut [f64],
+        window: &mut [f64],
         frame: &Frame<'_>,
     ) -> [f64; 1] {
-        match self.0.push(state, frame) {
+        match self.0.push(state, window, frame) {
             Some((_, _, 0.0)) => [0.0],
             Some((_, fast, slow)) => [(fast - slow) / slow * 100.0],
             None => [f64::NAN],

@@ -192,7 +192,7 @@ impl Kernel for StochF {
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
             fast_k: arguments.count("fastk_period")?,
-            fast_d: MovingAverage::of(arguments, "fastd_period", "fastd_matype")?,
+            fast_d: MovingAverage::of(arguments, "fastd_period", "fastd_matype", 0)?,
         })
     }
 
@@ -202,7 +202,7 @@ impl Kernel for StochF {
 
     /// The last fastk values.
     fn window_len(&self) -> usize {
-        self.fast_d.taps()
+        self.fast_d.own_window()
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {

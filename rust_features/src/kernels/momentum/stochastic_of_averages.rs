@@ -49,8 +49,8 @@ impl Kernel for StochOfAverages {
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
             fast_k: arguments.count("fastk_period")?,
-            slow_k: MovingAverage::of(arguments, "slowk_period", "slowk_matype")?,
-            slow_d: MovingAverage::of(arguments, "slowd_period", "slowd_matype")?,
+            slow_k: MovingAverage::of(arguments, "slowk_period", "slowk_matype", 0)?,
+            slow_d: MovingAverage::of(arguments, "slowd_period", "slowd_matype", 0)?,
         })
     }
 
@@ -60,7 +60,7 @@ impl Kernel for StochOfAverages {
 
     /// The last raw values, then the last slowk values.
     fn window_len(&self) -> usize {
-        self.slow_k.taps() + self.slow_d.taps()
+        self.slow_k.own_window() + self.slow_d.own_window()
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -77,7 +77,7 @@ impl Kernel for StochOfAverages {
         let Some(raw) = place_in_range(frame, self.fast_k) else {
             return [f64::NAN; 2];
         };
-        let (raws, slow_ks) = window.split_at_mut(self.slow_k.taps());
+        let (raws, slow_ks) = window.split_at_mut(self.slow_k.own_window());
         let Some(slow_k) = self.slow_k.push_own(&mut state.slow_k, raws, raw) else {
             return [f64::NAN; 2];
         };

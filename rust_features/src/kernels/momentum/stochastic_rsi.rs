@@ -57,14 +57,14 @@ impl Kernel for StochRsi {
         Ok(Self {
             period: arguments.count("timeperiod")?,
             fast_k: arguments.count("fastk_period")?,
-            fast_d: MovingAverage::of(arguments, "fastd_period", "fastd_matype")?,
+            fast_d: MovingAverage::of(arguments, "fastd_period", "fastd_matype", 0)?,
             column: arguments.column()?,
         })
     }
 
     /// The last indices, then the last fastk values.
     fn window_len(&self) -> usize {
-        self.fast_k + self.fast_d.taps()
+        self.fast_k + self.fast_d.own_window()
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
-use crate::subnormal::quotient;
+use crate::neighbours::{LONGEST, Row, WINDOWS, Wide, sums_over};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
 use crate::window::sum_over;
 
 /// Buying pressure as a share of the true range, over three windows.
@@ -71,6 +72,81 @@ impl Kernel for UltOsc {
             periods => oscillator(bars, periods),
         }
     }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let long = self.periods[2];
+        let (Some(highs), Some(lows), Some(previous @ [_, closes @ ..]), [row]) = (
+            block.highs(long),
+            block.lows(long),
+            block.closes(long + 1),
+            outputs,
+        ) else {
+            return false;
+        };
+        if long > LONGEST {
+            return false;
+        }
+        // Every bar once, for all windows that it is in.
+        let (mut pressures, mut ranges): (Wide, Wide) = ([0.0; _], [0.0; _]);
+        let bars = (highs.iter().zip(lows)).zip(closes.iter().zip(previous));
+        let cells = pressures.iter_mut().zip(&mut ranges);
+        for ((pressure, range), ((high, low), (close, previous))) in cells.zip(bars) {
+            *pressure = buying_pressure(*low, *close, *previous);
+            *range = true_range(*high, *low, *previous);
+        }
+        match self.periods {
+            [7, 14, 28] => oscillators(&pressures, &ranges, [7, 14, 28], row),
+            periods => oscillators(&pressures, &ranges, periods, row),
+        }
+        true
+    }
+}
+
+/// As [`oscillator`] for the bars of a block.
+#[inline(always)]
+fn oscillators(
+    pressures: &Wide,
+    ranges: &Wide,
+    [short, middle, long]: [usize; 3],
+    row: &mut Row,
+) {
+    let (before, newest) = (long - middle, long - short);
+    let [mut pressure, mut range] = [Row::ZEROS; 2];
+    *row = Row::ZEROS;
+    let windows = [newest..long, before..newest, 0..before];
+    for (window, weight) in windows.into_iter().zip([4.0, 2.0, 1.0]) {
+        let end = window.end + WINDOWS - 1;
+        for (sums, values) in [(&mut pressure, pressures), (&mut range, ranges)] {
+            let values = &values[window.start..end];
+            let more = sums_over([values], window.len(), |[value], _| value);
+            for (sum, more) in sums.0.iter_mut().zip(&more.0) {
+                *sum += more;
+            }
+        }
+        if all_near(&range.0) {
+            add_shares::<Lifted>(row, weight, &pressure, &range);
+        } else {
+            add_shares::<Plain>(row, weight, &pressure, &range);
+        }
+    }
+    for total in &mut row.0 {
+        *total = 100.0 * (*total / 7.0);
+    }
+}
+
+#[inline(always)]
+fn add_shares<A: Arithmetic>(totals: &mut Row, weight: f64, pressures: &Row, ranges: &Row) {
+    let pairs = pressures.0.iter().zip(&ranges.0);
+    for (total, (pressure, range)) in totals.0.iter_mut().zip(pairs) {
+        *total += weight * share::<A>(*pressure, *range);
+    }
 }
 
 /// The oscillator of highs, lows, closes and the closes before, of the longest period.
@@ -79,12 +155,12 @@ fn oscillator(bars: [&[f64]; 4], [short, middle, long]: [usize; 3]) -> [f64; 1] 
     // Each longer window is the shorter one and the bars before it.
     let (before, newest) = (long - middle, long - short);
     let [mut pressure, mut range] = pressure_and_range(bars, newest..long);
-    let mut total = 4.0 * share(pressure, range);
+    let mut total = 4.0 * share::<Careful>(pressure, range);
     for (window, weight) in [(before..newest, 2.0), (0..before, 1.0)] {
         let [more_pressure, more_range] = pressure_and_range(bars, window);
         pressure += more_pressure;
         range += more_range;
-        total += weight * share(pressure, range);
+        total += weight * share::<Careful>(pressure, range);
     }
     [100.0 * (total / 7.0)]
 }
@@ -96,7 +172,7 @@ fn pressure_and_range(bars: [&[f64]; 4], window: Range<usize>) -> [f64; 2] {
         bars.map(|column| column.get(window.clone()).unwrap_or_default());
     [
         sum_over([lows, closes, previous], |[low, close, previous]| {
-            close - if low < previous { low } else { previous }
+            buying_pressure(low, close, previous)
         }),
         sum_over([highs, lows, previous], |[high, low, previous]| {
             true_range(high, low, previous)
@@ -104,10 +180,16 @@ fn pressure_and_range(bars: [&[f64]; 4], window: Range<usize>) -> [f64; 2] {
     ]
 }
 
+/// Close less the lower of low and close before.
 #[inline(always)]
-fn share(pressure: f64, range: f64) -> f64 {
+fn buying_pressure(low: f64, close: f64, previous: f64) -> f64 {
+    close - if low < previous { low } else { previous }
+}
+
+#[inline(always)]
+fn share<A: Arithmetic>(pressure: f64, range: f64) -> f64 {
     if range > 0.0 {
-        quotient(pressure, range)
+        A::quotient(pressure, range)
     } else {
         0.0
     }

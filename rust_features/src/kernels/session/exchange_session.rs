@@ -44,7 +44,7 @@ impl Kernel for Session {
             ),
             output(
                 "is_open",
-                "1 when the bar opened within the session, 0 before, after and on holidays",
+                "1 when the bar opened within the session, 0 before, after, in the rest at midday and on holidays",
             ),
             output(
                 "is_opening",
@@ -77,7 +77,8 @@ impl Kernel for Session {
         let day = self.calendar.day(place.day);
         let (open, close) = (self.calendar.open_minute(), self.calendar.close_minute(day));
         let (since, left) = (place.minute - open, close - place.minute);
-        let is_open = day.is_session && since >= 0.0 && left > 0.0;
+        let is_pause = self.calendar.is_pause(place.minute);
+        let is_open = day.is_session && since >= 0.0 && left > 0.0 && !is_pause;
         let progress = (since / (close - open)).clamp(0.0, 1.0);
         let [sin, cos] = sine_and_cosine(progress);
         [

@@ -39,7 +39,7 @@ pub(super) fn weekday(day: i64) -> i64 {
 /// Easter Sunday.
 ///
 /// Source: Butcher's rule, Spencer Jones (1922), General Astronomy.
-fn easter(year: i64) -> i64 {
+pub(super) fn easter(year: i64) -> i64 {
     let (a, b, c) = (year % 19, year / 100, year % 100);
     let (d, e, f) = (b / 4, b % 4, (b + 8) / 25);
     let g = (b - f + 1) / 3;
@@ -52,7 +52,7 @@ fn easter(year: i64) -> i64 {
 }
 
 /// The `nth` such weekday of a month, counted from 1.
-fn nth_weekday(year: i64, month: i64, wanted: i64, nth: i64) -> i64 {
+pub(super) fn nth_weekday(year: i64, month: i64, wanted: i64, nth: i64) -> i64 {
     let first = day_of(year, month, 1);
     first + (wanted - weekday(first)).rem_euclid(7) + 7 * (nth - 1)
 }

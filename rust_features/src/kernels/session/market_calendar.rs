@@ -2,9 +2,12 @@
 
 use std::sync::OnceLock;
 
-use super::holidays::{date_of, day_of, india_closed, new_york_closed, new_york_half_day, weekday};
+use super::holidays::{date_of, day_of};
+use super::markets::{MARKETS, Market};
 use super::time_zone::TimeZone;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
+
+pub(super) use super::markets::CALENDAR;
 
 const MINUTE_NS: i64 = 60_000_000_000;
 const DAY_NS: i64 = 24 * 60 * MINUTE_NS;
@@ -12,14 +15,8 @@ const MINUTES_PER_DAY: f64 = 1440.0;
 
 /// First and last day of the tables: 1900-01-01 and 2199-12-31. Outside, days are computed one by one.
 const TABLE: std::ops::Range<i64> = -25_567..84_006;
-
-/// Where a calendar says a market is.
-pub(super) const CALENDAR: Parameter = Parameter::choice(
-    "calendar",
-    "XNYS New York stocks; XNSE National Stock Exchange of India; FX Sunday to Friday 17:00 New York; 24/7 every UTC day; UTC Monday to Friday",
-    "XNYS",
-    &["XNYS", "XNSE", "FX", "24/7", "UTC"],
-);
+/// Days before the table whose sessions count in it.
+const BEFORE: i64 = 15;
 
 /// How to read the time of a bar.
 pub(super) const STAMP: Parameter = Parameter::choice(
@@ -29,15 +26,6 @@ pub(super) const STAMP: Parameter = Parameter::choice(
     &["instant", "date"],
 );
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Market {
-    NewYork,
-    India,
-    ForeignExchange,
-    EveryDay,
-    Weekdays,
-}
-
 /// What is known of one day.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Day {
@@ -45,6 +33,8 @@ pub(super) struct Day {
     pub(super) is_session: bool,
     /// Whether the session closes early.
     pub(super) is_half: bool,
+    /// Whether it closes, or would close, as it did before today's hours.
+    is_former: bool,
     /// Sessions of the month after this day.
     pub(super) sessions_left: u8,
     /// Sessions of the month up to this day, it included.
@@ -67,13 +57,15 @@ pub(super) struct Place {
 /// Sessions of one market.
 #[derive(Debug)]
 pub(super) struct Calendar {
-    market: Market,
+    market: &'static Market,
     zone: &'static TimeZone,
-    /// Added to local time, so that a session that opens in the evening falls on one day, the one it ends on.
     shift_ns: i64,
     open_minute: f64,
     close_minute: f64,
     early_close_minute: f64,
+    former_close_minute: f64,
+    /// Empty where there is none.
+    pause: std::ops::Range<f64>,
     days: &'static [Day],
     /// Bars carry dates, not instants.
     stamped_by_date: bool,
@@ -82,40 +74,24 @@ pub(super) struct Calendar {
 impl Calendar {
     /// The calendar that the arguments `calendar` and, where declared, `stamp` name.
     pub(super) fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
-        static UTC: OnceLock<TimeZone> = OnceLock::new();
-        static DAYS: [OnceLock<Vec<Day>>; 5] = [const { OnceLock::new() }; 5];
-        let utc = || UTC.get_or_init(TimeZone::utc);
-        let clock = |hour: f64, minute: f64| hour * 60.0 + minute;
-        let (market, zone, shift_hours, hours) = match arguments.text("calendar")? {
-            "XNSE" => (
-                Market::India,
-                TimeZone::kolkata()?,
-                0,
-                (clock(9.0, 15.0), clock(15.0, 30.0)),
-            ),
-            "FX" => (
-                Market::ForeignExchange,
-                TimeZone::new_york()?,
-                7,
-                (0.0, MINUTES_PER_DAY),
-            ),
-            "24/7" => (Market::EveryDay, utc(), 0, (0.0, MINUTES_PER_DAY)),
-            "UTC" => (Market::Weekdays, utc(), 0, (0.0, MINUTES_PER_DAY)),
-            _ => (
-                Market::NewYork,
-                TimeZone::new_york()?,
-                0,
-                (clock(9.0, 30.0), clock(16.0, 0.0)),
-            ),
-        };
+        static DAYS: [OnceLock<Vec<Day>>; MARKETS.len()] =
+            [const { OnceLock::new() }; MARKETS.len()];
+        let (place, market) = Market::named(arguments.text("calendar")?);
+        let days = DAYS.get(place).map_or(&[][..], |days| {
+            days.get_or_init(|| table(market)).as_slice()
+        });
+        let former = market.former_close.map_or(market.close, |(_, close)| close);
+        let (from, to) = market.pause.unwrap_or_default();
         Ok(Self {
             market,
-            zone,
-            shift_ns: shift_hours * 60 * MINUTE_NS,
-            open_minute: hours.0,
-            close_minute: hours.1,
-            early_close_minute: clock(13.0, 0.0),
-            days: DAYS[market as usize].get_or_init(|| TABLE.map(|day| market.day(day)).collect()),
+            zone: Market::zone(place)?,
+            shift_ns: market.shift_hours * 60 * MINUTE_NS,
+            open_minute: f64::from(market.open),
+            close_minute: f64::from(market.close),
+            early_close_minute: f64::from(market.early_close),
+            former_close_minute: f64::from(former),
+            pause: f64::from(from)..f64::from(to),
+            days,
             stamped_by_date: arguments.text("stamp").is_ok_and(|stamp| stamp == "date"),
         })
     }
@@ -146,7 +122,7 @@ impl Calendar {
             .ok()
             .and_then(|index| self.days.get(index))
             .copied()
-            .unwrap_or_else(|| self.market.day(day))
+            .unwrap_or_else(|| known(self.market, day, |day| self.market.is_session(day)))
     }
 
     /// Minute at which sessions open.
@@ -160,9 +136,17 @@ impl Calendar {
     pub(super) fn close_minute(&self, day: Day) -> f64 {
         if day.is_half {
             self.early_close_minute
+        } else if day.is_former {
+            self.former_close_minute
         } else {
             self.close_minute
         }
+    }
+
+    /// Whether a minute lies in the rest at midday.
+    #[inline(always)]
+    pub(super) fn is_pause(&self, minute: f64) -> bool {
+        self.pause.contains(&minute)
     }
 
     /// Minutes since the midnight of the local clock, for a place of this calendar.
@@ -177,38 +161,42 @@ impl Calendar {
     }
 }
 
-impl Market {
-    fn is_session(self, day: i64) -> bool {
-        let on_weekday = weekday(day) < 5;
-        match self {
-            Self::EveryDay => true,
-            Self::Weekdays | Self::ForeignExchange => on_weekday,
-            Self::NewYork => on_weekday && !new_york_closed(day),
-            Self::India => on_weekday && !india_closed(day),
-        }
-    }
+/// Every day of the table; each day's session is looked up once.
+fn table(market: &Market) -> Vec<Day> {
+    let first = TABLE.start - BEFORE;
+    let sessions: Vec<bool> = (first..TABLE.end)
+        .map(|day| market.is_session(day))
+        .collect();
+    let is_session = |day: i64| {
+        usize::try_from(day - first)
+            .ok()
+            .and_then(|index| sessions.get(index))
+            .is_some_and(|is_session| *is_session)
+    };
+    TABLE.map(|day| known(market, day, is_session)).collect()
+}
 
-    #[cold]
-    fn day(self, day: i64) -> Day {
-        let (year, month, _) = date_of(day);
-        let first = day_of(year, month, 1);
-        let next_month = if month == 12 {
-            day_of(year + 1, 1, 1)
-        } else {
-            day_of(year, month + 1, 1)
-        };
-        let sessions = |mut days: std::ops::Range<i64>| {
-            days.by_ref().filter(|day| self.is_session(*day)).count() as u8
-        };
-        let is_session = self.is_session(day);
-        let since = (1..15).find(|before| self.is_session(day - before));
-        Day {
-            is_session,
-            is_half: self == Self::NewYork && is_session && new_york_half_day(day),
-            sessions_left: sessions(day + 1..next_month),
-            sessions_so_far: sessions(first..day + 1),
-            days_since_session: since.unwrap_or(15) as u8,
-            month: (month - 1) as u8,
-        }
+/// What is known of a day, by the days with a session.
+#[cold]
+fn known(market: &Market, day: i64, is_session: impl Fn(i64) -> bool) -> Day {
+    let (year, month, _) = date_of(day);
+    let first = day_of(year, month, 1);
+    let next_month = if month == 12 {
+        day_of(year + 1, 1, 1)
+    } else {
+        day_of(year, month + 1, 1)
+    };
+    let sessions =
+        |mut days: std::ops::Range<i64>| days.by_ref().filter(|day| is_session(*day)).count() as u8;
+    let has_session = is_session(day);
+    let since = (1..BEFORE).find(|before| is_session(day - before));
+    Day {
+        is_session: has_session,
+        is_half: has_session && market.is_half(day),
+        is_former: market.former_close.is_some_and(|(until, _)| day < until),
+        sessions_left: sessions(day + 1..next_month),
+        sessions_so_far: sessions(first..day + 1),
+        days_since_session: since.unwrap_or(BEFORE) as u8,
+        month: (month - 1) as u8,
     }
 }

@@ -3,6 +3,8 @@
 mod cycle;
 mod holidays;
 mod market_calendar;
+mod market_holidays;
+mod markets;
 mod session_clock;
 mod time_zone;
 

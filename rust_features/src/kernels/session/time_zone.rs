@@ -24,19 +24,8 @@ impl TimeZone {
         }
     }
 
-    /// New York, built once.
-    pub(super) fn new_york() -> Result<&'static Self, ArgumentError> {
-        static ZONE: OnceLock<Option<TimeZone>> = OnceLock::new();
-        Self::shared(&ZONE, "America/New_York")
-    }
-
-    /// India, built once.
-    pub(super) fn kolkata() -> Result<&'static Self, ArgumentError> {
-        static ZONE: OnceLock<Option<TimeZone>> = OnceLock::new();
-        Self::shared(&ZONE, "Asia/Kolkata")
-    }
-
-    fn shared(
+    /// A zone of the IANA database, built once into its cell.
+    pub(super) fn shared(
         cell: &'static OnceLock<Option<Self>>,
         name: &str,
     ) -> Result<&'static Self, ArgumentError> {
@@ -81,7 +70,7 @@ mod tests {
 
     #[test]
     fn summer_time_changes_at_the_second() {
-        let zone = TimeZone::new_york().unwrap();
+        let zone = TimeZone::bundled("America/New_York").unwrap();
         // 2026-03-08 07:00 and 2026-11-01 06:00 UTC; 2100-03-14 07:00 UTC follows the same rule.
         for (change_s, before_h, after_h) in [
             (1_772_953_200, -5, -4),
@@ -102,7 +91,9 @@ mod tests {
 
     #[test]
     fn the_ends_of_time_are_no_trouble() {
-        for zone in [TimeZone::new_york().unwrap(), TimeZone::kolkata().unwrap()] {
+        for zone in
+            ["America/New_York", "Asia/Kolkata"].map(|name| TimeZone::bundled(name).unwrap())
+        {
             for time_ns in [i64::MIN, i64::MIN + 1, 0, i64::MAX] {
                 assert!(zone.local_ns(time_ns).abs_diff(time_ns) < 24 * 3600 * 1_000_000_000);
             }

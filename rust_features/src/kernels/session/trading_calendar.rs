@@ -37,7 +37,7 @@ impl Kernel for TradingCalendar {
             output("month_sin", "sine of the month's place in the year"),
             output("month_cos", "cosine of the month's place in the year"),
         ],
-        source: "holidays and half days by rule; closures at short notice are not known, nor India's moon festivals",
+        source: "holidays and half days by rule; closures at short notice are not known, nor the festivals of India, China, Hong Kong, Korea and Singapore",
     };
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {

@@ -92,8 +92,8 @@ impl Kernel for MacdExt {
             arguments.count("fastperiod")?,
             arguments.count("slowperiod")?,
         );
-        let one = MovingAverage::of(arguments, "fastperiod", "fastmatype")?;
-        let other = MovingAverage::of(arguments, "slowperiod", "slowmatype")?;
+        let one = MovingAverage::of(arguments, "fastperiod", "fastmatype", 0)?;
+        let other = MovingAverage::of(arguments, "slowperiod", "slowmatype", 0)?;
         // The longer period is the slow one, as in TA-Lib; each keeps its kind.
         let (fast, slow) = if fast > slow {
             (other, one)
@@ -103,7 +103,7 @@ impl Kernel for MacdExt {
         Ok(Self {
             fast,
             slow,
-            signal: MovingAverage::of(arguments, "signalperiod", "signalmatype")?,
+            signal: MovingAverage::of(arguments, "signalperiod", "signalmatype", 0)?,
             column: arguments.column()?,
         })
     }
@@ -112,9 +112,9 @@ impl Kernel for MacdExt {
         Lookback::of(self.column, self.fast.taps().max(self.slow.taps()))
     }
 
-    /// The last differences, for the signal.
+    /// What the fast and the slow average remember, then the last differences, for the signal.
     fn window_len(&self) -> usize {
-        self.signal.taps()
+        self.fast.memory() + self.slow.memory() + self.signal.own_window()
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -130,14 +130,16 @@ impl Kernel for MacdExt {
             state.values += 1;
         }
         // An average that settles sooner starts later, so that the first values of both come at one bar.
-        let push = |average: &MovingAverage, state: &mut MovingAverageState| {
+        let (fast_memory, window) = window.split_at_mut(self.fast.memory());
+        let (slow_memory, window) = window.split_at_mut(self.slow.memory());
+        let push = |average: &MovingAverage, state: &mut MovingAverageState, memory: &mut [f64]| {
             if seen < (lookback - average.settling()) as u64 {
                 return None;
             }
-            average.push(state, value, frame.last(self.column, average.taps()))
+            average.push(state, memory, value, frame.last(self.column, average.taps()))
         };
-        let fast = push(&self.fast, &mut state.fast);
-        let slow = push(&self.slow, &mut state.slow);
+        let fast = push(&self.fast, &mut state.fast, fast_memory);
+        let slow = push(&self.slow, &mut state.slow, slow_memory);
         let (Some(fast), Some(slow)) = (fast, slow) else {
             return [f64::NAN; 6];
         };

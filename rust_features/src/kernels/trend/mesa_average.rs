@@ -10,6 +10,11 @@ use crate::window::flush_tiny;
 const FIRST_TRANSFORMED: u64 = 12;
 /// First valid bar: TA-Lib lets the average settle from zero for twenty bars.
 const FIRST_VALID: u64 = 32;
+/// TA-Lib's limits of the newest value's weight.
+const FAST_LIMIT: f64 = 0.5;
+const SLOW_LIMIT: f64 = 0.05;
+/// Drift of the smoothing, relative to its values, at which it begins anew.
+const MOST_DRIFT: f64 = 1e-8;
 const DEGREES: f64 = 180.0 / std::f64::consts::PI;
 
 state! {
@@ -53,8 +58,48 @@ impl Hilbert {
 }
 
 state! {
-    /// Averages, phase and the period of the dominant cycle.
-    pub(crate) struct MamaState {
+    /// Weighted sum of the last four values, as it runs.
+    pub(crate) struct Smoothing {
+        sum: f64,
+        weighted: f64,
+        /// What leaves the sums next.
+        leaving: f64,
+    }
+}
+
+impl Smoothing {
+    /// Takes one of the first three values.
+    #[inline(always)]
+    fn begin(&mut self, value: f64, weight: f64) {
+        self.sum += value;
+        self.weighted += value * weight;
+    }
+
+    /// Takes a value after three others, newest last; the weighted mean.
+    ///
+    /// Sums that run, in TA-Lib's order of operations: where the in-phase part of a cycle vanishes, as on coarse ticks,
+    /// their rounding decides the phase, and no other rounding gives TA-Lib's average. `size` is that of the values.
+    #[inline(always)]
+    fn push(&mut self, [third, second, first, value]: [f64; 4], size: f64) -> f64 {
+        self.sum += value;
+        self.sum -= self.leaving;
+        self.weighted += value * 4.0;
+        self.leaving = third;
+        let afresh = 4.0 * value + 3.0 * first + 2.0 * second + third;
+        let drift = (self.weighted - afresh).abs();
+        if drift > MOST_DRIFT * (afresh.abs() + size) {
+            self.weighted = afresh;
+            self.sum = third + second + first + value;
+        }
+        let smoothed = self.weighted * 0.1;
+        self.weighted -= self.sum;
+        smoothed
+    }
+}
+
+state! {
+    /// The average, phase and the period of the dominant cycle.
+    pub(crate) struct MesaState {
         /// Bars seen, counted until the first valid one, then alternating.
         bars: u64,
         /// Place in the rings of the transforms.
@@ -73,22 +118,90 @@ state! {
         period: f64,
         phase: f64,
         mama: f64,
+        smoothing: Smoothing,
+    }
+}
+
+state! {
+    /// The average and a slower one of it.
+    pub(crate) struct MamaState {
+        mesa: MesaState,
         fama: f64,
     }
 }
 
-/// An average whose speed follows the phase of the dominant cycle, and a slower one of it.
+/// An average whose speed follows the phase of the dominant cycle.
 #[derive(Debug)]
-pub(crate) struct Mama {
+pub(crate) struct Mesa {
     fast_limit: f64,
     slow_limit: f64,
-    column: Column,
 }
 
-impl Mama {
+impl Mesa {
+    /// With TA-Lib's limits, where no parameter gives them.
+    pub(crate) const USUAL: Self = Self {
+        fast_limit: FAST_LIMIT,
+        slow_limit: SLOW_LIMIT,
+    };
+
+    /// Values before the first one that has an average.
+    pub(crate) const LOOKBACK: usize = FIRST_VALID as usize;
+
+    /// Newest values that `push` reads.
+    pub(crate) const TAPS: usize = 4;
+
+    /// Takes a value; the average once it is warm.
+    #[inline(always)]
+    pub(crate) fn push(
+        &self,
+        state: &mut MesaState,
+        value: f64,
+        newest: Option<&[f64]>,
+    ) -> Option<f64> {
+        let is_warm = state.bars >= FIRST_VALID;
+        let (mama, _) = self.settle(state, value, newest)?;
+        is_warm.then_some(mama)
+    }
+
+    /// Takes a value; the average and its weight from the thirteenth value on.
+    #[inline(always)]
+    fn settle(
+        &self,
+        state: &mut MesaState,
+        value: f64,
+        newest: Option<&[f64]>,
+    ) -> Option<(f64, f64)> {
+        let bar = state.bars;
+        // Once valid, only whether the number is even counts: 32, 33, 32, 33 …
+        state.bars = if bar > FIRST_VALID {
+            FIRST_VALID
+        } else {
+            bar + 1
+        };
+        if bar < const { Self::TAPS as u64 - 1 } {
+            state.smoothing.begin(value, (bar + 1) as f64);
+            return None;
+        }
+        let newest = newest?.first_chunk::<{ Self::TAPS }>()?;
+        let smoothed = state.smoothing.push(*newest, state.mama.abs());
+        if bar < FIRST_TRANSFORMED {
+            return None;
+        }
+        let phase = Self::phase(state, bar.is_multiple_of(2), smoothed);
+        let fall = (state.phase - phase).max(1.0);
+        state.phase = phase;
+        let alpha = if fall > 1.0 {
+            (self.fast_limit / fall).max(self.slow_limit)
+        } else {
+            self.fast_limit
+        };
+        state.mama = alpha * value + (1.0 - alpha) * state.mama;
+        Some((state.mama, alpha))
+    }
+
     /// Phase of the cycle in degrees; moves the cycle's period on.
     #[inline(always)]
-    fn phase(state: &mut MamaState, is_even: bool, smoothed: f64) -> f64 {
+    fn phase(state: &mut MesaState, is_even: bool, smoothed: f64) -> f64 {
         let gain = 0.075 * state.period + 0.54;
         let place = state.place as usize;
         let detrended = state.detrender.push(is_even, place, gain, smoothed);
@@ -129,6 +242,13 @@ impl Mama {
     }
 }
 
+/// The average of a column, and a slower one of it.
+#[derive(Debug)]
+pub(crate) struct Mama {
+    mesa: Mesa,
+    column: Column,
+}
+
 impl Kernel for Mama {
     type State = MamaState;
     type Output = [f64; 4];
@@ -139,14 +259,14 @@ impl Kernel for Mama {
             Parameter::number(
                 "fastlimit",
                 "largest weight of the newest value",
-                0.5,
+                FAST_LIMIT,
                 0.01,
                 0.99,
             ),
             Parameter::number(
                 "slowlimit",
                 "smallest weight of the newest value",
-                0.05,
+                SLOW_LIMIT,
                 0.01,
                 0.99,
             ),
@@ -164,53 +284,36 @@ impl Kernel for Mama {
         source: "TA-Lib MAMA; Ehlers (2001), MESA and Trading Market Cycles",
     };
     const CLASSIC_OUTPUTS: usize = 2;
+    const REVISION: u32 = 2;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
-            fast_limit: arguments.number("fastlimit")?,
-            slow_limit: arguments.number("slowlimit")?,
+            mesa: Mesa {
+                fast_limit: arguments.number("fastlimit")?,
+                slow_limit: arguments.number("slowlimit")?,
+            },
             column: arguments.column()?,
         })
     }
 
     fn lookback(&self) -> Lookback {
-        Lookback::of(self.column, 4)
+        Lookback::of(self.column, Mesa::TAPS)
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
-        FIRST_VALID as usize
+        Mesa::LOOKBACK
     }
 
     #[inline(always)]
     fn step(&self, state: &mut MamaState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 4] {
-        let bar = state.bars;
-        // Once valid, only whether the number is even counts: 32, 33, 32, 33 …
-        state.bars = if bar > FIRST_VALID {
-            FIRST_VALID
-        } else {
-            bar + 1
-        };
-        let Some(&[third, second, first, value]) = frame
-            .last(self.column, 4)
-            .and_then(|values| values.first_chunk())
-        else {
+        let is_warm = state.mesa.bars >= FIRST_VALID;
+        let value = frame.current(self.column);
+        let newest = frame.last(self.column, Mesa::TAPS);
+        let Some((mama, alpha)) = self.mesa.settle(&mut state.mesa, value, newest) else {
             return [f64::NAN; 4];
         };
-        if bar < FIRST_TRANSFORMED {
-            return [f64::NAN; 4];
-        }
-        let smoothed = (4.0 * value + 3.0 * first + 2.0 * second + third) * 0.1;
-        let phase = Self::phase(state, bar.is_multiple_of(2), smoothed);
-        let fall = (state.phase - phase).max(1.0);
-        state.phase = phase;
-        let alpha = if fall > 1.0 {
-            (self.fast_limit / fall).max(self.slow_limit)
-        } else {
-            self.fast_limit
-        };
-        state.mama = alpha * value + (1.0 - alpha) * state.mama;
-        state.fama = 0.5 * alpha * state.mama + (1.0 - 0.5 * alpha) * state.fama;
-        if bar < FIRST_VALID {
+        state.fama = 0.5 * alpha * mama + (1.0 - 0.5 * alpha) * state.fama;
+        if !is_warm {
             return [f64::NAN; 4];
         }
         let ratio = |over: f64, under: f64| {
@@ -221,10 +324,10 @@ impl Kernel for Mama {
             }
         };
         [
-            state.mama,
+            mama,
             state.fama,
-            ratio(value, state.mama),
-            ratio(state.mama, state.fama),
+            ratio(value, mama),
+            ratio(mama, state.fama),
         ]
     }
 }

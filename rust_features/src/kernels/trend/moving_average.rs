@@ -4,15 +4,16 @@ use super::adaptive_average::{Adaptive, AdaptiveState};
 use super::average::Average;
 use super::exponential_averages::{Double, Exponential, Tillson, Triple, Wilder, ZeroLag};
 use super::exponential_moving_average::ExponentialAverage;
+use super::mesa_average::{Mesa, MesaState};
 use super::simple_moving_average::ratio;
 use super::weighted_averages::{Hull, Linear, Mean, Triangular};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::state::state;
+use crate::state::{State, Words, WordsMut, state};
 use crate::window::slide;
 
-const MEANING: &str = "kind of average, TA-Lib's number: 0 sma, 1 ema, 2 wma, 3 dema, 4 tema, 5 trima, 6 kama, 8 t3, 9 hma, 10 none, 12 zlema, 13 rma";
+const MEANING: &str = "kind of average, TA-Lib's number: 0 sma, 1 ema, 2 wma, 3 dema, 4 tema, 5 trima, 6 kama, 7 mama (of limits 0.5 and 0.05, whatever the period), 8 t3, 9 hma, 10 none, 11 TA-Lib's default, 12 zlema, 13 rma";
 /// T3's volume factor where no parameter gives it.
 const VOLUME_FACTOR: f64 = 0.7;
 
@@ -32,6 +33,7 @@ pub(crate) enum MovingAverage {
     Triple(Triple),
     Triangular(Triangular),
     Adaptive(Adaptive),
+    Mesa(Mesa),
     Tillson(Tillson),
     Hull(Hull),
     ZeroLag(ZeroLag),
@@ -49,13 +51,17 @@ state! {
 }
 
 impl MovingAverage {
-    /// The average of the kind that parameter `kind` numbers.
+    /// The average of the kind that parameter `kind` numbers; `usual` is TA-Lib's default in this place.
     pub(crate) fn of(
         arguments: &Arguments,
         period: &'static str,
         kind: &'static str,
+        usual: i64,
     ) -> Result<Self, ArgumentError> {
-        let number = arguments.integer(kind)?;
+        let number = match arguments.integer(kind)? {
+            11 => usual,
+            number => number,
+        };
         let period = arguments.count(period)?;
         if period == 1 {
             return Ok(Self::None);
@@ -68,6 +74,7 @@ impl MovingAverage {
             4 => Self::Triple(Triple::over(period)),
             5 => Self::Triangular(Triangular::over(period)),
             6 => Self::Adaptive(Adaptive::over(period)),
+            7 => Self::Mesa(Mesa::USUAL),
             8 => Self::Tillson(Tillson::over(period, VOLUME_FACTOR)),
             9 => Self::Hull(Hull::over(period)),
             10 => Self::None,
@@ -92,6 +99,7 @@ impl MovingAverage {
             Self::Triple(average) => average.lookback(),
             Self::Triangular(average) => average.lookback(),
             Self::Adaptive(average) => average.lookback(),
+            Self::Mesa(_) => Mesa::LOOKBACK,
             Self::Tillson(average) => average.lookback(),
             Self::Hull(average) => average.lookback(),
             Self::ZeroLag(average) => average.lookback(),
@@ -106,6 +114,7 @@ impl MovingAverage {
             Self::Linear(average) => average.taps(),
             Self::Triangular(average) => average.taps(),
             Self::Adaptive(average) => average.taps(),
+            Self::Mesa(_) => Mesa::TAPS,
             Self::Hull(average) => average.taps(),
             Self::ZeroLag(average) => average.taps(),
             _ => 0,
@@ -114,14 +123,32 @@ impl MovingAverage {
 
     /// Values that `push` must have taken before the first average, if the newest `taps` are always at hand.
     pub(crate) fn settling(&self) -> usize {
-        self.lookback() - self.taps().saturating_sub(1)
+        match self {
+            Self::Mesa(_) => Mesa::LOOKBACK, // counts the values that it skips
+            _ => self.lookback() - self.taps().saturating_sub(1),
+        }
     }
 
-    /// Takes a value of a series whose newest `taps` values are at hand; the average once it is warm.
+    /// Numbers of the kernel's window in which this kind remembers what would be too much for every average.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Self::Mesa(_) => MesaState::WORDS,
+            _ => 0,
+        }
+    }
+
+    /// Numbers of the kernel's window for `push_own`.
+    pub(crate) fn own_window(&self) -> usize {
+        self.taps() + self.memory()
+    }
+
+    /// Takes a value of a series whose newest `taps` values are at hand; the average once it is warm. `memory` is as
+    /// long as it says.
     #[inline(always)]
     pub(crate) fn push(
         &self,
         state: &mut MovingAverageState,
+        memory: &mut [f64],
         value: f64,
         newest: Option<&[f64]>,
     ) -> Option<f64> {
@@ -145,6 +172,7 @@ impl MovingAverage {
             }
             Self::Triangular(average) => average.push(&mut (), value, newest),
             Self::Adaptive(average) => average.push(&mut state.adaptive, value, newest),
+            Self::Mesa(average) => push_mesa(average, memory, value, newest),
             Self::Tillson(average) => average.push(&mut state.chain, value),
             Self::Hull(average) => average.push(&mut (), value, newest),
             Self::ZeroLag(average) => average.push(first, value, newest),
@@ -152,7 +180,7 @@ impl MovingAverage {
         }
     }
 
-    /// As `push`, for a kernel's own series, whose newest values `window` keeps: `taps` numbers, zero at first.
+    /// As `push`, for a kernel's own series, whose newest values `window` keeps: `own_window` numbers, zero at first.
     #[inline(always)]
     pub(crate) fn push_own(
         &self,
@@ -160,14 +188,35 @@ impl MovingAverage {
         window: &mut [f64],
         value: f64,
     ) -> Option<f64> {
+        let (window, memory) = window.split_at_mut(self.taps());
         slide(window, value);
         let full = window.len() as u64;
         if state.filled < full {
             state.filled += 1;
         }
         let newest = (state.filled >= full).then_some(&*window);
-        self.push(state, value, newest)
+        self.push(state, memory, value, newest)
     }
+}
+
+/// Takes a value into an average that remembers in numbers of a window, by the bits of its words.
+fn push_mesa(
+    average: &Mesa,
+    memory: &mut [f64],
+    value: f64,
+    newest: Option<&[f64]>,
+) -> Option<f64> {
+    let mut words = [0; MesaState::WORDS];
+    for (word, number) in words.iter_mut().zip(&*memory) {
+        *word = number.to_bits();
+    }
+    let mut state = MesaState::load(&mut Words::new(&words));
+    let average = average.push(&mut state, value, newest);
+    state.store(&mut WordsMut::new(&mut words));
+    for (word, number) in words.iter().zip(memory) {
+        *number = f64::from_bits(*word);
+    }
+    average
 }
 
 /// Moving average of any kind.
@@ -197,13 +246,17 @@ impl Kernel for Ma {
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
-            average: MovingAverage::of(arguments, "timeperiod", "matype")?,
+            average: MovingAverage::of(arguments, "timeperiod", "matype", 0)?,
             column: arguments.column()?,
         })
     }
 
     fn lookback(&self) -> Lookback {
         Lookback::of(self.column, self.average.taps())
+    }
+
+    fn window_len(&self) -> usize {
+        self.average.memory()
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -214,12 +267,12 @@ impl Kernel for Ma {
     fn step(
         &self,
         state: &mut MovingAverageState,
-        _window: &mut [f64],
+        window: &mut [f64],
         frame: &Frame<'_>,
     ) -> [f64; 2] {
         let value = frame.current(self.column);
         let newest = frame.last(self.column, self.average.taps());
-        match self.average.push(state, value, newest) {
+        match self.average.push(state, window, value, newest) {
             Some(average) => [average, ratio(value, average)],
             None => [f64::NAN; 2],
         }

@@ -7,7 +7,8 @@ use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
 use crate::state::state;
-use crate::window::{LANES, all_finite, any_tiny, flush_tiny, fold_lanes};
+use crate::neighbours::WINDOWS;
+use crate::window::{LANES, all_finite, any_tiny, flush_tiny, fold_lanes, is_sum_finite};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);
 const SOURCE: &str =
@@ -419,6 +420,11 @@ impl Kernel for TrueRange {
         }
     }
     #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        is_checked(column)
+    }
+
+    #[inline(always)]
     fn span(
         &self,
         state: &mut PreviousClose,
@@ -429,15 +435,26 @@ impl Kernel for TrueRange {
         let (Some(previous), [ranges]) = (span.previous_closes(), outputs) else {
             return 0;
         };
-        let bars = ranges.len();
-        let [_, highs, lows, closes, _] = span.prices().map(|values| &values[..bars]);
-        let previous = &previous[..bars];
-        for (at, cell) in ranges.iter_mut().enumerate() {
-            *cell = true_range(highs[at], lows[at], previous[at]);
+        let given = span.prices();
+        let mut taken = 0;
+        for ranges in ranges.chunks_mut(WINDOWS) {
+            let bars = ranges.len();
+            let [_, highs, lows, closes, _] = given.map(|values| &values[taken..taken + bars]);
+            let previous = &previous[taken..taken + bars];
+            for (at, cell) in ranges.iter_mut().enumerate() {
+                *cell = true_range(highs[at], lows[at], previous[at]);
+            }
+            // A high or low that is not finite makes a range of its kind.
+            let finite = (is_sum_finite(ranges) && is_sum_finite(closes))
+                || [highs, lows, closes].into_iter().all(all_finite);
+            if !finite {
+                break;
+            }
+            if let [.., close] = closes {
+                state.close = *close;
+            }
+            taken += bars;
         }
-        if let [.., close] = closes {
-            state.close = *close;
-        }
-        bars
+        taken
     }
 }

@@ -65,13 +65,17 @@ impl Kernel for BollingerBandsOfAverage {
             period: arguments.count("timeperiod")?,
             deviations_up: arguments.number("nbdevup")?,
             deviations_down: arguments.number("nbdevdn")?,
-            average: MovingAverage::of(arguments, "timeperiod", "matype")?,
+            average: MovingAverage::of(arguments, "timeperiod", "matype", 0)?,
             column: arguments.column()?,
         })
     }
 
     fn lookback(&self) -> Lookback {
         Lookback::of(self.column, self.period.max(self.average.taps()))
+    }
+
+    fn window_len(&self) -> usize {
+        self.average.memory()
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
@@ -82,12 +86,12 @@ impl Kernel for BollingerBandsOfAverage {
     fn step(
         &self,
         state: &mut MovingAverageState,
-        _window: &mut [f64],
+        window: &mut [f64],
         frame: &Frame<'_>,
     ) -> [f64; 5] {
         let value = frame.current(self.column);
         let newest = frame.last(self.column, self.average.taps());
-        let middle = self.average.push(state, value, newest);
+        let middle = self.average.push(state, window, value, newest);
         let moments = frame.last(self.column, self.period).map(mean_and_variance);
         let (Some(middle), Some((_, variance))) = (middle, moments) else {
             return [f64::NAN; 5];

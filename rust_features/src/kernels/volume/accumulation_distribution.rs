@@ -1,5 +1,7 @@
 //! Volume weighted by the place of the close in the bar: Chaikin's indicators.
 
+use std::hint::black_box;
+
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::bar::Bar;
 use crate::frame::{Column, Frame, Lookback, Span};
@@ -7,29 +9,75 @@ use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, quotient};
 use crate::trailing::{append, room_for};
-use crate::window::{flush_tiny, sum};
+use crate::window::{all_finite, any_tiny, flush_tiny, sum};
 
 /// Volume times the place of the close, from -1 at the low to 1 at the high; 0 without range.
 #[inline(always)]
-fn money_flow<A: Arithmetic>(bar: &Bar) -> f64 {
-    let range = bar.high - bar.low;
+fn money_flow(bar: &Bar) -> f64 {
+    flow::<Careful>([bar.high, bar.low, bar.close, bar.volume])
+}
+
+#[inline(always)]
+fn flow<A: Arithmetic>([high, low, close, volume]: [f64; 4]) -> f64 {
+    let range = high - low;
     if range > 0.0 {
-        A::quotient((bar.close - bar.low) - (bar.high - bar.close), range) * bar.volume
+        A::quotient((close - low) - (high - close), range) * volume
     } else {
         0.0
     }
 }
 
-/// The money flows of a span's bars.
+/// Bars of a block: so few that a processor makes the flows of the next one beside the sums of this one.
+const BARS: usize = 32;
+
+/// Gives `take` the flows of a span's bars and a cell for each, in blocks; the bars taken, up to one with a number that
+/// is not finite.
 #[inline(always)]
-fn money_flows(span: Span<'_>, flows: &mut [f64]) {
-    let bars = flows.len();
-    let [_, highs, ..] = span.prices();
-    if all_near(&highs[..bars]) {
-        span.bars(bars, |at, bar| flows[at] = money_flow::<Lifted>(bar));
-    } else {
-        span.bars(bars, |at, bar| flows[at] = money_flow::<Plain>(bar));
+fn take_flows(
+    span: Span<'_>,
+    cells: &mut [f64],
+    mut take: impl FnMut(&[f64], &mut [f64]),
+) -> usize {
+    let [_, highs, lows, closes, volumes] = span.prices();
+    let columns = [highs, lows, closes, volumes];
+    let mut taken = 0;
+    for cells in cells.chunks_mut(BARS) {
+        let bars = cells.len();
+        let own = columns.map(|values| &values[taken..taken + bars]);
+        let mut flows = [0.0; BARS];
+        let blocks = own.map(<[f64]>::first_chunk::<BARS>);
+        let finite = if let [Some(highs), Some(lows), Some(closes), Some(volumes)] = blocks {
+            if all_near(highs) {
+                for (at, cell) in flows.iter_mut().enumerate() {
+                    *cell = flow::<Lifted>([highs[at], lows[at], closes[at], volumes[at]]);
+                }
+            } else {
+                for (at, cell) in flows.iter_mut().enumerate() {
+                    *cell = flow::<Plain>([highs[at], lows[at], closes[at], volumes[at]]);
+                }
+            }
+            let columns = [highs, lows, closes, volumes].into_iter();
+            columns.fold(true, |finite, values| finite & all_finite(values))
+        } else {
+            for (at, cell) in flows[..bars].iter_mut().enumerate() {
+                *cell = flow::<Careful>(own.map(|values| values[at]));
+            }
+            own.into_iter().all(all_finite)
+        };
+        if !finite {
+            break;
+        }
+        // In memory: a compiler that keeps the whole block in registers runs out of them.
+        take(&black_box(&flows)[..bars], cells);
+        taken += bars;
     }
+    taken
+}
+
+/// Whether these spans look at a column.
+#[inline(always)]
+fn is_checked(column: Column) -> bool {
+    !matches!(column, Column::Open)
 }
 
 /// Accumulation/distribution line.
@@ -69,7 +117,12 @@ impl Kernel for Ad {
 
     #[inline(always)]
     fn step(&self, state: &mut RunningTotal, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        [state.add(money_flow::<Careful>(&frame.bar))]
+        [state.add(money_flow(&frame.bar))]
+    }
+
+    #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        is_checked(column)
     }
 
     #[inline(always)]
@@ -83,12 +136,11 @@ impl Kernel for Ad {
         let [totals] = outputs else {
             return 0;
         };
-        let bars = totals.len();
-        money_flows(span, totals);
-        for total in totals.iter_mut() {
-            *total = state.add(*total);
-        }
-        bars
+        take_flows(span, totals, |flows, totals| {
+            for (total, flow) in totals.iter_mut().zip(flows) {
+                *total = state.add(*flow);
+            }
+        })
     }
 }
 
@@ -169,7 +221,7 @@ impl Kernel for AdOsc {
         // The line itself cancels in the difference, and with it its rounding: an average of the line less the line
         // falls behind by each flow and keeps a share of its distance.
         if started {
-            let flow = money_flow::<Careful>(&frame.bar);
+            let flow = money_flow(&frame.bar);
             self.fall_behind(state, flow);
         }
         [if warm {
@@ -177,6 +229,11 @@ impl Kernel for AdOsc {
         } else {
             f64::NAN
         }]
+    }
+
+    #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        is_checked(column)
     }
 
     #[inline(always)]
@@ -193,24 +250,50 @@ impl Kernel for AdOsc {
         if state.bars < self.warmup.max(1) as u64 {
             return 0;
         }
-        let bars = differences.len();
-        money_flows(span, differences);
-        for cell in differences.iter_mut() {
-            self.fall_behind(state, *cell);
-            *cell = state.fast - state.slow;
-        }
-        bars
+        take_flows(span, differences, |flows, cells| {
+            self.take_block(state, flows, cells);
+        })
     }
 }
 
 impl AdOsc {
+    /// The oscillator after each flow of a block. First without a look at tiny numbers, which no market has; that keeps
+    /// both recursions in registers.
+    #[inline(always)]
+    fn take_block(&self, state: &mut LineAverages, flows: &[f64], cells: &mut [f64]) {
+        let (mut fasts, mut slows) = ([0.0; BARS], [0.0; BARS]);
+        let (fasts, slows) = (&mut fasts[..flows.len()], &mut slows[..flows.len()]);
+        let (mut fast, mut slow) = (state.fast, state.slow);
+        for ((flow, fasts), slows) in flows.iter().zip(&mut *fasts).zip(&mut *slows) {
+            fast = behind(fast, self.keep_fast, *flow);
+            slow = behind(slow, self.keep_slow, *flow);
+            (*fasts, *slows) = (fast, slow);
+        }
+        if any_tiny(fasts) | any_tiny(slows) {
+            for (cell, flow) in cells.iter_mut().zip(flows) {
+                self.fall_behind(state, *flow);
+                *cell = state.fast - state.slow;
+            }
+            return;
+        }
+        (state.fast, state.slow) = (fast, slow);
+        for ((cell, fast), slow) in cells.iter_mut().zip(fasts).zip(slows) {
+            *cell = *fast - *slow;
+        }
+    }
+
     /// Moves both averages, relative to the line, by a flow of the line.
     #[inline(always)]
     fn fall_behind(&self, state: &mut LineAverages, flow: f64) {
-        let next = |average: f64, keep: f64| keep.mul_add(average, -(keep * flow));
-        state.fast = flush_tiny(next(state.fast, self.keep_fast));
-        state.slow = flush_tiny(next(state.slow, self.keep_slow));
+        state.fast = flush_tiny(behind(state.fast, self.keep_fast, flow));
+        state.slow = flush_tiny(behind(state.slow, self.keep_slow, flow));
     }
+}
+
+/// An average of the line, relative to the line, after a flow.
+#[inline(always)]
+fn behind(average: f64, keep: f64, flow: f64) -> f64 {
+    keep.mul_add(average, -(keep * flow))
 }
 
 /// Chaikin money flow.
@@ -263,7 +346,7 @@ impl Kernel for ChaikinMoneyFlow {
         let flows = append(
             window,
             &mut state.appended,
-            money_flow::<Careful>(&frame.bar),
+            money_flow(&frame.bar),
         );
         let Some(volumes) = frame.volumes(self.period) else {
             return [f64::NAN];
