@@ -108,8 +108,8 @@ fn nonsense_is_refused_with_a_reason() {
             "one of open, high",
         ),
         (
-            r#"{"name": "a", "kernel": "ma", "parameters": {"matype": 7}}"#,
-            "matype is 7: give the kind of average",
+            r#"{"name": "a", "kernel": "ma", "parameters": {"matype": 14}}"#,
+            "matype is 14: give a whole number from 0 to 13",
         ),
         (
             r#"{"name": "a", "kernel": "rsi", "timeperiod": 3}"#,
