@@ -73,8 +73,12 @@ impl FastAndSlow {
         let (fast_memory, slow_memory) = window.split_at_mut(self.fast.memory());
         let value = frame.current(self.column);
         let newest = |average: &MovingAverage| frame.last(self.column, average.taps());
-        let fast = self.fast.push(&mut state.fast, fast_memory, value, newest(&self.fast));
-        let slow = self.slow.push(&mut state.slow, slow_memory, value, newest(&self.slow));
+        let fast = self
+            .fast
+            .push(&mut state.fast, fast_memory, value, newest(&self.fast));
+        let slow = self
+            .slow
+            .push(&mut state.slow, slow_memory, value, newest(&self.slow));
         Some((value, fast?, slow?))
     }
 }

@@ -111,12 +111,7 @@ impl Kernel for UltOsc {
 
 /// As [`oscillator`] for the bars of a block.
 #[inline(always)]
-fn oscillators(
-    pressures: &Wide,
-    ranges: &Wide,
-    [short, middle, long]: [usize; 3],
-    row: &mut Row,
-) {
+fn oscillators(pressures: &Wide, ranges: &Wide, [short, middle, long]: [usize; 3], row: &mut Row) {
     let (before, newest) = (long - middle, long - short);
     let [mut pressure, mut range] = [Row::ZEROS; 2];
     *row = Row::ZEROS;

@@ -136,7 +136,12 @@ impl Kernel for MacdExt {
             if seen < (lookback - average.settling()) as u64 {
                 return None;
             }
-            average.push(state, memory, value, frame.last(self.column, average.taps()))
+            average.push(
+                state,
+                memory,
+                value,
+                frame.last(self.column, average.taps()),
+            )
         };
         let fast = push(&self.fast, &mut state.fast, fast_memory);
         let slow = push(&self.slow, &mut state.slow, slow_memory);

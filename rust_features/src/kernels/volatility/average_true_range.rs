@@ -6,8 +6,8 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
-use crate::state::state;
 use crate::neighbours::WINDOWS;
+use crate::state::state;
 use crate::window::{LANES, all_finite, any_tiny, flush_tiny, fold_lanes, is_sum_finite};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);

@@ -343,11 +343,7 @@ impl Kernel for ChaikinMoneyFlow {
 
     #[inline(always)]
     fn step(&self, state: &mut Flows, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let flows = append(
-            window,
-            &mut state.appended,
-            money_flow(&frame.bar),
-        );
+        let flows = append(window, &mut state.appended, money_flow(&frame.bar));
         let Some(volumes) = frame.volumes(self.period) else {
             return [f64::NAN];
         };
