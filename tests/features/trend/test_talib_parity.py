@@ -128,7 +128,7 @@ CASES = [
             {"fastmatype": 1, "slowmatype": 0, "signalmatype": 6, "fastperiod": 5, "slowperiod": 8},
             {"fastmatype": 13, "slowmatype": 12, "signalmatype": 9},
             {"fastmatype": 12, "slowmatype": 8, "signalmatype": 5},
-            {"fastmatype": 7, "slowmatype": 11, "signalmatype": 7},
+            {"fastmatype": 7, "slowmatype": 11, "signalmatype": 1},
             {"fastmatype": 2, "slowmatype": 7, "signalmatype": 11, "fastperiod": 40, "slowperiod": 50},
         ],
         oracle=of_close("MACDEXT"),
