@@ -262,6 +262,18 @@ def test_a_search_that_the_generator_limits_says_so() -> None:
     assert found.limited_by_generator
 
 
+def test_a_generator_that_is_late_far_above_the_rate_found_limits_nothing() -> None:
+    found = find_rate(
+        lambda rate: load_result(
+            rate, p99_us=500.0 if rate <= 1_000 else 50_000.0, late_us=9_000.0 if rate > 1_500 else 1.0
+        ),
+        first_rate=5_000.0,
+        p99_ms=10.0,
+    )
+    assert 950 < found.rate <= 1_000
+    assert not found.limited_by_generator
+
+
 def test_a_chart_is_well_formed_whatever_the_numbers() -> None:
     for points in (
         [(0, 0), (1, 0)],

@@ -40,7 +40,7 @@ class FoundRate:
     Attributes:
         rate: The highest rate that kept the target; zero when even the lowest did not.
         p99_ms: The target.
-        limited_by_generator: The generator could send no faster: the server may do more.
+        limited_by_generator: Just above that rate the generator was late itself: the server may do more.
         steps: All rates tried, in order.
     """
 
@@ -102,14 +102,17 @@ def find_rate(
         rate = (low * high) ** 0.5 if low and high else (2 * low or high / 2)
         if not low and rate < first_rate / 256:
             break
-    missed = [step for step in steps if not step.kept]
+    above = [step for step in steps if not step.kept and step.result.plan.rate > low]
+    nearest = min((step.result.plan.rate for step in above), default=0.0)
     return FoundRate(
         rate=low,
         p99_ms=p99_ms,
-        limited_by_generator=any(_generator_is_the_limit(step, p99_ms) for step in missed),
+        limited_by_generator=any(
+            _generator_was_late(step, p99_ms) for step in above if step.result.plan.rate == nearest
+        ),
         steps=tuple(steps),
     )
 
 
-def _generator_is_the_limit(step: Step, p99_ms: float) -> bool:
-    return not step.kept and step.result.summary.late_p99_us > LATE_SHARE * p99_ms * 1e3
+def _generator_was_late(step: Step, p99_ms: float) -> bool:
+    return step.result.summary.late_p99_us > LATE_SHARE * p99_ms * 1e3
