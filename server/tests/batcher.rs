@@ -104,13 +104,25 @@ impl Bench {
     }
 
     fn with_delay(executors: usize, queue_rows: usize, open: bool, queue_delay: Duration) -> Self {
+        let bench = Self::with_engines(executors, queue_rows, queue_delay, |gate| {
+            Box::new(Gated(gate))
+        });
+        bench.gate.set(open);
+        bench
+    }
+
+    /// A batcher whose engines wait at a closed gate.
+    fn with_engines(
+        executors: usize,
+        queue_rows: usize,
+        queue_delay: Duration,
+        engine: impl Fn(Arc<Gate>) -> Box<dyn Engine>,
+    ) -> Self {
         let gate = Arc::new(Gate::default());
-        gate.set(open);
         let arrivals = Arc::new(Arrivals::default());
-        let engine = || Box::new(Gated(Arc::clone(&gate))) as Box<dyn Engine>;
         let batcher = Batcher::new(
             "test".into(),
-            (0..executors).map(|_| engine()).collect(),
+            (0..executors).map(|_| engine(Arc::clone(&gate))).collect(),
             RowShape {
                 features: FEATURES,
                 scores: SCORES,
@@ -498,6 +510,40 @@ fn urgent_rows_run_before_those_that_came_earlier() {
     // Later in the queue and sooner in the model: urgent rows waited less than any other.
     assert!(waited(Priority::High).max() < waited(Priority::Normal).min());
     assert!(waited(Priority::Normal).max() < waited(Priority::Low).min());
+}
+
+/// Takes long and costs nothing: what a run looks like while others have the processor.
+struct Waiting(Arc<Gate>);
+
+impl Engine for Waiting {
+    fn score(
+        &mut self,
+        features: &[f32],
+        rows: usize,
+        scores: &mut [f32],
+    ) -> Result<(), EngineError> {
+        std::thread::sleep(Duration::from_millis(2));
+        Gated(Arc::clone(&self.0)).score(features, rows, scores)
+    }
+}
+
+#[test]
+fn batches_stay_as_large_while_others_take_the_processor() {
+    let bench = Bench::with_engines(1, 10_000, Duration::from_mins(1), |gate| {
+        Box::new(Waiting(gate))
+    });
+    bench.gate.set(true);
+    // An announced request makes all others queue.
+    let _announced = bench.arrivals.announce();
+    let rows = 40 * BATCH_ROWS;
+    let handles: Vec<_> = (0..rows)
+        .map(|_| bench.request([1.0; FEATURES], None))
+        .collect();
+    for handle in handles {
+        bench.wait(handle).unwrap();
+    }
+    let runs = bench.gate.runs.load(Ordering::SeqCst);
+    assert!(runs <= 80, "{rows} rows took {runs} runs");
 }
 
 #[test]

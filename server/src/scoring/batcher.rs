@@ -20,6 +20,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 
 use super::{arrivals::Arrivals, engine::Engine};
@@ -443,7 +444,8 @@ impl<'a> Claim<'a> {
         let started = Instant::now();
         run(shared, &mut *executor.engine, features, rows, &mut values)?;
         let inference = started.elapsed();
-        shared.record_run(rows, inference);
+        // An idle machine: reading another clock would cost more than it tells.
+        shared.record_run(rows, inference, inference);
         let queued = started - admitted;
         shared.metrics.count_request(queued, inference);
         Ok(Scored {
@@ -475,10 +477,11 @@ impl<'a> Claim<'a> {
             features.append(&mut job.features);
         }
         scores.resize(rows * shared.shape.scores, 0.0);
-        let started = Instant::now();
+        let (started, processor) = (Instant::now(), processor_time());
         let outcome = run(shared, &mut **engine, features, rows, scores);
         let inference = started.elapsed();
-        shared.record_run(rows, inference);
+        let spent = processor_time().saturating_sub(processor);
+        shared.record_run(rows, inference, spent);
         let batch_wait = (started - taken).as_secs_f64();
         shared.metrics.batch_wait_seconds.record(batch_wait);
         let mut first = 0;
@@ -508,10 +511,14 @@ impl Drop for Claim<'_> {
 }
 
 impl Shared {
-    fn record_run(&self, rows: usize, inference: Duration) {
+    /// Keeps that a run of `rows` rows took `inference` and cost `spent`.
+    ///
+    /// The cost is processor time: did it count the time that others took meanwhile, batches would become smaller on a
+    /// busy machine, rows dearer by it, and batches smaller still.
+    fn record_run(&self, rows: usize, inference: Duration, spent: Duration) {
         let mean = self.row_cost_ns.load(Ordering::Relaxed);
         // A run that the system interrupted says little of the model: it may raise the mean, but not carry it away.
-        let cost = (inference.as_nanos() as u64 / rows.max(1) as u64).min(mean.saturating_mul(4));
+        let cost = (spent.as_nanos() as u64 / rows.max(1) as u64).min(mean.saturating_mul(4));
         // Two executors may write at once; either mean is as good.
         self.row_cost_ns
             .store((mean * 7 + cost) / 8, Ordering::Relaxed);
@@ -522,6 +529,13 @@ impl Shared {
             .record(inference.as_secs_f64());
         self.metrics.batch_rows.record(rows as f64);
     }
+}
+
+/// Processor time that this thread has used.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // Never negative, so the cast keeps the value; nor are the nanoseconds a whole second.
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Runs the engine; a panic in it is an error of this run, not the end of the server.

@@ -101,7 +101,8 @@ pub struct EngineError(pub String);
 pub trait Engine: Send {
     /// Scores `rows` rows of row-major `features` into `scores`, row by row as [`ScoreLayout`] says.
     ///
-    /// A row's bits must not depend on the rows beside it.
+    /// A row's bits must not depend on the rows beside it. The work is done on the calling thread: its processor time is
+    /// what the batcher takes the rows to cost.
     ///
     /// # Errors
     /// The model failed; `scores` then holds nothing of use.
