@@ -547,6 +547,31 @@ fn batches_stay_as_large_while_others_take_the_processor() {
 }
 
 #[test]
+fn single_rows_that_others_held_up_make_no_row_dear() {
+    let bench = Bench::with_engines(1, 10_000, Duration::from_secs(1), |gate| {
+        Box::new(Waiting(gate))
+    });
+    bench.gate.set(true);
+    for _ in 0..100 {
+        bench.wait(bench.request([1.0; FEATURES], None)).unwrap();
+    }
+    bench.gate.set(false);
+    // At the two milliseconds that each took, a thousand would wait for longer than a second.
+    let handles: Vec<_> = (0..1_000)
+        .map(|_| bench.request([1.0; FEATURES], None))
+        .collect();
+    while bench.batcher.waiting_rows() < 999 {
+        let refused = handles.iter().any(JoinHandle::is_finished);
+        assert!(!refused, "refused behind {}", bench.batcher.waiting_rows());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    bench.gate.set(true);
+    for handle in handles {
+        bench.wait(handle).unwrap();
+    }
+}
+
+#[test]
 fn a_slow_model_does_not_hold_up_a_fast_one() {
     let slow = Bench::new(2, 10_000, false);
     let fast = Bench::new(2, 10_000, true);

@@ -104,6 +104,8 @@ struct Shared {
     drain_pending: AtomicBool,
     /// Moving mean of the cost of a row, nanoseconds.
     row_cost_ns: AtomicU64,
+    /// A row seemed far dearer than that: the next run tells by the clock of the processor whether it is.
+    in_doubt: AtomicBool,
     metrics: ModelMetrics,
 }
 
@@ -162,6 +164,7 @@ impl Batcher {
                 waiting_rows: AtomicUsize::new(0),
                 drain_pending: AtomicBool::new(false),
                 row_cost_ns: AtomicU64::new(FIRST_ROW_COST_NS),
+                in_doubt: AtomicBool::new(false),
                 metrics,
             }),
         }
@@ -441,11 +444,11 @@ impl<'a> Claim<'a> {
             return Err(shared.engine_failed());
         };
         let mut values = vec![0.0; rows * shared.shape.scores];
-        let started = Instant::now();
+        let in_doubt = shared.in_doubt.swap(false, Ordering::Relaxed);
+        let (started, processor) = (Instant::now(), in_doubt.then(processor_time));
         run(shared, &mut *executor.engine, features, rows, &mut values)?;
         let inference = started.elapsed();
-        // An idle machine: reading another clock would cost more than it tells.
-        shared.record_run(rows, inference, inference);
+        shared.record_run(rows, inference, shared.cost(rows, inference, processor));
         let queued = started - admitted;
         shared.metrics.count_request(queued, inference);
         Ok(Scored {
@@ -481,7 +484,7 @@ impl<'a> Claim<'a> {
         let outcome = run(shared, &mut **engine, features, rows, scores);
         let inference = started.elapsed();
         let spent = processor_time().saturating_sub(processor);
-        shared.record_run(rows, inference, spent);
+        shared.record_run(rows, inference, Some(spent));
         let batch_wait = (started - taken).as_secs_f64();
         shared.metrics.batch_wait_seconds.record(batch_wait);
         let mut first = 0;
@@ -511,17 +514,38 @@ impl Drop for Claim<'_> {
 }
 
 impl Shared {
-    /// Keeps that a run of `rows` rows took `inference` and cost `spent`.
+    /// What a run on the thread of the network cost, if that is known. The clock of the processor takes a hundredth of
+    /// what one caller waits, so it is asked only where the time on the wall is in doubt.
+    fn cost(
+        &self,
+        rows: usize,
+        inference: Duration,
+        processor: Option<Duration>,
+    ) -> Option<Duration> {
+        let seems_dear = inference.as_nanos() as u64 > self.expected_ns(rows).saturating_mul(2);
+        if seems_dear {
+            self.in_doubt.store(true, Ordering::Relaxed);
+        }
+        match processor {
+            Some(from) => Some(processor_time().saturating_sub(from)),
+            None if seems_dear => None,
+            None => Some(inference),
+        }
+    }
+
+    /// Keeps that a run of `rows` rows took `inference`, and what it cost where that is known.
     ///
     /// The cost is processor time: did it count the time that others took meanwhile, batches would become smaller on a
     /// busy machine, rows dearer by it, and batches smaller still.
-    fn record_run(&self, rows: usize, inference: Duration, spent: Duration) {
-        let mean = self.row_cost_ns.load(Ordering::Relaxed);
-        // A run that the system interrupted says little of the model: it may raise the mean, but not carry it away.
-        let cost = (spent.as_nanos() as u64 / rows.max(1) as u64).min(mean.saturating_mul(4));
-        // Two executors may write at once; either mean is as good.
-        self.row_cost_ns
-            .store((mean * 7 + cost) / 8, Ordering::Relaxed);
+    fn record_run(&self, rows: usize, inference: Duration, spent: Option<Duration>) {
+        if let Some(spent) = spent {
+            let mean = self.row_cost_ns.load(Ordering::Relaxed);
+            // One run says little of the model: it may raise the mean, but not carry it away.
+            let cost = (spent.as_nanos() as u64 / rows.max(1) as u64).min(mean.saturating_mul(4));
+            // Two executors may write at once; either mean is as good.
+            self.row_cost_ns
+                .store((mean * 7 + cost) / 8, Ordering::Relaxed);
+        }
         self.metrics.scored_rows.increment(rows as u64);
         self.metrics.count_run(rows, inference);
         self.metrics
