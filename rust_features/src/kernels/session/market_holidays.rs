@@ -339,6 +339,19 @@ pub(super) const SEOUL: Rule = |days| {
     if days.year >= 2013 {
         days.fixed(&[(10, 9)]);
     }
+    // Substitutes for weekends came one by one.
+    if days.year >= 2014 {
+        days.after_weekend(&[(5, 5)]);
+    }
+    if days.year >= 2021 {
+        days.after_weekend(&[(8, 15), (10, 3), (10, 9)]);
+    }
+    if days.year >= 2022 {
+        days.after_weekend(&[(3, 1)]);
+    }
+    if days.year >= 2023 {
+        days.after_weekend(&[(12, 25)]);
+    }
 };
 
 /// Singapore Exchange, but for the festivals.
