@@ -76,7 +76,7 @@ impl Kernel for Stoch {
         let slow_k = mean(ring(raws, raw));
         let slow_d = mean(ring(slow_ks, slow_k));
         let full = (self.slow_k + self.slow_d - 1) as u64;
-        state.filled = (state.filled + 1).min(full);
+        state.filled = state.filled.saturating_add(1).min(full);
         if state.filled < full {
             return [f64::NAN; 2];
         }

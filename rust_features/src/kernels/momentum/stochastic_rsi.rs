@@ -79,7 +79,7 @@ impl Kernel for StochRsi {
         let (indices, fast_ks) = window.split_at_mut(self.fast_k);
         slide(indices, index);
         let full = self.fast_k as u64;
-        state.filled = (state.filled + 1).min(full);
+        state.filled = state.filled.saturating_add(1).min(full);
         if state.filled < full {
             return [f64::NAN; 2];
         }

@@ -61,7 +61,7 @@ impl Kernel for Adxr {
         }
         slide(window, adx);
         let full = self.period as u64;
-        state.filled = (state.filled + 1).min(full);
+        state.filled = state.filled.saturating_add(1).min(full);
         match window {
             [old, ..] if state.filled >= full => [adx.midpoint(*old)],
             _ => [f64::NAN],
