@@ -93,12 +93,16 @@ def attacked(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         assert running.process.poll() is None, "the server died under its tests"
 
 
-def answers(server: RunningServer) -> bytes:
-    """What the server says to sound requests."""
+def answers(server: RunningServer, method: bytes) -> bytes:
+    """What the server says to sound requests, less what calls of `method` may change."""
     score = server.scoring.Score(scoring_pb2.ScoreRequest(features=ROW), timeout=10)
     of_bars = server.scoring.Score(scoring_pb2.ScoreRequest(bars=window(8)), timeout=10)
     for answer in (score, of_bars):
         answer.ClearField("timings")
+        if method.endswith(b"/Publish"):
+            # Bars that were still sound enough bring outcomes, and outcomes move the bands.
+            answer.ClearField("return_band")
+            answer.ClearField("price_band")
     return score.SerializeToString(deterministic=True) + of_bars.SerializeToString(deterministic=True)
 
 
@@ -132,12 +136,12 @@ def test_messages_that_are_almost_sound_are_answered_or_refused(
     attacked: RunningServer, method: bytes
 ) -> None:
     generator = random.Random(method)  # noqa: S311 - reproducible bytes
-    wanted, ends = answers(attacked), Counter[str]()
+    wanted, ends = answers(attacked, method), Counter[str]()
     for _ in range(ROUNDS):
         sound = [message.SerializeToString() for message in SOUND[method]]
         bodies = [mutated(generator, generator.choice(sound)) for _ in range(PER_ROUND)]
         ends += how_they_end(attacked, method, bodies)
-        assert answers(attacked) == wanted
+        assert answers(attacked, method) == wanted
     assert sum(ends.values()) == ROUNDS * PER_ROUND
 
 
