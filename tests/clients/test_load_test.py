@@ -302,6 +302,22 @@ def test_the_report_stands_alone(server: Any) -> None:
         assert outside not in document
 
 
+def test_the_chart_of_a_search_has_one_point_a_rate_that_of_the_try_that_decided() -> None:
+    tries: Counter[float] = Counter()
+
+    def run(rate: float) -> LoadResult:
+        tries[rate] += 1
+        return load_result(rate, p99_us=500.0 if rate < 300 and tries[rate] > 1 else 50_000.0)
+
+    found = find_rate(run, first_rate=100.0, p99_ms=10.0)
+    document = html_report(found.steps[0].result, found=found)
+    chart = document[document.index('aria-label="p99 by rate"') :]
+    drawn = chart[chart.index('points="') + len('points="') :].split('"')[0].split()
+    across = [float(point.split(",")[0]) for point in drawn]
+    assert len(drawn) == len(tries) < len(found.steps)
+    assert across == sorted(across)
+
+
 def test_the_command_writes_reports(
     server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,10 +158,11 @@ def _search(found: FoundRate) -> str:
         )
         for step in found.steps
     ]
-    points = sorted((step.result.plan.rate, step.result.summary.latency_us["p99"]) for step in found.steps)
+    # Of a rate that was tried twice the second try decided.
+    decided = {step.result.plan.rate: step.result.summary.latency_us["p99"] for step in found.steps}
     chart = line_chart(
         "p99 by rate",
-        [Series(name="p99", points=tuple(points))],
+        [Series(name="p99", points=tuple(sorted(decided.items())))],
         Axis(label="asked rate, /s", logarithmic=True),
         Axis(label="µs", logarithmic=True),
     )
