@@ -108,7 +108,7 @@ impl History {
             buffer[lookback + at.appended] = value;
         }
         at.appended += 1;
-        at.bars_seen += 1;
+        at.bars_seen = at.bars_seen.saturating_add(1);
         at.last_open_time_ns = bar.open_time_ns;
         undo
     }
