@@ -1,7 +1,9 @@
 """Measures the indicators beside TA-Lib, kand, polars-talib and pandas-ta-classic, taking turns in one run.
 
 Times are the thread's own on the processor. Every side takes its turn in each round, so that a busy moment of
-the machine hits all of them; a figure is the median over the rounds, a ratio that of the rounds' ratios.
+the machine hits all of them. Each round begins with another side, and each turn with a call that does not
+count, so that nobody pays for the caches as the one before left them. A figure is the median over the rounds,
+a ratio that of the rounds' ratios.
 
     python benchmarks/features/run.py [--rounds 31] [--quick] [--output benchmarks/reports]
 
@@ -103,9 +105,13 @@ def special_walks(bars: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def turns(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Processor seconds of each side in each round, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
+    names = list(sides)
     for number in range(rounds + 1):
-        for name, side in sides.items():
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            side = sides[name]
             repeat = 1 if name == "pandas-ta-classic" else 3
+            side()
             start = time.thread_time_ns()
             for _ in range(repeat):
                 side()

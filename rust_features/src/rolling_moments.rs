@@ -3,7 +3,7 @@
 use crate::neighbours::{TILE, WINDOWS};
 use crate::subnormal::{all_near, needs_lift};
 use crate::subnormal_windows;
-use crate::window::{merged, paired};
+use crate::window::{mean_and_variance, merged, paired};
 
 /// Means and population variances of the windows of `length` values that start at the first, second, … of `values`,
 /// as many as there are `means`; `values` holds one less than `length` more.
@@ -49,12 +49,17 @@ pub(crate) fn variances(values: &[f64], length: usize, cells: &mut [f64]) {
 #[cold]
 #[inline(never)]
 fn near_zero(values: &[f64], length: usize, means: &mut [f64], variances: &mut [f64]) -> bool {
-    if !means.len().is_multiple_of(WINDOWS) {
-        return false;
-    }
     let blocks = means.chunks_mut(WINDOWS).zip(variances.chunks_mut(WINDOWS));
     for (block, (means, variances)) in blocks.enumerate() {
-        let values = &values[block * WINDOWS..][..WINDOWS + length - 1];
+        let values = &values[block * WINDOWS..][..means.len() + length - 1];
+        if means.len() < WINDOWS {
+            // Too few to stand side by side.
+            let cells = means.iter_mut().zip(variances);
+            for ((mean, variance), window) in cells.zip(values.windows(length)) {
+                (*mean, *variance) = mean_and_variance(window);
+            }
+            continue;
+        }
         let Some(rows) = subnormal_windows::means_and_variances(values, length) else {
             return false;
         };
@@ -263,10 +268,15 @@ mod tests {
 
     #[test]
     fn side_by_side_has_the_bits_of_one_by_one() {
-        let values: Vec<f64> = (0..800)
+        let usual: Vec<f64> = (0..800)
             .map(|i| 1e5 + f64::from(i * 7 % 31).sqrt())
             .collect();
-        for length in 1..100 {
+        let tiny: Vec<f64> = usual.iter().map(|value| value * 1e-312).collect();
+        let values = [usual, tiny];
+        for (values, length) in values
+            .iter()
+            .flat_map(|all| (1..100).map(move |n| (all, n)))
+        {
             for windows in [1, 63, 64, 256, 257, 700] {
                 let given = &values[..length + windows - 1];
                 let (mut means, mut variances) = (vec![0.0; windows], vec![0.0; windows]);

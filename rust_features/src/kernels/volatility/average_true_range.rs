@@ -8,6 +8,7 @@ use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
 use crate::neighbours::WINDOWS;
 use crate::state::state;
+use crate::subnormal::all_tiny;
 use crate::window::{LANES, all_finite, any_tiny, flush_tiny, fold_lanes, is_sum_finite};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);
@@ -159,7 +160,7 @@ impl AverageRange {
         show: impl Fn(f64, f64) -> f64,
     ) -> bool {
         if any_tiny(&highs[..1]) {
-            return false;
+            return self.stays_zero([highs, lows, closes, previous], cells, show);
         }
         let (mut ranges, mut added) = ([0.0; BARS], [0.0; BARS]);
         for at in 0..BARS {
@@ -194,6 +195,29 @@ impl AverageRange {
             *cell = show(*cell, *close);
         }
         (self.average, self.added) = (average, added[BARS - 1]);
+        true
+    }
+
+    /// Shows an average that is zero and remains so, for all ranges of the block count as zero; false, with nothing
+    /// changed, where it may not.
+    #[cold]
+    #[inline(never)]
+    fn stays_zero(
+        &self,
+        [highs, lows, closes, previous]: [&[f64; BARS]; 4],
+        cells: &mut [f64; BARS],
+        show: impl Fn(f64, f64) -> f64,
+    ) -> bool {
+        let mut ranges = [0.0; BARS];
+        for at in 0..BARS {
+            ranges[at] = true_range(highs[at], lows[at], previous[at]);
+        }
+        if self.average != 0.0 || self.added != 0.0 || !all_tiny(&ranges) || !all_finite(closes) {
+            return false;
+        }
+        for (cell, close) in cells.iter_mut().zip(closes) {
+            *cell = show(0.0, *close);
+        }
         true
     }
 
