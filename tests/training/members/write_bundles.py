@@ -32,6 +32,8 @@ def write_kind(store: Path, members: tuple[str, ...], classes: int, *, trees: in
         trees=trees,
         early_stopping=0.0,
         learning_rate=0.1,
+        # What is written hangs on no timing.
+        budget_us=1e6,
         version=VERSION,
     )
     quiet = StepProgress(quiet=True)
