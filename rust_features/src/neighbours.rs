@@ -276,8 +276,8 @@ pub(crate) fn weighted_deviations(
     {
         return row;
     }
-    let mut row = Row::ZEROS;
     if length < LANES {
+        let mut row = Row::ZEROS;
         add_deviations(values, weights, (length, 1), origins, &mut row);
         return row;
     }
@@ -291,10 +291,7 @@ pub(crate) fn weighted_deviations(
             add_deviations(&values[bar..], &weights[bar..], (1, 1), origins, total);
         }
     }
-    for (window, cell) in row.0.iter_mut().enumerate() {
-        *cell = fold_lanes(lanes.each_ref().map(|lane| lane.0[window]));
-    }
-    row
+    folded(&lanes)
 }
 
 /// Sums of the distances from each window's origin, and the weighted ones, as [`weighted_deviations`]; the first have
@@ -320,13 +317,7 @@ pub(crate) fn deviations(values: &[f64], weights: &[f64], origins: &[f64; WINDOW
         }
         (*totals.0, *totals.1) = (both[0], both[1]);
     }
-    let mut sums = [Row::ZEROS; 2];
-    for (sum, lanes) in sums.iter_mut().zip([&plain, &weighted]) {
-        for (window, cell) in sum.0.iter_mut().enumerate() {
-            *cell = fold_lanes(lanes.each_ref().map(|lane| lane.0[window]));
-        }
-    }
-    sums
+    [folded(&plain), folded(&weighted)]
 }
 
 #[inline(always)]
@@ -374,6 +365,16 @@ fn add_deviations(
     }
 }
 
+/// The sums of each window, or series, of its lanes.
+#[inline(always)]
+pub(crate) fn folded(lanes: &[Row; LANES]) -> Row {
+    let mut sums = Row::ZEROS;
+    for (at, sum) in sums.0.iter_mut().enumerate() {
+        *sum = fold_lanes(lanes.each_ref().map(|lane| lane.0[at]));
+    }
+    sums
+}
+
 /// One value of each window.
 #[inline(always)]
 fn row_of(values: &[f64], bar: usize) -> &[f64; WINDOWS] {
@@ -395,8 +396,8 @@ pub(crate) fn sums_over<const N: usize>(
             *total += term(values.map(|values| values[window]), window);
         }
     };
-    let mut row = Row::ZEROS;
     if length < LANES {
+        let mut row = Row::ZEROS;
         (0..length).for_each(|bar| add(&mut row, bar));
         return row;
     }
@@ -410,10 +411,7 @@ pub(crate) fn sums_over<const N: usize>(
             add(total, length - LANES + lane);
         }
     }
-    for (window, cell) in row.0.iter_mut().enumerate() {
-        *cell = fold_lanes(lanes.each_ref().map(|lane| lane.0[window]));
-    }
-    row
+    folded(&lanes)
 }
 
 #[cfg(test)]

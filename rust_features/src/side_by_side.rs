@@ -4,8 +4,8 @@
 //! summed at once, each with the bits of the functions of [`crate::window`], because it adds in the same order.
 
 use crate::frame::{Column, Frame, KEPT, LOG_RETURNS, Lookback};
-use crate::neighbours::{LONGEST, Row, WINDOWS};
-use crate::window::{LANES, fold_lanes};
+use crate::neighbours::{LONGEST, Row, WINDOWS, folded};
+use crate::window::LANES;
 
 /// Room for the newest bars of a tile.
 #[derive(Debug, Clone, Default)]
@@ -109,7 +109,7 @@ pub(crate) fn sums_of(rows: &[Row], term: impl Fn(f64, usize) -> f64) -> Row {
                 add(lane, row);
             }
         }
-        fold(&lanes, &mut sums);
+        sums = folded(&lanes);
     }
     for row in rest {
         add(&mut sums, row);
@@ -161,15 +161,7 @@ pub(crate) fn sums_of_pairs(
     for lane in LANES - length % LANES..LANES {
         add(&mut lanes[lane], &last_left[lane], &last_right[lane]);
     }
-    fold(&lanes, &mut sums);
-    sums
-}
-
-#[inline(always)]
-fn fold(lanes: &[Row; LANES], sums: &mut Row) {
-    for series in 0..WINDOWS {
-        sums.0[series] = fold_lanes(lanes.each_ref().map(|lane| lane.0[series]));
-    }
+    folded(&lanes)
 }
 
 #[cfg(test)]

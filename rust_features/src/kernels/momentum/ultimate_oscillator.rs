@@ -10,6 +10,9 @@ use crate::neighbours::{LONGEST, Row, WINDOWS, Wide, sums_over};
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
 use crate::window::sum_over;
 
+/// Weights of the windows' shares, the shortest first.
+const WEIGHTS: [f64; 3] = [4.0, 2.0, 1.0];
+
 /// Buying pressure as a share of the true range, over three windows.
 #[derive(Debug)]
 pub(crate) struct UltOsc {
@@ -116,7 +119,7 @@ fn oscillators(pressures: &Wide, ranges: &Wide, [short, middle, long]: [usize; 3
     let [mut pressure, mut range] = [Row::ZEROS; 2];
     *row = Row::ZEROS;
     let windows = [newest..long, before..newest, 0..before];
-    for (window, weight) in windows.into_iter().zip([4.0, 2.0, 1.0]) {
+    for (window, weight) in windows.into_iter().zip(WEIGHTS) {
         let end = window.end + WINDOWS - 1;
         for (sums, values) in [(&mut pressure, pressures), (&mut range, ranges)] {
             let values = &values[window.start..end];
@@ -132,7 +135,7 @@ fn oscillators(pressures: &Wide, ranges: &Wide, [short, middle, long]: [usize; 3
         }
     }
     for total in &mut row.0 {
-        *total = 100.0 * (*total / 7.0);
+        *total = percent(*total);
     }
 }
 
@@ -150,14 +153,14 @@ fn oscillator(bars: [&[f64]; 4], [short, middle, long]: [usize; 3]) -> [f64; 1] 
     // Each longer window is the shorter one and the bars before it.
     let (before, newest) = (long - middle, long - short);
     let [mut pressure, mut range] = pressure_and_range(bars, newest..long);
-    let mut total = 4.0 * share::<Careful>(pressure, range);
-    for (window, weight) in [(before..newest, 2.0), (0..before, 1.0)] {
+    let mut total = WEIGHTS[0] * share::<Careful>(pressure, range);
+    for (window, weight) in [(before..newest, WEIGHTS[1]), (0..before, WEIGHTS[2])] {
         let [more_pressure, more_range] = pressure_and_range(bars, window);
         pressure += more_pressure;
         range += more_range;
         total += weight * share::<Careful>(pressure, range);
     }
-    [100.0 * (total / 7.0)]
+    [percent(total)]
 }
 
 /// Sums of close - true low and of true range.
@@ -173,6 +176,12 @@ fn pressure_and_range(bars: [&[f64]; 4], window: Range<usize>) -> [f64; 2] {
             true_range(high, low, previous)
         }),
     ]
+}
+
+/// The weighted shares as their mean in percent.
+#[inline(always)]
+fn percent(total: f64) -> f64 {
+    100.0 * (total / 7.0)
 }
 
 /// Close less the lower of low and close before.

@@ -58,7 +58,7 @@ pub(super) fn nth_weekday(year: i64, month: i64, wanted: i64, nth: i64) -> i64 {
 }
 
 /// The weekday on which a holiday of a fixed date is kept: Friday for Saturday, Monday for Sunday.
-fn observed(day: i64) -> i64 {
+pub(super) fn observed(day: i64) -> i64 {
     match weekday(day) {
         5 => day - 1,
         6 => day + 1,

@@ -3,7 +3,7 @@
 //! What was decided at short notice (mourning, elections, a failed system) is left out, as in [`super::holidays`]; so
 //! are festivals that follow the moon, which are announced year by year.
 
-use super::holidays::{day_of, easter, nth_weekday, weekday};
+use super::holidays::{day_of, easter, nth_weekday, observed, weekday};
 
 const FRIDAY: i64 = 4;
 const SATURDAY: i64 = 5;
@@ -372,15 +372,5 @@ pub(super) const JOHANNESBURG: Rule = |days| {
 pub(super) const GLOBEX: Rule = |days| {
     days.after_sunday(&[(1, 1)]);
     days.easter(&[-2]);
-    let christmas = days.date(12, 25);
-    days.add(next_weekday(last_saturday(christmas)));
+    days.add(observed(days.date(12, 25)));
 };
-
-/// A Saturday's holiday is kept the day before.
-fn last_saturday(day: i64) -> i64 {
-    if weekday(day) == SATURDAY {
-        day - 1
-    } else {
-        day
-    }
-}

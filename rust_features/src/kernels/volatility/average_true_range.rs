@@ -9,7 +9,7 @@ use crate::kernels::trend::directional_movement::true_range;
 use crate::neighbours::WINDOWS;
 use crate::state::state;
 use crate::subnormal::all_tiny;
-use crate::window::{LANES, all_finite, any_tiny, flush_tiny, fold_lanes, is_sum_finite};
+use crate::window::{all_finite, any_tiny, flush_tiny, is_sum_finite};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);
 const SOURCE: &str =
@@ -168,13 +168,7 @@ impl AverageRange {
             added[at] = ranges[at] * factors.share;
         }
         // A close that is not finite stays in a sum of them, a high or low in the average.
-        let mut sums = [0.0; LANES];
-        for closes in closes.as_chunks::<LANES>().0 {
-            for (sum, close) in sums.iter_mut().zip(closes) {
-                *sum += close;
-            }
-        }
-        if any_tiny(&ranges) || !fold_lanes(sums).is_finite() {
+        if any_tiny(&ranges) || !is_sum_finite(closes) {
             return false;
         }
         // In memory: a compiler that keeps the whole block in registers runs out of them, and moves more than it adds.
@@ -443,6 +437,7 @@ impl Kernel for TrueRange {
             [f64::NAN]
         }
     }
+
     #[inline(always)]
     fn span_checks(&self, column: Column) -> bool {
         is_checked(column)
