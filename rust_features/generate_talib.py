@@ -71,11 +71,12 @@ def function_source(name: str, kernel: dict[str, Any]) -> str | None:
     result = ", ".join(["Floats"] * outputs)
     result = "Integers" if is_pattern else result if outputs == 1 else f"tuple[{result}]"
     signature = ", ".join([f"{argument}: Floats" for argument in inputs] + arguments)
-    pairs = ", ".join(f'("{column}", {argument})' for column, argument in zip(columns, inputs, strict=True))
+    comma = "," if len(inputs) == 1 else ""
+    named, given = ", ".join(f'"{column}"' for column in columns), ", ".join(inputs)
     called = f'"{kernel["name"]}", {{{", ".join(passed)}}}'
     if kinds:
         called = f"*of_kinds({called}, {{{', '.join(kinds)}}})"
-    call = f"{called}, [{pairs}]"
+    call = f"{called}, ({named}{comma}), ({given}{comma})"
     lines = [f"def {name.lower()}({signature}) -> {result}:"]
     lines.append(f'    """{docstring(kernel, outputs)}"""')
     lines += [check.rstrip() for check in checks]

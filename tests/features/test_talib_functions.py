@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import talib as theirs
-from candlewire_features._features import compute_indicator
+from candlewire_features._features import Indicator
 from talib import abstract
 
 if TYPE_CHECKING:
@@ -144,7 +144,16 @@ def test_mama_obeys_its_limits(fast: float, slow: float, walk: dict[str, Any]) -
 
 def test_a_kernel_that_compares_symbols_is_no_function() -> None:
     with pytest.raises(cf.SpecError, match="it compares symbols"):
-        compute_indicator("reference", {"reference": "SPY"}, [("close", np.ones(9))], [0])
+        Indicator("reference", {"reference": "SPY"}, ["close"], [0])
+
+
+@pytest.mark.parametrize("period", [True, [1], {1: 1}, None])
+def test_what_is_kept_between_calls_answers_for_no_other_value(period: Any, walk: dict[str, Any]) -> None:  # noqa: ANN401
+    once, again = ours.mom(walk["close"], timeperiod=1), ours.mom(walk["close"], timeperiod=1)
+    np.testing.assert_array_equal(once, again)
+    with pytest.raises(cf.SpecError, match="parameter 'timeperiod' is .*: give a number or a string"):
+        ours.mom(walk["close"], timeperiod=period)
+    np.testing.assert_allclose(ours.mom(walk["close"], timeperiod=2)[2:], once[2:] + once[1:-1], atol=1e-9)
 
 
 def test_a_missing_value_is_as_if_it_had_not_come(walk: dict[str, Any]) -> None:

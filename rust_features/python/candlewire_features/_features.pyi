@@ -11,6 +11,7 @@ import numpy.typing as npt
 __all__ = [
     "FeatureSpec",
     "FeaturesError",
+    "Indicator",
     "InputError",
     "ModelError",
     "Panel",
@@ -20,7 +21,6 @@ __all__ = [
     "TreeScorer",
     "__version__",
     "compute_columns",
-    "compute_indicator",
     "compute_panel_columns",
     "describe",
     "kernel_registry",
@@ -312,18 +312,27 @@ def compute_panel_columns(
 ) -> npt.NDArray[np.float64]:
     """Features of every bar of many symbols, shape (bars, features); see `compute_panel`."""
 
-def compute_indicator(
-    kernel: str,
-    parameters: dict[str, Any],
-    columns: Sequence[tuple[str, npt.NDArray[np.float64]]],
-    outputs: Sequence[int],
-) -> tuple[npt.NDArray[np.float64], ...]:
-    """Outputs of one kernel, by their number, over named columns; each of shape (bars,).
-
-    Numbers need only be finite; at a bar where one is not, the outputs are NaN and later ones are as if it
-    had not come. A column that is not passed looks like the first one.
+@final
+class Indicator:
+    """A kernel with its parameters, the columns it is given and the outputs it shows, by their number.
 
     Raises:
         SpecError: The kernel or a parameter is unknown or out of range.
-        InputError: A column is unknown, or the columns do not fit.
+        InputError: A column is unknown.
     """
+
+    def __new__(
+        cls, kernel: str, parameters: dict[str, Any], columns: Sequence[str], outputs: Sequence[int]
+    ) -> Indicator: ...
+    def compute(self, arrays: tuple[Any, ...]) -> tuple[npt.NDArray[np.float64], ...] | None:
+        """The outputs over an array for each column; each of shape (bars,).
+
+        Numbers need only be finite; at a bar where one is not, the outputs are NaN and later ones are as if
+        it had not come. A column that is not named looks like the first one.
+
+        Returns:
+            Nothing when an array is not one of float64 that lies contiguously.
+
+        Raises:
+            InputError: The arrays do not fit.
+        """

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from candlewire_features._features import InputError, SpecError, compute_indicator
+from candlewire_features._features import Indicator, InputError, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int32]
@@ -37,26 +38,49 @@ def of_kinds(kernel: str, parameters: dict[str, Any], kinds: dict[str, int]) -> 
 def indicator(
     kernel: str,
     parameters: dict[str, Any],
-    columns: Sequence[tuple[str, Any]],
+    columns: tuple[str, ...],
+    given: tuple[Any, ...],
     outputs: int,
 ) -> tuple[Any, ...]:
     """The first outputs of a kernel, each like the first column: an array, or a pandas or polars Series.
 
     Arrays of float64 that lie contiguously are read in place, others are converted.
+
+    Args:
+        kernel: Its name.
+        parameters: Its parameters; what is left out takes its default.
+        columns: Names of the columns.
+        given: The columns, each of shape (bars,), oldest first.
+        outputs: How many.
+
+    Raises:
+        SpecError: A parameter is unknown or out of range.
+        InputError: The columns hold no numbers, or are of different lengths.
     """
-    arrays = [(name, _floats(name, values)) for name, values in columns]
-    results = compute_indicator(kernel, parameters, arrays, range(outputs))
-    given = columns[0][1]
-    if type(given) is np.ndarray:
-        return cast("tuple[Any, ...]", results)
-    return tuple(_like(given, result) for result in results)
+    try:
+        prepared = _prepared(kernel, columns, outputs, **parameters)
+    except TypeError:  # a value that has no hash is refused by name
+        prepared = Indicator(kernel, parameters, columns, range(outputs))
+    results = prepared.compute(given)
+    if results is not None:
+        return results
+    arrays = tuple(_floats(name, values) for name, values in zip(columns, given, strict=True))
+    return tuple(_like(given[0], result) for result in prepared.compute(arrays) or ())
 
 
-def pattern(kernel: str, parameters: dict[str, Any], columns: Sequence[tuple[str, Any]]) -> Any:  # noqa: ANN401
+def pattern(kernel: str, parameters: dict[str, Any], columns: tuple[str, ...], given: tuple[Any, ...]) -> Any:  # noqa: ANN401
     """A pattern's strength as int32, 0 before its warm-up, as TA-Lib gives it."""
-    arrays = [(name, _floats(name, values)) for name, values in columns]
-    (result,) = compute_indicator(kernel, parameters, arrays, [0])
-    return _like(columns[0][1], np.nan_to_num(result).astype(np.int32))
+    arrays = tuple(_floats(name, values) for name, values in zip(columns, given, strict=True))
+    (result,) = indicator(kernel, parameters, columns, arrays, 1)
+    return _like(given[0], np.nan_to_num(result).astype(np.int32))
+
+
+def _prepare(kernel: str, columns: tuple[str, ...], outputs: int, /, **parameters: Any) -> Indicator:  # noqa: ANN401
+    return Indicator(kernel, parameters, columns, range(outputs))
+
+
+# The same few calls come again and again. Typed: 14 and 14.0 are one key otherwise, and not one parameter.
+_prepared: Callable[..., Indicator] = lru_cache(maxsize=256, typed=True)(_prepare)
 
 
 def _floats(name: str, values: Any) -> Floats:  # noqa: ANN401

@@ -290,9 +290,7 @@ def ad(high: Floats, low: Floats, close: Floats, volume: Floats) -> Floats:
     Returns:
         ad: running sum of volume * ((close - low) - (high - close)) / (high - low); nothing without range.
     """
-    result: Floats = indicator(
-        "ad", {}, [("high", high), ("low", low), ("close", close), ("volume", volume)], 1
-    )[0]
+    result: Floats = indicator("ad", {}, ("high", "low", "close", "volume"), (high, low, close, volume), 1)[0]
     return result
 
 
@@ -307,7 +305,8 @@ def adosc(
     result: Floats = indicator(
         "adosc",
         {"fastperiod": fastperiod, "slowperiod": slowperiod},
-        [("high", high), ("low", low), ("close", close), ("volume", volume)],
+        ("high", "low", "close", "volume"),
+        (high, low, close, volume),
         1,
     )[0]
     return result
@@ -320,7 +319,7 @@ def adx(high: Floats, low: Floats, close: Floats, timeperiod: int = 14) -> Float
         adx: Wilder average of dx, seeded with the mean of the first timeperiod; a bar without dx holds it.
     """
     result: Floats = indicator(
-        "adx", {"timeperiod": timeperiod}, [("high", high), ("low", low), ("close", close)], 1
+        "adx", {"timeperiod": timeperiod}, ("high", "low", "close"), (high, low, close), 1
     )[0]
     return result
 
@@ -332,7 +331,7 @@ def adxr(high: Floats, low: Floats, close: Floats, timeperiod: int = 14) -> Floa
         adxr: (adx + adx timeperiod - 1 bars ago) / 2.
     """
     result: Floats = indicator(
-        "adxr", {"timeperiod": timeperiod}, [("high", high), ("low", low), ("close", close)], 1
+        "adxr", {"timeperiod": timeperiod}, ("high", "low", "close"), (high, low, close), 1
     )[0]
     return result
 
@@ -344,7 +343,7 @@ def apo(real: Floats, fastperiod: int = 12, slowperiod: int = 26, matype: int = 
         apo: fast average - slow average, each seeded at its own start.
     """
     result: Floats = indicator(
-        "apo", {"fastperiod": fastperiod, "slowperiod": slowperiod, "matype": matype}, [("close", real)], 1
+        "apo", {"fastperiod": fastperiod, "slowperiod": slowperiod, "matype": matype}, ("close",), (real,), 1
     )[0]
     return result
 
@@ -356,7 +355,7 @@ def aroon(high: Floats, low: Floats, timeperiod: int = 14) -> tuple[Floats, Floa
         down: 100 * (timeperiod - bars since the lowest low) / timeperiod, of equal lows the latest.
         up: 100 * (timeperiod - bars since the highest high) / timeperiod, of equal highs the latest.
     """
-    down, up = indicator("aroon", {"timeperiod": timeperiod}, [("high", high), ("low", low)], 2)
+    down, up = indicator("aroon", {"timeperiod": timeperiod}, ("high", "low"), (high, low), 2)
     return down, up
 
 
@@ -366,7 +365,7 @@ def aroonosc(high: Floats, low: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         aroonosc: aroon up - aroon down.
     """
-    result: Floats = indicator("aroonosc", {"timeperiod": timeperiod}, [("high", high), ("low", low)], 1)[0]
+    result: Floats = indicator("aroonosc", {"timeperiod": timeperiod}, ("high", "low"), (high, low), 1)[0]
     return result
 
 
@@ -377,7 +376,7 @@ def atr(high: Floats, low: Floats, close: Floats, timeperiod: int = 14) -> Float
         atr: Wilder average of the true range, seeded with the mean of the first timeperiod.
     """
     result: Floats = indicator(
-        "atr", {"timeperiod": timeperiod}, [("high", high), ("low", low), ("close", close)], 1
+        "atr", {"timeperiod": timeperiod}, ("high", "low", "close"), (high, low, close), 1
     )[0]
     return result
 
@@ -388,9 +387,9 @@ def avgprice(open: Floats, high: Floats, low: Floats, close: Floats) -> Floats:
     Returns:
         avgprice: (open + high + low + close) / 4.
     """
-    result: Floats = indicator(
-        "avgprice", {}, [("open", open), ("high", high), ("low", low), ("close", close)], 1
-    )[0]
+    result: Floats = indicator("avgprice", {}, ("open", "high", "low", "close"), (open, high, low, close), 1)[
+        0
+    ]
     return result
 
 
@@ -408,7 +407,8 @@ def bbands(
         *of_kinds(
             "bbands", {"timeperiod": timeperiod, "nbdevup": nbdevup, "nbdevdn": nbdevdn}, {"matype": matype}
         ),
-        [("close", real)],
+        ("close",),
+        (real,),
         3,
     )
     return upper, middle, lower
@@ -420,7 +420,7 @@ def beta(real0: Floats, real1: Floats, timeperiod: int = 5) -> Floats:
     Returns:
         beta: covariance / variance of the highs' changes, each value / the one before it - 1, over the last timeperiod; 0 when the highs' do not differ.
     """
-    result: Floats = indicator("beta", {"timeperiod": timeperiod}, [("high", real0), ("low", real1)], 1)[0]
+    result: Floats = indicator("beta", {"timeperiod": timeperiod}, ("high", "low"), (real0, real1), 1)[0]
     return result
 
 
@@ -430,9 +430,7 @@ def bop(open: Floats, high: Floats, low: Floats, close: Floats) -> Floats:
     Returns:
         bop: (close - open) / (high - low); 0 without range.
     """
-    result: Floats = indicator(
-        "bop", {}, [("open", open), ("high", high), ("low", low), ("close", close)], 1
-    )[0]
+    result: Floats = indicator("bop", {}, ("open", "high", "low", "close"), (open, high, low, close), 1)[0]
     return result
 
 
@@ -443,7 +441,7 @@ def cci(high: Floats, low: Floats, close: Floats, timeperiod: int = 14) -> Float
         cci: (typical - its mean) / (0.015 * mean absolute deviation), typical = (high + low + close) / 3; 0 in a flat market.
     """
     result: Floats = indicator(
-        "cci", {"timeperiod": timeperiod}, [("high", high), ("low", low), ("close", close)], 1
+        "cci", {"timeperiod": timeperiod}, ("high", "low", "close"), (high, low, close), 1
     )[0]
     return result
 
@@ -454,9 +452,7 @@ def cdl2crows(open: Floats, high: Floats, low: Floats, close: Floats) -> Integer
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdl2crows", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdl2crows", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -467,7 +463,7 @@ def cdl3blackcrows(open: Floats, high: Floats, low: Floats, close: Floats) -> In
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdl3blackcrows", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdl3blackcrows", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -478,9 +474,7 @@ def cdl3inside(open: Floats, high: Floats, low: Floats, close: Floats) -> Intege
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdl3inside", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdl3inside", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -491,7 +485,7 @@ def cdl3linestrike(open: Floats, high: Floats, low: Floats, close: Floats) -> In
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdl3linestrike", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdl3linestrike", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -502,9 +496,7 @@ def cdl3outside(open: Floats, high: Floats, low: Floats, close: Floats) -> Integ
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdl3outside", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdl3outside", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -515,7 +507,7 @@ def cdl3starsinsouth(open: Floats, high: Floats, low: Floats, close: Floats) -> 
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdl3starsinsouth", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdl3starsinsouth", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -527,7 +519,7 @@ def cdl3whitesoldiers(open: Floats, high: Floats, low: Floats, close: Floats) ->
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdl3whitesoldiers", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdl3whitesoldiers", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -543,7 +535,8 @@ def cdlabandonedbaby(
     result: Integers = pattern(
         "cdlabandonedbaby",
         {"penetration": penetration},
-        [("open", open), ("high", high), ("low", low), ("close", close)],
+        ("open", "high", "low", "close"),
+        (open, high, low, close),
     )
     return result
 
@@ -555,7 +548,7 @@ def cdladvanceblock(open: Floats, high: Floats, low: Floats, close: Floats) -> I
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdladvanceblock", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdladvanceblock", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -566,9 +559,7 @@ def cdlbelthold(open: Floats, high: Floats, low: Floats, close: Floats) -> Integ
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlbelthold", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlbelthold", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -578,9 +569,7 @@ def cdlbreakaway(open: Floats, high: Floats, low: Floats, close: Floats) -> Inte
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlbreakaway", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlbreakaway", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -591,7 +580,7 @@ def cdlclosingmarubozu(open: Floats, high: Floats, low: Floats, close: Floats) -
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlclosingmarubozu", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlclosingmarubozu", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -603,7 +592,7 @@ def cdlconcealbabyswall(open: Floats, high: Floats, low: Floats, close: Floats) 
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlconcealbabyswall", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlconcealbabyswall", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -615,7 +604,7 @@ def cdlcounterattack(open: Floats, high: Floats, low: Floats, close: Floats) -> 
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlcounterattack", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlcounterattack", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -631,7 +620,8 @@ def cdldarkcloudcover(
     result: Integers = pattern(
         "cdldarkcloudcover",
         {"penetration": penetration},
-        [("open", open), ("high", high), ("low", low), ("close", close)],
+        ("open", "high", "low", "close"),
+        (open, high, low, close),
     )
     return result
 
@@ -642,9 +632,7 @@ def cdldoji(open: Floats, high: Floats, low: Floats, close: Floats) -> Integers:
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdldoji", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdldoji", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -654,9 +642,7 @@ def cdldojistar(open: Floats, high: Floats, low: Floats, close: Floats) -> Integ
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdldojistar", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdldojistar", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -667,7 +653,7 @@ def cdldragonflydoji(open: Floats, high: Floats, low: Floats, close: Floats) -> 
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdldragonflydoji", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdldragonflydoji", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -678,9 +664,7 @@ def cdlengulfing(open: Floats, high: Floats, low: Floats, close: Floats) -> Inte
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlengulfing", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlengulfing", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -695,7 +679,8 @@ def cdleveningdojistar(
     result: Integers = pattern(
         "cdleveningdojistar",
         {"penetration": penetration},
-        [("open", open), ("high", high), ("low", low), ("close", close)],
+        ("open", "high", "low", "close"),
+        (open, high, low, close),
     )
     return result
 
@@ -711,7 +696,8 @@ def cdleveningstar(
     result: Integers = pattern(
         "cdleveningstar",
         {"penetration": penetration},
-        [("open", open), ("high", high), ("low", low), ("close", close)],
+        ("open", "high", "low", "close"),
+        (open, high, low, close),
     )
     return result
 
@@ -723,7 +709,7 @@ def cdlgapsidesidewhite(open: Floats, high: Floats, low: Floats, close: Floats) 
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlgapsidesidewhite", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlgapsidesidewhite", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -735,7 +721,7 @@ def cdlgravestonedoji(open: Floats, high: Floats, low: Floats, close: Floats) ->
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlgravestonedoji", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlgravestonedoji", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -746,9 +732,7 @@ def cdlhammer(open: Floats, high: Floats, low: Floats, close: Floats) -> Integer
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlhammer", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlhammer", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -759,7 +743,7 @@ def cdlhangingman(open: Floats, high: Floats, low: Floats, close: Floats) -> Int
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlhangingman", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlhangingman", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -770,9 +754,7 @@ def cdlharami(open: Floats, high: Floats, low: Floats, close: Floats) -> Integer
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlharami", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlharami", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -783,7 +765,7 @@ def cdlharamicross(open: Floats, high: Floats, low: Floats, close: Floats) -> In
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlharamicross", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlharamicross", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -794,9 +776,7 @@ def cdlhighwave(open: Floats, high: Floats, low: Floats, close: Floats) -> Integ
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlhighwave", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlhighwave", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -806,9 +786,7 @@ def cdlhikkake(open: Floats, high: Floats, low: Floats, close: Floats) -> Intege
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlhikkake", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlhikkake", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -819,7 +797,7 @@ def cdlhikkakemod(open: Floats, high: Floats, low: Floats, close: Floats) -> Int
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlhikkakemod", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlhikkakemod", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -831,7 +809,7 @@ def cdlhomingpigeon(open: Floats, high: Floats, low: Floats, close: Floats) -> I
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlhomingpigeon", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlhomingpigeon", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -843,7 +821,7 @@ def cdlidentical3crows(open: Floats, high: Floats, low: Floats, close: Floats) -
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlidentical3crows", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlidentical3crows", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -854,9 +832,7 @@ def cdlinneck(open: Floats, high: Floats, low: Floats, close: Floats) -> Integer
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlinneck", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlinneck", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -867,7 +843,7 @@ def cdlinvertedhammer(open: Floats, high: Floats, low: Floats, close: Floats) ->
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlinvertedhammer", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlinvertedhammer", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -878,9 +854,7 @@ def cdlkicking(open: Floats, high: Floats, low: Floats, close: Floats) -> Intege
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlkicking", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlkicking", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -891,7 +865,7 @@ def cdlkickingbylength(open: Floats, high: Floats, low: Floats, close: Floats) -
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlkickingbylength", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlkickingbylength", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -903,7 +877,7 @@ def cdlladderbottom(open: Floats, high: Floats, low: Floats, close: Floats) -> I
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlladderbottom", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlladderbottom", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -915,7 +889,7 @@ def cdllongleggeddoji(open: Floats, high: Floats, low: Floats, close: Floats) ->
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdllongleggeddoji", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdllongleggeddoji", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -926,9 +900,7 @@ def cdllongline(open: Floats, high: Floats, low: Floats, close: Floats) -> Integ
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdllongline", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdllongline", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -938,9 +910,7 @@ def cdlmarubozu(open: Floats, high: Floats, low: Floats, close: Floats) -> Integ
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlmarubozu", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlmarubozu", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -951,7 +921,7 @@ def cdlmatchinglow(open: Floats, high: Floats, low: Floats, close: Floats) -> In
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlmatchinglow", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlmatchinglow", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -963,9 +933,7 @@ def cdlmathold(open: Floats, high: Floats, low: Floats, close: Floats, penetrati
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlmathold",
-        {"penetration": penetration},
-        [("open", open), ("high", high), ("low", low), ("close", close)],
+        "cdlmathold", {"penetration": penetration}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -981,7 +949,8 @@ def cdlmorningdojistar(
     result: Integers = pattern(
         "cdlmorningdojistar",
         {"penetration": penetration},
-        [("open", open), ("high", high), ("low", low), ("close", close)],
+        ("open", "high", "low", "close"),
+        (open, high, low, close),
     )
     return result
 
@@ -997,7 +966,8 @@ def cdlmorningstar(
     result: Integers = pattern(
         "cdlmorningstar",
         {"penetration": penetration},
-        [("open", open), ("high", high), ("low", low), ("close", close)],
+        ("open", "high", "low", "close"),
+        (open, high, low, close),
     )
     return result
 
@@ -1008,9 +978,7 @@ def cdlonneck(open: Floats, high: Floats, low: Floats, close: Floats) -> Integer
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlonneck", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlonneck", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -1020,9 +988,7 @@ def cdlpiercing(open: Floats, high: Floats, low: Floats, close: Floats) -> Integ
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlpiercing", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlpiercing", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -1033,7 +999,7 @@ def cdlrickshawman(open: Floats, high: Floats, low: Floats, close: Floats) -> In
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlrickshawman", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlrickshawman", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -1045,7 +1011,7 @@ def cdlrisefall3methods(open: Floats, high: Floats, low: Floats, close: Floats) 
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlrisefall3methods", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlrisefall3methods", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -1057,7 +1023,7 @@ def cdlseparatinglines(open: Floats, high: Floats, low: Floats, close: Floats) -
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlseparatinglines", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlseparatinglines", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -1069,7 +1035,7 @@ def cdlshootingstar(open: Floats, high: Floats, low: Floats, close: Floats) -> I
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlshootingstar", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlshootingstar", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -1080,9 +1046,7 @@ def cdlshortline(open: Floats, high: Floats, low: Floats, close: Floats) -> Inte
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlshortline", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlshortline", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -1093,7 +1057,7 @@ def cdlspinningtop(open: Floats, high: Floats, low: Floats, close: Floats) -> In
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlspinningtop", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlspinningtop", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -1105,7 +1069,7 @@ def cdlstalledpattern(open: Floats, high: Floats, low: Floats, close: Floats) ->
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlstalledpattern", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlstalledpattern", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -1117,7 +1081,7 @@ def cdlsticksandwich(open: Floats, high: Floats, low: Floats, close: Floats) -> 
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlsticksandwich", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlsticksandwich", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -1128,9 +1092,7 @@ def cdltakuri(open: Floats, high: Floats, low: Floats, close: Floats) -> Integer
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdltakuri", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdltakuri", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -1140,9 +1102,7 @@ def cdltasukigap(open: Floats, high: Floats, low: Floats, close: Floats) -> Inte
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdltasukigap", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdltasukigap", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -1152,9 +1112,7 @@ def cdlthrusting(open: Floats, high: Floats, low: Floats, close: Floats) -> Inte
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdlthrusting", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdlthrusting", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -1164,9 +1122,7 @@ def cdltristar(open: Floats, high: Floats, low: Floats, close: Floats) -> Intege
     Returns:
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
-    result: Integers = pattern(
-        "cdltristar", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
-    )
+    result: Integers = pattern("cdltristar", {}, ("open", "high", "low", "close"), (open, high, low, close))
     return result
 
 
@@ -1177,7 +1133,7 @@ def cdlunique3river(open: Floats, high: Floats, low: Floats, close: Floats) -> I
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlunique3river", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlunique3river", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -1189,7 +1145,7 @@ def cdlupsidegap2crows(open: Floats, high: Floats, low: Floats, close: Floats) -
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlupsidegap2crows", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlupsidegap2crows", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -1201,7 +1157,7 @@ def cdlxsidegap3methods(open: Floats, high: Floats, low: Floats, close: Floats) 
         signal: 100 where the pattern is bullish, -100 where it is bearish, 0 without it; 80 where one end of two bodies meets.
     """
     result: Integers = pattern(
-        "cdlxsidegap3methods", {}, [("open", open), ("high", high), ("low", low), ("close", close)]
+        "cdlxsidegap3methods", {}, ("open", "high", "low", "close"), (open, high, low, close)
     )
     return result
 
@@ -1212,7 +1168,7 @@ def cmo(real: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         cmo: 100 * (average gain - average loss) / (average gain + average loss); 0 in a flat market.
     """
-    result: Floats = indicator("cmo", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("cmo", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1222,7 +1178,7 @@ def correl(real0: Floats, real1: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         correl: covariance / (deviation * deviation) of the last timeperiod values; 0 when either does not move.
     """
-    result: Floats = indicator("correl", {"timeperiod": timeperiod}, [("high", real0), ("low", real1)], 1)[0]
+    result: Floats = indicator("correl", {"timeperiod": timeperiod}, ("high", "low"), (real0, real1), 1)[0]
     return result
 
 
@@ -1232,7 +1188,7 @@ def dema(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         dema: 2 * ema - ema(ema).
     """
-    result: Floats = indicator("dema", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("dema", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1244,9 +1200,7 @@ def donchian(high: Floats, low: Floats, timeperiod: int = 20) -> tuple[Floats, F
         middle: (upper + lower) / 2.
         lower: lowest low of the last timeperiod bars.
     """
-    upper, middle, lower = indicator(
-        "donchian", {"timeperiod": timeperiod}, [("high", high), ("low", low)], 3
-    )
+    upper, middle, lower = indicator("donchian", {"timeperiod": timeperiod}, ("high", "low"), (high, low), 3)
     return upper, middle, lower
 
 
@@ -1257,7 +1211,7 @@ def dx(high: Floats, low: Floats, close: Floats, timeperiod: int = 14) -> Floats
         dx: 100 * |+DI - -DI| / (+DI + -DI); without movement the previous one, 0 at first.
     """
     result: Floats = indicator(
-        "dx", {"timeperiod": timeperiod}, [("high", high), ("low", low), ("close", close)], 1
+        "dx", {"timeperiod": timeperiod}, ("high", "low", "close"), (high, low, close), 1
     )[0]
     return result
 
@@ -1268,7 +1222,7 @@ def ema(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         ema: ema + (value - ema) * 2 / (timeperiod + 1), seeded with the first timeperiod bars' mean.
     """
-    result: Floats = indicator("ema", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("ema", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1278,7 +1232,7 @@ def hma(real: Floats, timeperiod: int = 20) -> Floats:
     Returns:
         hma: wma over the whole part of sqrt(timeperiod) of 2 * wma(timeperiod / 2) - wma(timeperiod).
     """
-    result: Floats = indicator("hma", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("hma", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1288,7 +1242,7 @@ def kama(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         kama: kama + (value - kama) * (efficiency * (2/3 - 2/31) + 2/31)^2, seeded with the value before; efficiency = |change over timeperiod| / sum of |bar changes|, 1 when flat.
     """
-    result: Floats = indicator("kama", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("kama", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1298,7 +1252,7 @@ def linearreg(real: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         linearreg: height of the fitted line at the current bar.
     """
-    result: Floats = indicator("linearreg", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("linearreg", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1308,7 +1262,7 @@ def linearreg_angle(real: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         angle: arc tangent of the slope in degrees, with one price unit per bar at 45.
     """
-    result: Floats = indicator("linearreg_angle", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("linearreg_angle", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1318,7 +1272,7 @@ def linearreg_intercept(real: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         intercept: height of the fitted line at the oldest bar of the window.
     """
-    result: Floats = indicator("linearreg_intercept", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("linearreg_intercept", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1328,7 +1282,7 @@ def linearreg_slope(real: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         slope: rise of the fitted line per bar.
     """
-    result: Floats = indicator("linearreg_slope", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("linearreg_slope", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1338,7 +1292,7 @@ def ma(real: Floats, timeperiod: int = 30, matype: int = 0) -> Floats:
     Returns:
         ma: the average that matype names.
     """
-    result: Floats = indicator("ma", {"timeperiod": timeperiod, "matype": matype}, [("close", real)], 1)[0]
+    result: Floats = indicator("ma", {"timeperiod": timeperiod, "matype": matype}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1355,7 +1309,8 @@ def macd(
     macd, signal, histogram = indicator(
         "macd",
         {"fastperiod": fastperiod, "slowperiod": slowperiod, "signalperiod": signalperiod},
-        [("close", real)],
+        ("close",),
+        (real,),
         3,
     )
     return macd, signal, histogram
@@ -1387,7 +1342,8 @@ def macdext(
             "signalperiod": signalperiod,
             "signalmatype": signalmatype,
         },
-        [("close", real)],
+        ("close",),
+        (real,),
         3,
     )
     return macd, signal, histogram
@@ -1401,7 +1357,7 @@ def macdfix(real: Floats, signalperiod: int = 9) -> tuple[Floats, Floats, Floats
         signal: average of macd.
         histogram: macd - signal.
     """
-    macd, signal, histogram = indicator("macdfix", {"signalperiod": signalperiod}, [("close", real)], 3)
+    macd, signal, histogram = indicator("macdfix", {"signalperiod": signalperiod}, ("close",), (real,), 3)
     return macd, signal, histogram
 
 
@@ -1412,7 +1368,7 @@ def mama(real: Floats, fastlimit: float = 0.5, slowlimit: float = 0.05) -> tuple
         mama: mama + (value - mama) * alpha, alpha = fastlimit / fall of the phase in degrees, at least slowlimit; from 0 at the thirteenth bar.
         fama: fama + (mama - fama) * alpha / 2.
     """
-    mama, fama = indicator("mama", {"fastlimit": fastlimit, "slowlimit": slowlimit}, [("close", real)], 2)
+    mama, fama = indicator("mama", {"fastlimit": fastlimit, "slowlimit": slowlimit}, ("close",), (real,), 2)
     return mama, fama
 
 
@@ -1422,7 +1378,7 @@ def max(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         max: highest of the last timeperiod values.
     """
-    result: Floats = indicator("max", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("max", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1432,7 +1388,7 @@ def medprice(high: Floats, low: Floats) -> Floats:
     Returns:
         medprice: (high + low) / 2.
     """
-    result: Floats = indicator("medprice", {}, [("high", high), ("low", low)], 1)[0]
+    result: Floats = indicator("medprice", {}, ("high", "low"), (high, low), 1)[0]
     return result
 
 
@@ -1443,10 +1399,7 @@ def mfi(high: Floats, low: Floats, close: Floats, volume: Floats, timeperiod: in
         mfi: 100 * positive / (positive + negative) flow of typical price (high + low + close) / 3 times volume; none when the typical price stays; 0 without flow.
     """
     result: Floats = indicator(
-        "mfi",
-        {"timeperiod": timeperiod},
-        [("high", high), ("low", low), ("close", close), ("volume", volume)],
-        1,
+        "mfi", {"timeperiod": timeperiod}, ("high", "low", "close", "volume"), (high, low, close, volume), 1
     )[0]
     return result
 
@@ -1457,7 +1410,7 @@ def midpoint(real: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         midpoint: (highest value + lowest value) / 2.
     """
-    result: Floats = indicator("midpoint", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("midpoint", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1467,7 +1420,7 @@ def midprice(high: Floats, low: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         midprice: (highest high + lowest low) / 2.
     """
-    result: Floats = indicator("midprice", {"timeperiod": timeperiod}, [("high", high), ("low", low)], 1)[0]
+    result: Floats = indicator("midprice", {"timeperiod": timeperiod}, ("high", "low"), (high, low), 1)[0]
     return result
 
 
@@ -1477,7 +1430,7 @@ def min(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         min: lowest of the last timeperiod values.
     """
-    result: Floats = indicator("min", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("min", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1488,7 +1441,7 @@ def minus_di(high: Floats, low: Floats, close: Floats, timeperiod: int = 14) -> 
         minus_di: 100 * smoothed -DM / smoothed true range; 0 without any range.
     """
     result: Floats = indicator(
-        "minus_di", {"timeperiod": timeperiod}, [("high", high), ("low", low), ("close", close)], 1
+        "minus_di", {"timeperiod": timeperiod}, ("high", "low", "close"), (high, low, close), 1
     )[0]
     return result
 
@@ -1499,7 +1452,7 @@ def minus_dm(high: Floats, low: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         minus_dm: running sum of falls of the low that exceed the rise of the high: sum - sum / timeperiod + fall, seeded with timeperiod - 1 bars.
     """
-    result: Floats = indicator("minus_dm", {"timeperiod": timeperiod}, [("high", high), ("low", low)], 1)[0]
+    result: Floats = indicator("minus_dm", {"timeperiod": timeperiod}, ("high", "low"), (high, low), 1)[0]
     return result
 
 
@@ -1509,7 +1462,7 @@ def mom(real: Floats, timeperiod: int = 10) -> Floats:
     Returns:
         mom: value - value timeperiod bars ago.
     """
-    result: Floats = indicator("mom", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("mom", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1520,7 +1473,7 @@ def natr(high: Floats, low: Floats, close: Floats, timeperiod: int = 14) -> Floa
         natr: atr / close * 100.
     """
     result: Floats = indicator(
-        "natr", {"timeperiod": timeperiod}, [("high", high), ("low", low), ("close", close)], 1
+        "natr", {"timeperiod": timeperiod}, ("high", "low", "close"), (high, low, close), 1
     )[0]
     return result
 
@@ -1531,7 +1484,7 @@ def obv(real: Floats, volume: Floats) -> Floats:
     Returns:
         obv: running sum of volume, minus when the close falls, nothing when it stays; starts at the first volume.
     """
-    result: Floats = indicator("obv", {}, [("close", real), ("volume", volume)], 1)[0]
+    result: Floats = indicator("obv", {}, ("close", "volume"), (real, volume), 1)[0]
     return result
 
 
@@ -1542,7 +1495,7 @@ def plus_di(high: Floats, low: Floats, close: Floats, timeperiod: int = 14) -> F
         plus_di: 100 * smoothed +DM / smoothed true range; 0 without any range.
     """
     result: Floats = indicator(
-        "plus_di", {"timeperiod": timeperiod}, [("high", high), ("low", low), ("close", close)], 1
+        "plus_di", {"timeperiod": timeperiod}, ("high", "low", "close"), (high, low, close), 1
     )[0]
     return result
 
@@ -1553,7 +1506,7 @@ def plus_dm(high: Floats, low: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         plus_dm: running sum of rises of the high that exceed the fall of the low: sum - sum / timeperiod + rise, seeded with timeperiod - 1 bars.
     """
-    result: Floats = indicator("plus_dm", {"timeperiod": timeperiod}, [("high", high), ("low", low)], 1)[0]
+    result: Floats = indicator("plus_dm", {"timeperiod": timeperiod}, ("high", "low"), (high, low), 1)[0]
     return result
 
 
@@ -1564,7 +1517,7 @@ def ppo(real: Floats, fastperiod: int = 12, slowperiod: int = 26, matype: int = 
         ppo: (fast average - slow average) / slow average * 100, each seeded at its own start; 0 when the slow one is 0.
     """
     result: Floats = indicator(
-        "ppo", {"fastperiod": fastperiod, "slowperiod": slowperiod, "matype": matype}, [("close", real)], 1
+        "ppo", {"fastperiod": fastperiod, "slowperiod": slowperiod, "matype": matype}, ("close",), (real,), 1
     )[0]
     return result
 
@@ -1575,7 +1528,7 @@ def rma(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         rma: rma + (value - rma) / timeperiod, seeded with the first timeperiod values' mean.
     """
-    result: Floats = indicator("rma", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("rma", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1585,7 +1538,7 @@ def roc(real: Floats, timeperiod: int = 10) -> Floats:
     Returns:
         roc: (value / value timeperiod bars ago - 1) * 100; 0 when the old value is 0.
     """
-    result: Floats = indicator("roc", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("roc", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1595,7 +1548,7 @@ def rocp(real: Floats, timeperiod: int = 10) -> Floats:
     Returns:
         rocp: (value - old) / old with old = value timeperiod bars ago; 0 when old is 0.
     """
-    result: Floats = indicator("rocp", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("rocp", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1605,7 +1558,7 @@ def rocr(real: Floats, timeperiod: int = 10) -> Floats:
     Returns:
         rocr: value / value timeperiod bars ago; 0 when the old value is 0.
     """
-    result: Floats = indicator("rocr", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("rocr", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1615,7 +1568,7 @@ def rocr100(real: Floats, timeperiod: int = 10) -> Floats:
     Returns:
         rocr100: value / value timeperiod bars ago * 100; 0 when the old value is 0.
     """
-    result: Floats = indicator("rocr100", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("rocr100", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1625,7 +1578,7 @@ def rsi(real: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         rsi: 100 * average gain / (average gain + average loss); 0 in a flat market.
     """
-    result: Floats = indicator("rsi", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("rsi", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1636,7 +1589,7 @@ def sar(high: Floats, low: Floats, acceleration: float = 0.02, maximum: float = 
         sar: stop of this bar: stop + acceleration * (extreme - stop), kept out of the last two bars' range; the extreme of the trade when it is hit.
     """
     result: Floats = indicator(
-        "sar", {"acceleration": acceleration, "maximum": maximum}, [("high", high), ("low", low)], 1
+        "sar", {"acceleration": acceleration, "maximum": maximum}, ("high", "low"), (high, low), 1
     )[0]
     return result
 
@@ -1647,7 +1600,7 @@ def sma(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         sma: mean of the last timeperiod values.
     """
-    result: Floats = indicator("sma", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("sma", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1657,7 +1610,9 @@ def stddev(real: Floats, timeperiod: int = 5, nbdev: float = 1.0) -> Floats:
     Returns:
         stddev: nbdev * population standard deviation of the last timeperiod values.
     """
-    result: Floats = indicator("stddev", {"timeperiod": timeperiod, "nbdev": nbdev}, [("close", real)], 1)[0]
+    result: Floats = indicator("stddev", {"timeperiod": timeperiod, "nbdev": nbdev}, ("close",), (real,), 1)[
+        0
+    ]
     return result
 
 
@@ -1683,7 +1638,8 @@ def stoch(
             {"fastk_period": fastk_period, "slowk_period": slowk_period, "slowd_period": slowd_period},
             {"slowk_matype": slowk_matype, "slowd_matype": slowd_matype},
         ),
-        [("high", high), ("low", low), ("close", close)],
+        ("high", "low", "close"),
+        (high, low, close),
         2,
     )
     return slowk, slowd
@@ -1706,7 +1662,8 @@ def stochf(
     fastk, fastd = indicator(
         "stochf",
         {"fastk_period": fastk_period, "fastd_period": fastd_period, "fastd_matype": fastd_matype},
-        [("high", high), ("low", low), ("close", close)],
+        ("high", "low", "close"),
+        (high, low, close),
         2,
     )
     return fastk, fastd
@@ -1729,7 +1686,8 @@ def stochrsi(
             "fastd_period": fastd_period,
             "fastd_matype": fastd_matype,
         },
-        [("close", real)],
+        ("close",),
+        (real,),
         2,
     )
     return fastk, fastd
@@ -1741,7 +1699,7 @@ def sum(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         sum: sum of the last timeperiod values.
     """
-    result: Floats = indicator("sum", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("sum", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1751,7 +1709,9 @@ def t3(real: Floats, timeperiod: int = 5, vfactor: float = 0.7) -> Floats:
     Returns:
         t3: gd(gd(gd(value))) with gd = ema * (1 + vfactor) - ema(ema) * vfactor, over one chain of six averages.
     """
-    result: Floats = indicator("t3", {"timeperiod": timeperiod, "vfactor": vfactor}, [("close", real)], 1)[0]
+    result: Floats = indicator("t3", {"timeperiod": timeperiod, "vfactor": vfactor}, ("close",), (real,), 1)[
+        0
+    ]
     return result
 
 
@@ -1761,7 +1721,7 @@ def tema(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         tema: 3 * ema - 3 * ema(ema) + ema(ema(ema)).
     """
-    result: Floats = indicator("tema", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("tema", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1771,7 +1731,7 @@ def trange(high: Floats, low: Floats, close: Floats) -> Floats:
     Returns:
         trange: largest of high - low, |high - previous close|, |low - previous close|.
     """
-    result: Floats = indicator("trange", {}, [("high", high), ("low", low), ("close", close)], 1)[0]
+    result: Floats = indicator("trange", {}, ("high", "low", "close"), (high, low, close), 1)[0]
     return result
 
 
@@ -1781,7 +1741,7 @@ def trima(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         trima: mean of the last timeperiod values with weights 1, 2, ... up to the middle and down again.
     """
-    result: Floats = indicator("trima", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("trima", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1791,7 +1751,7 @@ def trix(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         trix: (ema(ema(ema)) / the one before - 1) * 100; 0 when the one before is 0.
     """
-    result: Floats = indicator("trix", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("trix", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1801,7 +1761,7 @@ def tsf(real: Floats, timeperiod: int = 14) -> Floats:
     Returns:
         tsf: height of the fitted line one bar ahead.
     """
-    result: Floats = indicator("tsf", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("tsf", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1811,7 +1771,7 @@ def typprice(high: Floats, low: Floats, close: Floats) -> Floats:
     Returns:
         typprice: (high + low + close) / 3.
     """
-    result: Floats = indicator("typprice", {}, [("high", high), ("low", low), ("close", close)], 1)[0]
+    result: Floats = indicator("typprice", {}, ("high", "low", "close"), (high, low, close), 1)[0]
     return result
 
 
@@ -1831,7 +1791,8 @@ def ultosc(
     result: Floats = indicator(
         "ultosc",
         {"timeperiod1": timeperiod1, "timeperiod2": timeperiod2, "timeperiod3": timeperiod3},
-        [("high", high), ("low", low), ("close", close)],
+        ("high", "low", "close"),
+        (high, low, close),
         1,
     )[0]
     return result
@@ -1844,7 +1805,7 @@ def var(real: Floats, timeperiod: int = 5, nbdev: float = 1.0) -> Floats:
         var: population variance of the last timeperiod values.
     """
     only("VAR", "nbdev", nbdev, 1.0)
-    result: Floats = indicator("var", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("var", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1854,9 +1815,7 @@ def vwma(real: Floats, volume: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         vwma: sum of value * volume / sum of volume over timeperiod bars; their plain mean without any volume, where TA-Lib has NaN.
     """
-    result: Floats = indicator("vwma", {"timeperiod": timeperiod}, [("close", real), ("volume", volume)], 1)[
-        0
-    ]
+    result: Floats = indicator("vwma", {"timeperiod": timeperiod}, ("close", "volume"), (real, volume), 1)[0]
     return result
 
 
@@ -1866,7 +1825,7 @@ def wclprice(high: Floats, low: Floats, close: Floats) -> Floats:
     Returns:
         wclprice: (high + low + 2 close) / 4.
     """
-    result: Floats = indicator("wclprice", {}, [("high", high), ("low", low), ("close", close)], 1)[0]
+    result: Floats = indicator("wclprice", {}, ("high", "low", "close"), (high, low, close), 1)[0]
     return result
 
 
@@ -1877,7 +1836,7 @@ def willr(high: Floats, low: Floats, close: Floats, timeperiod: int = 14) -> Flo
         willr: -100 * (highest high - close) / (highest high - lowest low); 0 without range.
     """
     result: Floats = indicator(
-        "willr", {"timeperiod": timeperiod}, [("high", high), ("low", low), ("close", close)], 1
+        "willr", {"timeperiod": timeperiod}, ("high", "low", "close"), (high, low, close), 1
     )[0]
     return result
 
@@ -1888,7 +1847,7 @@ def wma(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         wma: mean of the last timeperiod values with weights 1, 2, ... timeperiod, the newest heaviest.
     """
-    result: Floats = indicator("wma", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("wma", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 
@@ -1898,7 +1857,7 @@ def zlema(real: Floats, timeperiod: int = 30) -> Floats:
     Returns:
         zlema: ema of 2 * value - value (timeperiod - 1) / 2 bars ago.
     """
-    result: Floats = indicator("zlema", {"timeperiod": timeperiod}, [("close", real)], 1)[0]
+    result: Floats = indicator("zlema", {"timeperiod": timeperiod}, ("close",), (real,), 1)[0]
     return result
 
 

@@ -26,6 +26,14 @@ pub(super) fn view<'py, T: Element>(
     if !array.is_c_contiguous() {
         return Err(refuse());
     }
+    borrowed(name, array)
+}
+
+/// A view of an array that nobody writes to.
+pub(super) fn borrowed<'py, T: Element>(
+    name: &str,
+    array: &Bound<'py, PyArray1<T>>,
+) -> PyResult<PyReadonlyArray1<'py, T>> {
     array
         .try_readonly()
         .map_err(|error| InputError::new_err(format!("{name}: {error}: pass an array of its own")))

@@ -27,6 +27,7 @@ fn _features(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ModelError", module.py().get_type::<errors::ModelError>())?;
     module.add_class::<spec::PyFeatureSpec>()?;
     module.add_class::<spec::PyPreset>()?;
+    module.add_class::<indicator::PyIndicator>()?;
     module.add_class::<panel::PyPanel>()?;
     module.add_class::<trees::PyTreeScorer>()?;
     module.add_function(wrap_pyfunction!(spec::describe, module)?)?;
@@ -37,6 +38,5 @@ fn _features(module: &Bound<'_, PyModule>) -> PyResult<()> {
         compute_panel::compute_panel_columns,
         module
     )?)?;
-    module.add_function(wrap_pyfunction!(indicator::compute_indicator, module)?)?;
     module.add_function(wrap_pyfunction!(compute::compute_columns, module)?)
 }
