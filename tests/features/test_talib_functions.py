@@ -148,10 +148,10 @@ def test_a_kernel_that_compares_symbols_is_no_function() -> None:
 
 
 @pytest.mark.parametrize("period", [True, [1], {1: 1}, None])
-def test_what_is_kept_between_calls_answers_for_no_other_value(period: Any, walk: dict[str, Any]) -> None:  # noqa: ANN401
+def test_what_is_kept_between_calls_answers_for_no_other_value(period: Any, walk: dict[str, Any]) -> None:
     once, again = ours.mom(walk["close"], timeperiod=1), ours.mom(walk["close"], timeperiod=1)
     np.testing.assert_array_equal(once, again)
-    with pytest.raises(cf.SpecError, match="parameter 'timeperiod' is .*: give a number or a string"):
+    with pytest.raises(cf.SpecError, match=r"parameter 'timeperiod' is .*: give a number or a string"):
         ours.mom(walk["close"], timeperiod=period)
     np.testing.assert_allclose(ours.mom(walk["close"], timeperiod=2)[2:], once[2:] + once[1:-1], atol=1e-9)
 

@@ -1,10 +1,13 @@
 //! Wilder's parabolic stop and reverse.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::WINDOWS;
 use crate::state::state;
-use crate::subnormal::product;
+use crate::subnormal::{NEAR, all_near, is_factor, is_near, lift, lifted_product, lower, product};
+
+use super::simple_moving_average::{ratio, ratios};
 
 /// A stop that closes in on the price until it is hit.
 #[derive(Debug)]
@@ -38,9 +41,15 @@ impl Trade {
         (self.high, self.low) = (high, low);
     }
 
-    /// The stop of this bar; prepares the next one.
+    /// The stop of this bar; prepares the next one. `toward` moves a stop to an extreme by a share of their distance.
     #[inline(always)]
-    fn step(&mut self, initial: f64, maximum: f64, high: f64, low: f64) -> f64 {
+    fn step(
+        &mut self,
+        (initial, maximum): (f64, f64),
+        high: f64,
+        low: f64,
+        toward: impl Fn(f64, f64, f64) -> f64,
+    ) -> f64 {
         let (top, bottom) = (larger(self.high, high), smaller(self.low, low));
         (self.high, self.low) = (high, low);
         let hit = if self.short {
@@ -66,9 +75,140 @@ impl Trade {
                 self.acceleration = smaller(self.acceleration + initial, maximum);
             }
         }
-        let next = self.stop + product(self.extreme - self.stop, self.acceleration);
+        let next = toward(self.stop, self.extreme, self.acceleration);
         self.stop = self.outside(next, top, bottom);
         shown
+    }
+
+    /// The stops of the bars up to one that hits its stop, as many as those are: as [`Trade::step`], for a trade of
+    /// one side.
+    #[inline(always)]
+    fn hold<const SHORT: bool>(
+        &mut self,
+        (initial, maximum): (f64, f64),
+        [highs, lows]: [&[f64]; 2],
+        stops: &mut [f64],
+        toward: impl Fn(f64, f64, f64) -> f64,
+    ) -> usize {
+        let binds = |stop: f64, edge: f64| if SHORT { stop > edge } else { stop < edge };
+        let outside = |stop: f64, edge: f64| if binds(stop, edge) { stop } else { edge };
+        let (mut extreme, mut acceleration) = (self.extreme, self.acceleration);
+        let (mut high, mut low) = (self.high, self.low);
+        // A stop that is not yet kept out of the range, and the edge of the range: both go on from bar to bar, and
+        // which of them counts is known before it is needed.
+        let (mut free, mut edge) = (self.stop, self.stop);
+        let bars = stops.len();
+        let (highs, lows) = (&highs[..bars], &lows[..bars]);
+        let mut taken = 0;
+        while taken < bars {
+            let stop = outside(free, edge);
+            let (top, bottom) = (larger(high, highs[taken]), smaller(low, lows[taken]));
+            let hit = if SHORT {
+                highs[taken] >= stop
+            } else {
+                lows[taken] <= stop
+            };
+            if hit {
+                break;
+            }
+            (high, low) = (highs[taken], lows[taken]);
+            stops[taken] = stop;
+            let further = if SHORT { low < extreme } else { high > extreme };
+            extreme = if SHORT {
+                smaller(low, extreme)
+            } else {
+                larger(high, extreme)
+            };
+            // What changes no number, added where nothing is.
+            let more = if further { initial } else { -0.0 };
+            acceleration = smaller(acceleration + more, maximum);
+            let from_free = toward(free, extreme, acceleration);
+            let from_edge = toward(edge, extreme, acceleration);
+            free = if binds(free, edge) {
+                from_free
+            } else {
+                from_edge
+            };
+            edge = if SHORT { top } else { bottom };
+            taken += 1;
+        }
+        self.stop = outside(free, edge);
+        (self.extreme, self.acceleration) = (extreme, acceleration);
+        (self.high, self.low) = (high, low);
+        taken
+    }
+
+    /// The stop, and the direction where it is asked for, of each bar.
+    #[inline(always)]
+    fn follow(
+        &mut self,
+        limits: (f64, f64),
+        [highs, lows]: [&[f64]; 2],
+        stops: &mut [f64],
+        mut directions: Option<&mut [f64]>,
+        toward: impl Fn(f64, f64, f64) -> f64 + Copy,
+    ) {
+        let bars = stops.len();
+        let mut at = 0;
+        while at < bars {
+            let (ranges, cells) = ([&highs[at..bars], &lows[at..bars]], &mut stops[at..]);
+            let held = if self.short {
+                self.hold::<true>(limits, ranges, cells, toward)
+            } else {
+                self.hold::<false>(limits, ranges, cells, toward)
+            };
+            if let Some(directions) = &mut directions {
+                directions[at..at + held].fill(self.direction());
+            }
+            at += held;
+            if at < bars {
+                stops[at] = self.step(limits, highs[at], lows[at], toward);
+                if let Some(directions) = &mut directions {
+                    directions[at] = self.direction();
+                }
+                at += 1;
+            }
+        }
+    }
+
+    /// As [`Trade::follow`] for a block of numbers near zero, with the same bits: all of them lifted.
+    #[inline(always)]
+    fn follow_near(
+        &mut self,
+        limits: (f64, f64),
+        ranges: [&[f64]; 2],
+        stops: &mut [f64],
+        directions: Option<&mut [f64]>,
+    ) {
+        let mut lifted = [[0.0; WINDOWS]; 2];
+        for (lifted, values) in lifted.iter_mut().zip(ranges) {
+            for (lifted, value) in lifted.iter_mut().zip(values) {
+                *lifted = lift(*value);
+            }
+        }
+        self.change_prices(lift);
+        let ranges = lifted.each_ref().map(|values| &values[..]);
+        self.follow(limits, ranges, stops, directions, toward_lifted);
+        self.change_prices(lower);
+        for stop in stops {
+            *stop = lower(*stop);
+        }
+    }
+
+    fn change_prices(&mut self, change: impl Fn(f64) -> f64) {
+        for price in [
+            &mut self.stop,
+            &mut self.extreme,
+            &mut self.high,
+            &mut self.low,
+        ] {
+            *price = change(*price);
+        }
+    }
+
+    #[inline(always)]
+    fn direction(&self) -> f64 {
+        if self.short { -1.0 } else { 1.0 }
     }
 
     /// Keeps a stop out of the range of the last two bars.
@@ -80,6 +220,33 @@ impl Trade {
             smaller(stop, bottom)
         }
     }
+}
+
+/// A stop, moved to an extreme by a share of their distance: rounded once, which is what bars wait for. Near zero the
+/// product is rounded before, where that costs less than a subnormal number.
+#[inline(always)]
+fn toward(stop: f64, extreme: f64, share: f64) -> f64 {
+    let distance = extreme - stop;
+    if needs_two_roundings(distance) {
+        return stop + product(distance, share);
+    }
+    distance.mul_add(share, stop)
+}
+
+/// [`toward`] of lifted numbers.
+#[inline(always)]
+fn toward_lifted(stop: f64, extreme: f64, share: f64) -> f64 {
+    stop + lifted_product(extreme - stop, share)
+}
+
+/// Whether it may be the distance of two different numbers near zero.
+#[inline(always)]
+const fn needs_two_roundings(distance: f64) -> bool {
+    /// The order of sizes, with zero last.
+    const fn place(value: f64) -> u64 {
+        (value.to_bits() << 1).wrapping_sub(1)
+    }
+    place(distance) < const { place(2.0 * NEAR) }
 }
 
 #[inline(always)]
@@ -121,6 +288,7 @@ impl Kernel for Sar {
         ],
         source: "TA-Lib SAR; Wilder (1978), New Concepts in Technical Trading Systems",
     };
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         let maximum = arguments.number("maximum")?;
@@ -145,12 +313,53 @@ impl Kernel for Sar {
             }
             state.open(self.acceleration, high, low);
         }
-        let stop = state.step(self.acceleration, self.maximum, high, low);
-        let direction = if state.short { -1.0 } else { 1.0 };
-        [
-            stop,
-            super::simple_moving_average::ratio(frame.bar.close, stop),
-            direction,
-        ]
+        let stop = state.step(self.limits(), high, low, toward);
+        [stop, ratio(frame.bar.close, stop), state.direction()]
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut Trade,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [stops, more @ ..] = outputs else {
+            return 0;
+        };
+        if state.bars < 2 {
+            return 0;
+        }
+        let [_, highs, lows, closes, _] = span.prices();
+        for (block, cells) in stops.chunks_mut(WINDOWS).enumerate() {
+            let bars = block * WINDOWS..block * WINDOWS + cells.len();
+            let ranges = [&highs[bars.clone()], &lows[bars.clone()]];
+            let directions = more.get_mut(1).map(|directions| &mut directions[bars]);
+            if ranges.into_iter().all(all_near) && self.can_lift(state) {
+                state.follow_near(self.limits(), ranges, cells, directions);
+            } else {
+                state.follow(self.limits(), ranges, cells, directions, toward);
+            }
+        }
+        if let [cells, ..] = more {
+            ratios(closes, stops, cells);
+        }
+        stops.len()
+    }
+}
+
+impl Sar {
+    /// The first acceleration and the largest one.
+    #[inline(always)]
+    fn limits(&self) -> (f64, f64) {
+        (self.acceleration, self.maximum)
+    }
+
+    /// Whether a trade can go on with lifted numbers.
+    fn can_lift(&self, trade: &Trade) -> bool {
+        let prices = [trade.stop, trade.extreme, trade.high, trade.low];
+        let factors = [self.acceleration, self.maximum, trade.acceleration];
+        prices.into_iter().all(is_near) && factors.into_iter().all(is_factor)
     }
 }
