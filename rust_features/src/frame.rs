@@ -446,6 +446,13 @@ impl<'a> Span<'a> {
         self.source.get((self.first + 1).checked_sub(bars)?..)
     }
 
+    /// Windows of a column, as [`Span::sources`].
+    #[inline(always)]
+    pub(crate) fn windows(self, column: Column, bars: usize) -> Option<&'a [f64]> {
+        let values = self.columns.column(column);
+        values.get((self.first + 1).checked_sub(bars)?..)
+    }
+
     /// Opens, highs, lows, closes and volumes.
     #[inline(always)]
     pub(crate) fn prices(self) -> [&'a [f64]; 5] {

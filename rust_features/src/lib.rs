@@ -47,6 +47,8 @@ mod logarithm;
 mod moments;
 mod moments_of_each;
 mod nearest;
+mod neighbouring_extremes;
+mod neighbouring_means;
 mod neighbours;
 mod panel;
 mod plan;

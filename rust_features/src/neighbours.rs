@@ -3,7 +3,7 @@
 //! Neighbouring bars' windows lie side by side, one vector lane per bar, and share what they have in common. Each has
 //! the bits of the functions of [`crate::window`], because it adds in the same order.
 
-use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, needs_lift};
+use crate::subnormal::{all_near, corrected, needs_lift, share_all};
 use crate::subnormal_windows;
 use crate::window::{LANES, fold_lanes};
 
@@ -47,12 +47,31 @@ pub(crate) fn sums(values: &[f64], length: usize) -> Row {
         let twos = added::<{ WINDOWS + 1 }>(&fours, 2);
         sums.0 = added(&twos, 1);
     }
-    for first in in_chunks..length {
+    let mut first = in_chunks;
+    if length & 4 != 0 {
+        let twos = added::<{ WINDOWS + 1 }>(&values[first..], 2);
+        add_pairs(&twos, &mut sums.0);
+        first += 4;
+    }
+    if length & 2 != 0 {
+        add_pairs(&values[first..], &mut sums.0);
+        first += 2;
+    }
+    if length & 1 != 0 {
         for (sum, value) in sums.0.iter_mut().zip(&values[first..]) {
             *sum += *value;
         }
     }
     sums
+}
+
+/// Adds each value and the next one.
+#[inline(always)]
+fn add_pairs(values: &[f64], sums: &mut [f64]) {
+    let (left, right) = (&values[..sums.len()], &values[1..][..sums.len()]);
+    for (at, sum) in sums.iter_mut().enumerate() {
+        *sum += left[at] + right[at];
+    }
 }
 
 #[inline(always)]
@@ -73,114 +92,41 @@ pub(crate) fn means(values: &[f64], length: usize) -> Row {
     means
 }
 
-/// As [`means`], of as many windows as there are `cells`.
-#[inline(always)]
-pub(crate) fn all_means(values: &[f64], length: usize, cells: &mut [f64]) {
-    let in_chunks = length - length % LANES;
-    let mut lanes = Aligned([0.0; TILE + LANES]);
-    for (tile, cells) in cells.chunks_mut(TILE).enumerate() {
-        let (values, windows) = (&values[tile * TILE..], cells.len());
-        if in_chunks > 0 {
-            let lanes = &mut lanes.0[..windows + LANES - 1];
-            lanes.fill(0.0);
-            add_columns(values, in_chunks / LANES, LANES, lanes);
-            fold_neighbours(lanes, cells);
-        } else {
-            cells.fill(0.0);
-        }
-        add_columns(&values[in_chunks..], length - in_chunks, 1, cells);
-        for cells in cells.chunks_mut(WINDOWS) {
-            divide(cells, length as f64);
-        }
-    }
-}
-
-/// A tile's numbers, of which no vector straddles two cache lines.
-#[repr(align(64))]
-struct Aligned<const N: usize>([f64; N]);
-
-/// What the lanes hold that start at each place.
-#[inline(always)]
-fn fold_neighbours(lanes: &[f64], cells: &mut [f64]) {
-    let windows = cells.len();
-    let (first, second) = (&lanes[..windows], &lanes[1..][..windows]);
-    let (third, fourth) = (&lanes[2..][..windows], &lanes[3..][..windows]);
-    let (fifth, sixth) = (&lanes[4..][..windows], &lanes[5..][..windows]);
-    let (seventh, eighth) = (&lanes[6..][..windows], &lanes[7..][..windows]);
-    for at in 0..windows {
-        cells[at] = fold_lanes([
-            first[at],
-            second[at],
-            third[at],
-            fourth[at],
-            fifth[at],
-            sixth[at],
-            seventh[at],
-            eighth[at],
-        ]);
-    }
-}
-
-/// Adds to each of `sums` the value at its place and those `stride`, twice `stride`, … further, `count` in all.
-#[inline(always)]
-fn add_columns(values: &[f64], count: usize, stride: usize, sums: &mut [f64]) {
-    let windows = sums.len();
-    let mut done = 0;
-    // Several at a time, for each time costs a pass over the sums.
-    while done + 3 <= count {
-        let first = &values[done * stride..][..windows];
-        let second = &values[(done + 1) * stride..][..windows];
-        let third = &values[(done + 2) * stride..][..windows];
-        for at in 0..windows {
-            sums[at] = sums[at] + first[at] + second[at] + third[at];
-        }
-        done += 3;
-    }
-    while done < count {
-        for (sum, value) in sums.iter_mut().zip(&values[done * stride..][..windows]) {
-            *sum += *value;
-        }
-        done += 1;
-    }
-}
-
-/// Divides each number by a whole one below 2^52, with the bits of a division, which takes several times as long.
-///
-/// The error of the product with the rounded reciprocal is exact and corrects it. Source: Markstein (1990), IBM J.
-/// Res. Dev. 34:1, theorem on correctly rounded quotients.
+/// Divides each number by a whole one below 2^50, with the bits of a division.
 #[inline(always)]
 pub(crate) fn divide(values: &mut [f64], count: f64) {
-    // Errors of quotients near either end of the range would not be exact, or not finite.
-    let mut safe = true;
-    for value in &*values {
-        let size = value.abs();
-        safe &= size > 1e-280 || size == 0.0;
-        safe &= size < 1e300;
+    let share = 1.0 / count;
+    if all_near(values) {
+        share_all(values, count, share);
+        return;
     }
+    let safe = values
+        .iter()
+        .fold(true, |safe, value| safe & is_safe(*value));
     if safe {
-        let share = 1.0 / count;
         for value in values {
-            let quotient = *value * share;
-            *value = quotient.mul_add(-count, *value).mul_add(share, quotient);
+            *value = corrected(*value, count, share);
         }
-    } else if all_near(values) {
-        divide_by::<Lifted>(values, count);
     } else {
-        divide_by::<Plain>(values, count);
+        for value in values {
+            *value /= count;
+        }
     }
+}
+
+/// Whether [`corrected`] may take it: errors of quotients near either end of the range would not be exact, or finite.
+#[inline(always)]
+pub(crate) fn is_safe(value: f64) -> bool {
+    let size = value.abs();
+    let mut safe = size > 1e-280 || size == 0.0;
+    safe &= size < 1e300;
+    safe
 }
 
 /// Whether all of the values may be near zero.
 #[inline(always)]
 fn starts_near(values: &[f64]) -> bool {
     values.first().copied().is_some_and(needs_lift)
-}
-
-#[inline(always)]
-fn divide_by<A: Arithmetic>(values: &mut [f64], count: f64) {
-    for value in values {
-        *value = A::share(*value, count);
-    }
 }
 
 /// Highest values of windows of at most [`LONGEST`], as [`sums`].
@@ -195,27 +141,39 @@ pub(crate) fn lowest(values: &[f64], length: usize) -> Row {
     extremes(values, length, |a, b| if a < b { a } else { b })
 }
 
+/// A number for each value of a block's windows, aligned as a [`Row`].
+#[repr(align(64))]
+struct WideRow(Wide);
+
+impl WideRow {
+    const ZEROS: Self = Self([0.0; WINDOWS + LONGEST]);
+}
+
 /// Windows of one, two, four … values, until two of them cover `length`.
 #[inline(always)]
 fn extremes(values: &[f64], length: usize, pick: impl Fn(f64, f64) -> f64) -> Row {
-    let mut best: Wide = [0.0; WINDOWS + LONGEST];
-    let mut next = best;
-    for (best, value) in best.iter_mut().zip(values) {
+    let (mut first, mut second) = (WideRow::ZEROS, WideRow::ZEROS);
+    // Turned by reference: the numbers themselves stay where they are.
+    let (mut best, mut next) = (&mut first, &mut second);
+    for (best, value) in best.0.iter_mut().zip(values) {
         *best = *value;
     }
     let mut span = 1;
     while 2 * span <= length {
-        let pairs = best.iter().zip(&best[span..]);
-        for (next, (left, right)) in next.iter_mut().zip(pairs) {
-            *next = pick(*left, *right);
+        // As many as the windows need, in whole vectors.
+        let needed = (WINDOWS + length - 2 * span).next_multiple_of(LANES);
+        let needed = needed.min(WINDOWS + LONGEST - span);
+        let (left, right) = (&best.0[..needed], &best.0[span..][..needed]);
+        for (at, next) in next.0[..needed].iter_mut().enumerate() {
+            *next = pick(left[at], right[at]);
         }
-        (best, next) = (next, best);
+        std::mem::swap(&mut best, &mut next);
         span *= 2;
     }
     let mut row = Row::ZEROS;
-    let pairs = best.iter().zip(&best[length - span..]);
-    for (row, (left, right)) in row.0.iter_mut().zip(pairs) {
-        *row = pick(*left, *right);
+    let (left, right) = (&best.0[..WINDOWS], &best.0[length - span..][..WINDOWS]);
+    for (at, row) in row.0.iter_mut().enumerate() {
+        *row = pick(left[at], right[at]);
     }
     row
 }
@@ -224,10 +182,15 @@ fn extremes(values: &[f64], length: usize, pick: impl Fn(f64, f64) -> f64) -> Ro
 /// latest counts. `wins` tells whether a later value replaces an earlier one.
 #[inline(always)]
 pub(crate) fn latest_places(values: &[f64], length: usize, wins: impl Fn(f64, f64) -> bool) -> Row {
-    let (mut best, mut places): (Wide, Wide) = ([0.0; WINDOWS + LONGEST], [0.0; WINDOWS + LONGEST]);
-    let (mut next, mut next_places) = (best, places);
-    for (at, (best, place)) in best.iter_mut().zip(&mut places).enumerate() {
-        *best = values.get(at).copied().unwrap_or_default();
+    let (mut first, mut second) = (WideRow::ZEROS, WideRow::ZEROS);
+    let (mut first_places, mut second_places) = (WideRow::ZEROS, WideRow::ZEROS);
+    // As in `extremes`.
+    let (mut best, mut next) = (&mut first.0, &mut second.0);
+    let (mut places, mut next_places) = (&mut first_places.0, &mut second_places.0);
+    for (best, value) in best.iter_mut().zip(values) {
+        *best = *value;
+    }
+    for (at, place) in places.iter_mut().enumerate() {
         *place = at as f64;
     }
     let mut span = 1;
@@ -244,8 +207,8 @@ pub(crate) fn latest_places(values: &[f64], length: usize, wins: impl Fn(f64, f6
                 places[at]
             };
         }
-        (best, next) = (next, best);
-        (places, next_places) = (next_places, places);
+        std::mem::swap(&mut best, &mut next);
+        std::mem::swap(&mut places, &mut next_places);
         span *= 2;
     }
     let later = &best[length - span..][..WINDOWS];

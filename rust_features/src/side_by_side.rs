@@ -95,24 +95,36 @@ pub(crate) fn of_one(rows: &[Row], series: usize) -> Vec<f64> {
 /// Sum of `term`, which also takes the number of the series, over each window: the bits of [`crate::window::sum_of`].
 #[inline(always)]
 pub(crate) fn sums_of(rows: &[Row], term: impl Fn(f64, usize) -> f64) -> Row {
-    let add = |total: &mut Row, row: &Row| {
-        for series in 0..WINDOWS {
-            total.0[series] += term(row.0[series], series);
-        }
-    };
-    let (chunks, rest) = rows.as_chunks::<LANES>();
+    let (chunks, mut rest) = rows.as_chunks::<LANES>();
     let mut sums = Row::ZEROS;
     if !chunks.is_empty() {
         let mut lanes = [Row::ZEROS; LANES];
         for chunk in chunks {
             for (lane, row) in lanes.iter_mut().zip(chunk) {
-                add(lane, row);
+                for series in 0..WINDOWS {
+                    lane.0[series] += term(row.0[series], series);
+                }
             }
         }
         sums = folded(&lanes);
     }
-    for row in rest {
-        add(&mut sums, row);
+    if let Some(([a, b, c, d], after)) = rest.split_first_chunk::<4>() {
+        for (series, sum) in sums.0.iter_mut().enumerate() {
+            let [a, b, c, d] = [a, b, c, d].map(|row| term(row.0[series], series));
+            *sum += (a + c) + (b + d);
+        }
+        rest = after;
+    }
+    if let Some(([a, b], after)) = rest.split_first_chunk::<2>() {
+        for (series, sum) in sums.0.iter_mut().enumerate() {
+            *sum += term(a.0[series], series) + term(b.0[series], series);
+        }
+        rest = after;
+    }
+    if let [last] = rest {
+        for (series, sum) in sums.0.iter_mut().enumerate() {
+            *sum += term(last.0[series], series);
+        }
     }
     sums
 }

@@ -124,7 +124,12 @@ pub(crate) fn lifted_product(lifted: f64, factor: f64) -> f64 {
 /// `lifted / count` for a whole number below 2^50, lifted and rounded once.
 #[inline(always)]
 pub(crate) fn lifted_share(lifted: f64, count: f64) -> f64 {
-    let quotient = lifted / count;
+    on_grid(lifted / count, lifted, count)
+}
+
+/// `lifted / count`, given that quotient rounded, rounded to the grid where it is subnormal.
+#[inline(always)]
+fn on_grid(quotient: f64, lifted: f64, count: f64) -> f64 {
     // Rounded twice; what is left is exact and tells whether that was wrong: a tie is exact already in the first.
     let rounded = snap(quotient);
     let rest = (-rounded).mul_add(count, lifted);
@@ -134,10 +139,32 @@ pub(crate) fn lifted_share(lifted: f64, count: f64) -> f64 {
         0.0
     };
     if quotient.abs() < LEAST_NORMAL {
-        (rounded + correction).copysign(quotient)
+        (rounded + correction).copysign(lifted)
     } else {
         quotient
     }
+}
+
+/// Divides numbers [`NEAR`] zero by a whole one below 2^50, as [`share`], with its `reciprocal`.
+#[inline(always)]
+pub(crate) fn share_all(values: &mut [f64], count: f64, reciprocal: f64) {
+    for value in values {
+        let lifted = lift(*value);
+        *value = lower(on_grid(corrected(lifted, count, reciprocal), lifted, count));
+    }
+}
+
+/// `value / count` for a whole number below 2^52, given its reciprocal, with the bits of a division, which takes several
+/// times as long; zero without its sign. The error of the product must be exact: neither the value nor that may be
+/// near either end of the range.
+///
+/// Source: Markstein (1990), IBM J. Res. Dev. 34:1, theorem on correctly rounded quotients.
+#[inline(always)]
+pub(crate) fn corrected(value: f64, count: f64, reciprocal: f64) -> f64 {
+    let quotient = value * reciprocal;
+    quotient
+        .mul_add(-count, value)
+        .mul_add(reciprocal, quotient)
 }
 
 /// `dividend / divisor`.
@@ -406,6 +433,9 @@ mod tests {
                     expected,
                     "{value:e} / {count}"
                 );
+                let mut shared = [value];
+                share_all(&mut shared, count, 1.0 / count);
+                assert_eq!(shared[0].to_bits(), expected, "{value:e} / {count}");
                 assert_eq!(
                     Lifted::share(value, count).to_bits(),
                     expected,

@@ -20,20 +20,36 @@ pub(crate) fn fold_lanes(lanes: [f64; LANES]) -> f64 {
 }
 
 /// Sum of `term` over the window.
+///
+/// The last values, too few for a chunk, come as four, two and one of them, each added by halves: so neighbouring
+/// windows share what they add, and a window alone waits for few additions.
 #[inline(always)]
 pub(crate) fn sum_of(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    if chunks.is_empty() {
-        return rest.iter().fold(0.0, |total, value| total + term(*value));
-    }
-    let mut lanes = [0.0; LANES];
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += term(*value);
+    let (chunks, mut rest) = values.as_chunks::<LANES>();
+    let mut total = 0.0;
+    if !chunks.is_empty() {
+        let mut lanes = [0.0; LANES];
+        for chunk in chunks {
+            for (lane, value) in lanes.iter_mut().zip(chunk) {
+                *lane += term(*value);
+            }
         }
+        total = fold_lanes(lanes);
     }
-    rest.iter()
-        .fold(fold_lanes(lanes), |total, value| total + term(*value))
+    if let Some((four, after)) = rest.split_first_chunk::<4>() {
+        let [a, b, c, d] = four.map(&term);
+        total += (a + c) + (b + d);
+        rest = after;
+    }
+    if let Some((two, after)) = rest.split_first_chunk::<2>() {
+        let [a, b] = two.map(&term);
+        total += a + b;
+        rest = after;
+    }
+    if let [last] = rest {
+        total += term(*last);
+    }
+    total
 }
 
 /// Sum of the window.
@@ -443,16 +459,34 @@ pub(crate) fn any_tiny(values: &[f64]) -> bool {
     tiny != 0
 }
 
-/// Whether every value is finite.
+/// Whether all of the numbers looked at were finite, for loops that vectors can take.
+#[derive(Default)]
+pub(crate) struct Finite {
+    wrong: i64,
+}
+
+impl Finite {
+    #[inline(always)]
+    pub(crate) fn look(&mut self, value: f64) {
+        // Bits without their sign have the order of the numbers; integers vectorise better than truths.
+        let bits = (value.to_bits() & (u64::MAX >> 1)).cast_signed();
+        self.wrong |= i64::from(bits >= const { f64::INFINITY.to_bits().cast_signed() });
+    }
+
+    #[inline(always)]
+    pub(crate) fn all(&self) -> bool {
+        self.wrong == 0
+    }
+}
+
+/// Whether every value is a finite number.
 #[inline(always)]
 pub(crate) fn all_finite(values: &[f64]) -> bool {
-    // Bits without their sign have the order of the numbers; integers vectorise better than truths.
-    let mut wrong = 0;
+    let mut finite = Finite::default();
     for value in values {
-        let bits = (value.to_bits() & (u64::MAX >> 1)).cast_signed();
-        wrong |= i64::from(bits >= const { f64::INFINITY.to_bits().cast_signed() });
+        finite.look(*value);
     }
-    wrong == 0
+    finite.all()
 }
 
 /// Whether a sum of the values is finite; then each of them is. Half the work of [`all_finite`], and no proof against

@@ -3,8 +3,8 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::WINDOWS;
-use crate::window::{all_finite, is_sum_finite};
+use crate::neighbours::TILE;
+use crate::window::{Finite, all_finite};
 
 /// Change over some bars.
 #[derive(Debug)]
@@ -74,13 +74,10 @@ impl Kernel for Mom {
             return 0;
         };
         let mut taken = 0;
-        let blocks = span.source().chunks(WINDOWS).zip(olds.chunks(WINDOWS));
-        for (changes, (values, olds)) in changes.chunks_mut(WINDOWS).zip(blocks) {
-            for ((cell, value), old) in changes.iter_mut().zip(values).zip(olds) {
-                *cell = value - old;
-            }
+        let tiles = span.source().chunks(TILE).zip(olds.chunks(TILE));
+        for (changes, (values, olds)) in changes.chunks_mut(TILE).zip(tiles) {
             // A value that is not finite makes a change of its kind.
-            if !is_sum_finite(changes) && !all_finite(values) {
+            if !subtract(values, olds, changes) && !all_finite(values) {
                 break;
             }
             taken += changes.len();
@@ -92,4 +89,17 @@ impl Kernel for Mom {
         }
         taken
     }
+}
+
+/// Writes each value less the old one; false when a change is not finite.
+#[inline(always)]
+fn subtract(values: &[f64], olds: &[f64], changes: &mut [f64]) -> bool {
+    let bars = changes.len();
+    let (values, olds) = (&values[..bars], &olds[..bars]);
+    let mut finite = Finite::default();
+    for (at, cell) in changes.iter_mut().enumerate() {
+        *cell = values[at] - olds[at];
+        finite.look(*cell);
+    }
+    finite.all()
 }

@@ -3,7 +3,9 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::TILE;
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, is_near};
+use crate::window::Finite;
 
 /// One kernel of the family: how it relates the value to the old one.
 macro_rules! change_kernel {
@@ -56,6 +58,11 @@ macro_rules! change_kernel {
             }
 
             #[inline(always)]
+            fn span_checks(&self, column: Column) -> bool {
+                column == self.column
+            }
+
+            #[inline(always)]
             fn span(
                 &self,
                 (): &mut (),
@@ -66,30 +73,48 @@ macro_rules! change_kernel {
                 let (Some(olds), [changes]) = (span.earlier_source(self.period), outputs) else {
                     return 0;
                 };
-                let values = span.source();
-                if all_near(olds) && values.iter().all(|value| is_near(*value)) {
-                    type Way = Lifted;
-                    changes_by(changes, values, olds, $relate);
-                } else {
-                    type Way = Plain;
-                    changes_by(changes, values, olds, $relate);
+                let mut taken = 0;
+                let tiles = span.source().chunks(TILE).zip(olds.chunks(TILE));
+                for (changes, (values, olds)) in changes.chunks_mut(TILE).zip(tiles) {
+                    let near = all_near(olds) && values.iter().all(|value| is_near(*value));
+                    let finite = if near {
+                        type Way = Lifted;
+                        changes_by(changes, values, olds, $relate)
+                    } else {
+                        type Way = Plain;
+                        changes_by(changes, values, olds, $relate)
+                    };
+                    if !finite {
+                        break;
+                    }
+                    taken += changes.len();
                 }
-                olds.len()
+                taken
             }
         }
     };
 }
 
-/// Relates each value to the old one; 0 when that is 0.
+/// Relates each value to the old one, 0 when that is 0; false when a value is not finite.
 #[inline(always)]
-fn changes_by(changes: &mut [f64], values: &[f64], olds: &[f64], relate: impl Fn(f64, f64) -> f64) {
-    for ((cell, value), old) in changes.iter_mut().zip(values).zip(olds) {
-        *cell = if *old == 0.0 {
+fn changes_by(
+    changes: &mut [f64],
+    values: &[f64],
+    olds: &[f64],
+    relate: impl Fn(f64, f64) -> f64,
+) -> bool {
+    let bars = changes.len();
+    let (values, olds) = (&values[..bars], &olds[..bars]);
+    let mut finite = Finite::default();
+    for (at, cell) in changes.iter_mut().enumerate() {
+        finite.look(values[at]);
+        *cell = if olds[at] == 0.0 {
             0.0
         } else {
-            relate(*value, *old)
+            relate(values[at], olds[at])
         };
     }
+    finite.all()
 }
 
 change_kernel!(

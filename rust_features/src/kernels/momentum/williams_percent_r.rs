@@ -1,10 +1,11 @@
 //! Williams' %R.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{self, LONGEST, Row, WINDOWS};
+use crate::neighbouring_extremes::{tile_highest, tile_lowest};
+use crate::neighbours::{LONGEST, TILE};
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
 use crate::window::{highest, lowest};
 
@@ -52,42 +53,48 @@ impl Kernel for WillR {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         (): &mut (),
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
         let length = self.period;
-        let (Some(high), Some(low), Some(closes), [row]) = (
-            block.highs(length),
-            block.lows(length),
-            block.close(),
+        let (Some(highs), Some(lows), [cells]) = (
+            span.windows(Column::High, length),
+            span.windows(Column::Low, length),
             outputs,
         ) else {
-            return false;
+            return 0;
         };
         if length > LONGEST {
-            return false;
+            return 0;
         }
-        let (high, low) = (
-            neighbours::highest(high, length),
-            neighbours::lowest(low, length),
-        );
-        if all_near(&high.0) {
-            places::<Lifted>(&high, &low, closes, row);
-        } else {
-            places::<Plain>(&high, &low, closes, row);
+        let closes = span.closes(cells.len());
+        let (mut tops, mut bottoms) = ([0.0; TILE], [0.0; TILE]);
+        let tiles = cells.chunks_mut(TILE).zip(closes.chunks(TILE));
+        for (tile, (cells, closes)) in tiles.enumerate() {
+            let own = tile * TILE..tile * TILE + cells.len() + length - 1;
+            let (tops, bottoms) = (&mut tops[..cells.len()], &mut bottoms[..cells.len()]);
+            tile_highest(&highs[own.clone()], length, tops);
+            tile_lowest(&lows[own], length, bottoms);
+            if all_near(tops) {
+                places::<Lifted>(tops, bottoms, closes, cells);
+            } else {
+                places::<Plain>(tops, bottoms, closes, cells);
+            }
         }
-        true
+        cells.len()
     }
 }
 
 #[inline(always)]
-fn places<A: Arithmetic>(high: &Row, low: &Row, closes: &[f64; WINDOWS], row: &mut Row) {
-    for (at, cell) in row.0.iter_mut().enumerate() {
-        *cell = place::<A>(high.0[at], low.0[at], closes[at]);
+fn places<A: Arithmetic>(highs: &[f64], lows: &[f64], closes: &[f64], cells: &mut [f64]) {
+    let bars = cells.len();
+    let (highs, lows, closes) = (&highs[..bars], &lows[..bars], &closes[..bars]);
+    for (at, cell) in cells.iter_mut().enumerate() {
+        *cell = place::<A>(highs[at], lows[at], closes[at]);
     }
 }
 

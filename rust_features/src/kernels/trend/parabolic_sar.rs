@@ -90,18 +90,13 @@ impl Trade {
         stops: &mut [f64],
         toward: impl Fn(f64, f64, f64) -> f64,
     ) -> usize {
-        let binds = |stop: f64, edge: f64| if SHORT { stop > edge } else { stop < edge };
-        let outside = |stop: f64, edge: f64| if binds(stop, edge) { stop } else { edge };
-        let (mut extreme, mut acceleration) = (self.extreme, self.acceleration);
+        let (mut stop, mut extreme, mut acceleration) =
+            (self.stop, self.extreme, self.acceleration);
         let (mut high, mut low) = (self.high, self.low);
-        // A stop that is not yet kept out of the range, and the edge of the range: both go on from bar to bar, and
-        // which of them counts is known before it is needed.
-        let (mut free, mut edge) = (self.stop, self.stop);
         let bars = stops.len();
         let (highs, lows) = (&highs[..bars], &lows[..bars]);
         let mut taken = 0;
         while taken < bars {
-            let stop = outside(free, edge);
             let (top, bottom) = (larger(high, highs[taken]), smaller(low, lows[taken]));
             let hit = if SHORT {
                 highs[taken] >= stop
@@ -119,21 +114,18 @@ impl Trade {
             } else {
                 larger(high, extreme)
             };
-            // What changes no number, added where nothing is.
+            // What changes no number, added where nothing is: no bar waits for a guess.
             let more = if further { initial } else { -0.0 };
             acceleration = smaller(acceleration + more, maximum);
-            let from_free = toward(free, extreme, acceleration);
-            let from_edge = toward(edge, extreme, acceleration);
-            free = if binds(free, edge) {
-                from_free
+            let next = toward(stop, extreme, acceleration);
+            stop = if SHORT {
+                larger(next, top)
             } else {
-                from_edge
+                smaller(next, bottom)
             };
-            edge = if SHORT { top } else { bottom };
             taken += 1;
         }
-        self.stop = outside(free, edge);
-        (self.extreme, self.acceleration) = (extreme, acceleration);
+        (self.stop, self.extreme, self.acceleration) = (stop, extreme, acceleration);
         (self.high, self.low) = (high, low);
         taken
     }

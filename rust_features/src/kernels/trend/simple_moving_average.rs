@@ -4,7 +4,8 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{WINDOWS, all_means};
+use crate::neighbouring_means::all_means;
+use crate::neighbours::WINDOWS;
 use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, is_near, quotient};
 use crate::window::mean;
 
@@ -60,6 +61,11 @@ impl Kernel for Sma {
     }
 
     #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        column == self.column
+    }
+
+    #[inline(always)]
     fn span(
         &self,
         (): &mut (),
@@ -74,11 +80,11 @@ impl Kernel for Sma {
             return 0;
         };
         let averages = &mut averages[..values.len()];
-        all_means(windows, self.period, averages);
+        let taken = all_means(windows, self.period, averages);
         if let [ratios, ..] = ratios {
-            self::ratios(values, averages, ratios);
+            self::ratios(&values[..taken], averages, ratios);
         }
-        values.len()
+        taken
     }
 }
 

@@ -6,10 +6,10 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
-use crate::neighbours::WINDOWS;
+use crate::neighbours::TILE;
 use crate::state::state;
 use crate::subnormal::all_tiny;
-use crate::window::{all_finite, any_tiny, flush_tiny, is_sum_finite};
+use crate::window::{Finite, all_finite, any_tiny, flush_tiny, is_sum_finite};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);
 const SOURCE: &str =
@@ -456,17 +456,18 @@ impl Kernel for TrueRange {
         };
         let given = span.prices();
         let mut taken = 0;
-        for ranges in ranges.chunks_mut(WINDOWS) {
+        for ranges in ranges.chunks_mut(TILE) {
             let bars = ranges.len();
             let [_, highs, lows, closes, _] = given.map(|values| &values[taken..taken + bars]);
             let previous = &previous[taken..taken + bars];
+            let mut finite = Finite::default();
             for (at, cell) in ranges.iter_mut().enumerate() {
                 *cell = true_range(highs[at], lows[at], previous[at]);
+                // A high or low that is not finite makes a range of its kind.
+                finite.look(*cell);
+                finite.look(closes[at]);
             }
-            // A high or low that is not finite makes a range of its kind.
-            let finite = (is_sum_finite(ranges) && is_sum_finite(closes))
-                || [highs, lows, closes].into_iter().all(all_finite);
-            if !finite {
+            if !finite.all() && ![highs, lows, closes].into_iter().all(all_finite) {
                 break;
             }
             if let [.., close] = closes {

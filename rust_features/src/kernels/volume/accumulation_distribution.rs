@@ -7,23 +7,58 @@ use crate::bar::Bar;
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
-use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, quotient};
+use crate::subnormal::{
+    Arithmetic, Careful, Lifted, Plain, all_near, all_tiny, is_factor, quotient,
+};
 use crate::trailing::{append, room_for};
-use crate::window::{all_finite, any_tiny, flush_tiny, sum};
+use crate::window::{Finite, all_finite, flush_tiny, sum};
 
 /// Volume times the place of the close, from -1 at the low to 1 at the high; 0 without range.
 #[inline(always)]
 fn money_flow(bar: &Bar) -> f64 {
-    flow::<Careful>([bar.high, bar.low, bar.close, bar.volume])
+    Careful::product(bar.volume, place::<Careful>(bar.high, bar.low, bar.close))
 }
 
+/// The place of the close.
 #[inline(always)]
-fn flow<A: Arithmetic>([high, low, close, volume]: [f64; 4]) -> f64 {
+fn place<A: Arithmetic>(high: f64, low: f64, close: f64) -> f64 {
     let range = high - low;
     if range > 0.0 {
-        A::quotient((close - low) - (high - close), range) * volume
+        A::quotient((close - low) - (high - close), range)
     } else {
         0.0
+    }
+}
+
+/// Columns of a block: highs, lows, closes and volumes.
+type Bars<'a> = [&'a [f64]; 4];
+
+/// The flows of a block; false when a number is not finite.
+#[inline(always)]
+fn flows_by<A: Arithmetic>(own: Bars<'_>, flows: &mut [f64]) -> bool {
+    let bars = flows.len();
+    let [highs, lows, closes, volumes] = own.map(|values| &values[..bars]);
+    let mut finite = Finite::default();
+    for (at, flow) in flows.iter_mut().enumerate() {
+        *flow = place::<A>(highs[at], lows[at], closes[at]);
+        // One look for four numbers: what is not finite stays in sums and differences.
+        finite.look((highs[at] - lows[at]) + (closes[at] - lows[at]) + volumes[at]);
+    }
+    if !all_near(volumes) {
+        weigh::<Plain>(flows, volumes);
+    } else if flows.iter().all(|place| is_factor(*place)) {
+        weigh::<Lifted>(flows, volumes);
+    } else {
+        weigh::<Careful>(flows, volumes);
+    }
+    finite.all() || own.into_iter().all(all_finite)
+}
+
+/// Multiplies each place by its volume.
+#[inline(always)]
+fn weigh<A: Arithmetic>(places: &mut [f64], volumes: &[f64]) {
+    for (place, volume) in places.iter_mut().zip(volumes) {
+        *place = A::product(*volume, *place);
     }
 }
 
@@ -47,22 +82,14 @@ fn take_flows(
         let mut flows = [0.0; BARS];
         let blocks = own.map(<[f64]>::first_chunk::<BARS>);
         let finite = if let [Some(highs), Some(lows), Some(closes), Some(volumes)] = blocks {
+            let own: Bars<'_> = [highs, lows, closes, volumes];
             if all_near(highs) {
-                for (at, cell) in flows.iter_mut().enumerate() {
-                    *cell = flow::<Lifted>([highs[at], lows[at], closes[at], volumes[at]]);
-                }
+                flows_by::<Lifted>(own, &mut flows)
             } else {
-                for (at, cell) in flows.iter_mut().enumerate() {
-                    *cell = flow::<Plain>([highs[at], lows[at], closes[at], volumes[at]]);
-                }
+                flows_by::<Plain>(own, &mut flows)
             }
-            let columns = [highs, lows, closes, volumes].into_iter();
-            columns.fold(true, |finite, values| finite & all_finite(values))
         } else {
-            for (at, cell) in flows[..bars].iter_mut().enumerate() {
-                *cell = flow::<Careful>(own.map(|values| values[at]));
-            }
-            own.into_iter().all(all_finite)
+            flows_by::<Careful>(own, &mut flows[..bars])
         };
         if !finite {
             break;
@@ -257,28 +284,25 @@ impl Kernel for AdOsc {
 }
 
 impl AdOsc {
-    /// The oscillator after each flow of a block. First without a look at tiny numbers, which no market has; that keeps
-    /// both recursions in registers.
+    /// The oscillator after each flow of a block.
     #[inline(always)]
     fn take_block(&self, state: &mut LineAverages, flows: &[f64], cells: &mut [f64]) {
-        let (mut fasts, mut slows) = ([0.0; BARS], [0.0; BARS]);
-        let (fasts, slows) = (&mut fasts[..flows.len()], &mut slows[..flows.len()]);
         let (mut fast, mut slow) = (state.fast, state.slow);
-        for ((flow, fasts), slows) in flows.iter().zip(&mut *fasts).zip(&mut *slows) {
-            fast = behind(fast, self.keep_fast, *flow);
-            slow = behind(slow, self.keep_slow, *flow);
-            (*fasts, *slows) = (fast, slow);
-        }
-        if any_tiny(fasts) | any_tiny(slows) {
+        if is_far(fast) & is_far(slow) & flows.iter().fold(true, |far, flow| far & is_far(*flow)) {
+            // Neither average comes near the numbers that count as zero, and nobody need look.
+            for (cell, flow) in cells.iter_mut().zip(flows) {
+                fast = behind(fast, self.keep_fast, *flow);
+                slow = behind(slow, self.keep_slow, *flow);
+                *cell = fast - slow;
+            }
+            (state.fast, state.slow) = (fast, slow);
+        } else if fast == 0.0 && slow == 0.0 && all_tiny(flows) {
+            cells.fill(0.0);
+        } else {
             for (cell, flow) in cells.iter_mut().zip(flows) {
                 self.fall_behind(state, *flow);
                 *cell = state.fast - state.slow;
             }
-            return;
-        }
-        (state.fast, state.slow) = (fast, slow);
-        for ((cell, fast), slow) in cells.iter_mut().zip(fasts).zip(slows) {
-            *cell = *fast - *slow;
         }
     }
 
@@ -288,6 +312,14 @@ impl AdOsc {
         state.fast = flush_tiny(behind(state.fast, self.keep_fast, flow));
         state.slow = flush_tiny(behind(state.slow, self.keep_slow, flow));
     }
+}
+
+/// Whether it is zero, or so far from [`crate::window::TINY`] that an average of such numbers does not come near it within a
+/// block: a difference of an average and a flow, both rounded and one multiplied, is zero or above 2^-106 of them, and
+/// an average keeps a third or more in a bar.
+#[inline(always)]
+fn is_far(value: f64) -> bool {
+    (value == 0.0) | (value.abs() > 1e-240)
 }
 
 /// An average of the line, relative to the line, after a flow.
