@@ -3,7 +3,6 @@
 pub mod arrivals;
 pub mod band;
 pub mod batcher;
-mod bound_rows;
 pub mod decision;
 pub mod desk;
 pub mod engine;

@@ -149,7 +149,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// A type that tensor attributes of tree ensembles may hold.
+/// A type that tensors may hold.
 pub(crate) trait TensorElement: Sized {
     const ELEMENT_TYPE: i32;
     fn from_raw(raw: &[u8]) -> Vec<Self>;
@@ -185,6 +185,22 @@ impl TensorElement for f64 {
 
     fn from_typed(tensor: &TensorProto) -> Vec<Self> {
         tensor.double_data.clone()
+    }
+}
+
+impl TensorElement for i64 {
+    const ELEMENT_TYPE: i32 = element_type::INT64;
+
+    fn from_raw(raw: &[u8]) -> Vec<Self> {
+        raw.as_chunks()
+            .0
+            .iter()
+            .map(|bytes| Self::from_le_bytes(*bytes))
+            .collect()
+    }
+
+    fn from_typed(tensor: &TensorProto) -> Vec<Self> {
+        tensor.int64_data.clone()
     }
 }
 

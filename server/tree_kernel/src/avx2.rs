@@ -17,6 +17,7 @@ use crate::compact::{self, CompactWalk, OCTET, OctetRanks};
 use crate::lanes::LaneFile;
 use crate::plan::{FLIGHT, LANES, LaneStep, Lanes, WalkGroup};
 use crate::rank::{FAN, MAX_SLOTS, RankTable, Thresholds};
+use crate::tail::logistic;
 use crate::{Instructions, Scalar};
 
 /// Proof that this machine has the instructions; without one, no kernel of this file can be called.
@@ -31,6 +32,12 @@ impl Avx2 {
     /// The proof, if the machine has the instructions.
     pub(crate) fn detect() -> Option<Self> {
         (Instructions::detect() >= Instructions::Avx2).then_some(Self(()))
+    }
+
+    /// See [`logistic`].
+    pub(crate) fn logistic(self, numbers: &[f32], results: &mut [f32]) {
+        // SAFETY: `self` proves the instructions.
+        unsafe { logistic_of_each(numbers, results) }
     }
 
     /// See [`RankTable::keys`].
@@ -119,6 +126,13 @@ impl Avx2 {
         );
         // SAFETY: `self` proves the instructions; every place was checked to lie within the values.
         unsafe { add_leaves(places, values, scores) }
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn logistic_of_each(numbers: &[f32], results: &mut [f32]) {
+    for (result, number) in results.iter_mut().zip(numbers) {
+        *result = logistic(*number);
     }
 }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Instructions {
     /// Plain Rust; whatever the target's compiler makes of it.
     Portable,
-    /// x86-64 with AVX2, BMI1, BMI2 and POPCNT.
+    /// x86-64 with AVX2, FMA, BMI1, BMI2 and POPCNT.
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ, VL and VBMI.
     Avx512,
@@ -23,6 +23,7 @@ impl Instructions {
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
                 && is_x86_feature_detected!("popcnt")
                 && is_x86_feature_detected!("bmi1")
                 && is_x86_feature_detected!("bmi2");

@@ -4,6 +4,8 @@
 //! [`rewrite_model`] gives a model in memory whose tree nodes are left to such evaluators inside an ONNX Runtime session
 //! (feature `ort-operator`). The file on disk stays plain ONNX. A [`ModelScorer`] evaluates the tree nodes without a session.
 //!
+//! What a model does behind its trees, [`cut_tail`] can take off it and a [`RowProgram`] compute.
+//!
 //! A node that the fast path does not hold stays with ONNX Runtime, and the report says why. See `docs/tree_kernel.md`
 //! for the design and what it is measured against.
 
@@ -32,6 +34,7 @@ mod reader;
 mod reader_v5;
 mod rewrite;
 mod scalar;
+mod tail;
 #[cfg(feature = "ort-operator")]
 mod tensor_access;
 mod vector_trees;
@@ -55,5 +58,6 @@ pub use rewrite::{
     rewrite_model,
 };
 pub use scalar::{Output, Scalar};
+pub use tail::{BareTrees, CutModel, RowProgram, TailOperators, cut_tail};
 #[cfg(feature = "ort-operator")]
-pub use verify::{Disagreement, edge_rows, verify};
+pub use verify::{Disagreement, batches, edge_rows, verify};

@@ -1,4 +1,4 @@
-//! The part of ONNX's protobuf schema that tree ensembles need.
+//! The part of ONNX's protobuf schema that tree ensembles, and what follows them, need.
 //!
 //! Field numbers are those of the public `onnx.proto`. Fields that are not listed are skipped by the decoder, so a
 //! message of this module is never encoded in place of an original one: [`crate::rewrite`] splices raw bytes.
@@ -74,12 +74,17 @@ pub(crate) struct AttributeProto {
     pub(crate) s: Option<Vec<u8>>,
     #[prost(message, optional, tag = "5")]
     pub(crate) t: Option<TensorProto>,
+    /// A graph within the graph, not decoded.
+    #[prost(bytes = "vec", optional, tag = "6")]
+    pub(crate) g: Option<Vec<u8>>,
     #[prost(float, repeated, tag = "7")]
     pub(crate) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub(crate) ints: Vec<i64>,
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub(crate) strings: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "11")]
+    pub(crate) graphs: Vec<Vec<u8>>,
 }
 
 /// A constant tensor.
@@ -93,13 +98,15 @@ pub(crate) struct TensorProto {
     pub(crate) float_data: Vec<f32>,
     #[prost(int32, repeated, tag = "5")]
     pub(crate) int32_data: Vec<i32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub(crate) int64_data: Vec<i64>,
     #[prost(bytes = "vec", optional, tag = "9")]
     pub(crate) raw_data: Option<Vec<u8>>,
     #[prost(double, repeated, tag = "10")]
     pub(crate) double_data: Vec<f64>,
 }
 
-/// A constant of the graph; only its type matters here.
+/// A constant of the graph without its values.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct InitializerProto {
     #[prost(int32, optional, tag = "2")]
@@ -135,5 +142,6 @@ pub(crate) struct TensorTypeProto {
 pub(crate) mod element_type {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const UINT8: i32 = 2;
+    pub(crate) const INT64: i32 = 7;
     pub(crate) const DOUBLE: i32 = 11;
 }

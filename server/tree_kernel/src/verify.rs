@@ -42,6 +42,15 @@ impl fmt::Display for Disagreement {
     }
 }
 
+/// What two evaluations of `rows` (row-major, `columns` features each) are compared by: batches of up to 256 rows, then
+/// the first rows one by one; each with the number of its first row.
+pub fn batches(rows: &[f32], columns: usize) -> impl Iterator<Item = (usize, &[f32])> {
+    let columns = columns.max(1);
+    let batches = rows.chunks(BATCH * columns).enumerate();
+    let batches = batches.map(|(at, batch)| (at * BATCH, batch));
+    batches.chain(rows.chunks(columns).enumerate().take(SINGLES))
+}
+
 /// Runs both sessions over `rows` (row-major, `columns` features each) and compares every output bit for bit; all NaN
 /// are the same. The rows go in batches of up to 256, and the first ones again one by one.
 ///
@@ -54,18 +63,12 @@ pub fn verify(
     rows: &[f32],
     columns: usize,
 ) -> ort::Result<Result<(), Disagreement>> {
-    let columns = columns.max(1);
-    let batches = rows
-        .chunks(BATCH * columns)
-        .enumerate()
-        .map(|(at, batch)| (at * BATCH, batch));
-    let singles = rows.chunks(columns).enumerate().take(SINGLES);
-    for (first_row, batch) in batches.chain(singles) {
+    for (first_row, batch) in batches(rows, columns) {
         let agreement = compare(
             reference,
             candidate,
             batch,
-            [batch.len() / columns, columns],
+            [batch.len() / columns.max(1), columns],
             first_row,
         )?;
         if agreement.is_err() {

@@ -14,7 +14,7 @@ use candlewire_trees::{
 };
 use ort::session::Session;
 use prost::Message;
-use support::onnx_writer::{Graph, Model, Node, model, value};
+use support::onnx_writer::{Graph, Model, Node, model, plain, value};
 use support::{Case, LeafKind, Operator, Wish, environment, session};
 
 const FEATURES: usize = 12;
@@ -82,13 +82,6 @@ fn fused() -> Vec<u8> {
             .collect();
         nodes.push(node);
     }
-    let plain = |op: &str, inputs: &[&str], output: &str| Node {
-        input: inputs.iter().map(|&name| name.to_owned()).collect(),
-        output: vec![output.to_owned()],
-        name: output.to_owned(),
-        op_type: op.to_owned(),
-        ..Node::default()
-    };
     nodes.push(plain("Sigmoid", &["scores0"], "up"));
     nodes.push(plain("Add", &["scores1", "scores2"], "sum"));
     nodes.push(plain("Identity", &["scores3"], "kept"));
@@ -101,6 +94,7 @@ fn fused() -> Vec<u8> {
             value("sum", 1, &[None, Some(3)]),
             value("kept", 1, &[None, Some(1)]),
         ],
+        ..Graph::default()
     };
     model(graph, 3)
 }
@@ -258,14 +252,8 @@ fn one_changed_threshold_is_caught() {
 
 #[test]
 fn a_model_without_trees_stays_as_it_is() {
-    let plain = Node {
-        input: vec!["features".to_owned()],
-        output: vec!["out".to_owned()],
-        op_type: "Abs".to_owned(),
-        ..Node::default()
-    };
     let graph = Graph {
-        node: vec![plain],
+        node: vec![plain("Abs", &["features"], "out")],
         ..Graph::default()
     };
     let bytes = model(graph, 3);

@@ -3,7 +3,7 @@
 //! What comes out is compared: the kernels of all instruction sets must find the leaves of the plain definition.
 #![no_main]
 
-use candlewire_trees::{AnyEnsemble, Ensemble, Evaluator, Instructions, RewriteOptions, Scalar, Scratch};
+use candlewire_trees::{AnyEnsemble, Ensemble, Evaluator, Instructions, RewriteOptions, Scalar, Scratch, TailOperators};
 use libfuzzer_sys::fuzz_target;
 
 /// Wider rows only cost time.
@@ -11,6 +11,7 @@ const COLUMNS: usize = 512;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = candlewire_trees::rewrite_model(bytes, RewriteOptions::default());
+    cut(bytes);
     let Ok(nodes) = candlewire_trees::read_model(bytes) else { return };
     for node in nodes {
         match node.ensemble {
@@ -20,6 +21,20 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+/// A tail that can be cut off is followed without a panic, and what becomes a program runs.
+fn cut(bytes: &[u8]) {
+    for operators in [TailOperators::Exact, TailOperators::WithLogistic] {
+        let Ok(Some(cut)) = candlewire_trees::cut_tail(bytes, operators) else { continue };
+        let shapes = vec![vec![3]; cut.values.len()];
+        let names: Vec<&str> = cut.values.iter().map(String::as_str).collect();
+        let Ok(mut program) = cut.program(&shapes, &names) else { continue };
+        let rows = vec![1.5; 3 * 65];
+        let values: Vec<&[f32]> = cut.values.iter().map(|_| &rows[..]).collect();
+        let mut scores = vec![0.0; 65 * program.width()];
+        program.run(65, &values, &mut scores).expect("the lengths fit");
+    }
+}
 
 /// All instruction sets give the portable kernel's bits, for one row and for a batch.
 fn compare<T: Scalar>(ensemble: &Ensemble<T>) {

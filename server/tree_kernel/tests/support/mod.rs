@@ -305,6 +305,7 @@ fn write(wish: &Wish, lists: Lists, random: &mut Random) -> Vec<u8> {
             &[None, Some(wish.features as i64)],
         )],
         output: outputs.iter().map(output).collect(),
+        ..Graph::default()
     };
     model(
         graph,

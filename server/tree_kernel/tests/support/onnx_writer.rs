@@ -36,6 +36,8 @@ pub struct Graph {
     pub node: Vec<Node>,
     #[prost(string, tag = "2")]
     pub name: String,
+    #[prost(message, repeated, tag = "5")]
+    pub initializer: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "12")]
@@ -182,6 +184,43 @@ pub fn tensor(name: &str, data_type: i32, count: usize, raw_data: Vec<u8>) -> At
     Attribute {
         t: Some(tensor),
         ..attribute(name, 4)
+    }
+}
+
+/// A node of ONNX's own operators that gives one value.
+pub fn plain(operator: &str, inputs: &[&str], output: &str) -> Node {
+    Node {
+        input: inputs.iter().map(|&name| name.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        name: output.to_owned(),
+        op_type: operator.to_owned(),
+        ..Node::default()
+    }
+}
+
+/// A constant of the graph.
+pub fn constant_floats(name: &str, dims: &[i64], values: &[f32]) -> Tensor {
+    Tensor {
+        dims: dims.to_vec(),
+        data_type: 1,
+        name: name.to_owned(),
+        raw_data: values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect(),
+    }
+}
+
+/// A constant of the graph: whole numbers in a row, or one without a dimension.
+pub fn constant_integers(name: &str, dims: &[i64], values: &[i64]) -> Tensor {
+    Tensor {
+        dims: dims.to_vec(),
+        data_type: 7,
+        name: name.to_owned(),
+        raw_data: values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect(),
     }
 }
 
