@@ -47,11 +47,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (refused, admission_limit) = metrics.gate();
         // The echo takes part in everything that the transport does, but refuses nothing.
         let gate = Gate::new(1, usize::MAX, refused, admission_limit);
-        let dispatch = Dispatch::new(scoring, twice(echo.clone()), twice(Routes::new(echo)), gate);
+        let dispatch = Dispatch::new(
+            scoring,
+            twice(echo.clone()),
+            twice(Routes::new(echo)),
+            Arc::clone(&gate),
+        );
         let connections = Connections::new(
             &settings,
             Door::open(),
-            arrivals,
+            (arrivals, gate),
             &metrics,
             CancellationToken::new(),
             TaskTracker::new(),

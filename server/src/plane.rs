@@ -146,6 +146,7 @@ impl DataPlane {
         );
         let (health, health_service) = tonic_health::server::health_reporter();
         let records = Records::open(&runtime, &pipeline, &health, settings.journal(), &metrics)?;
+        let gate = gate(settings, &metrics);
         let foundations = Foundations {
             settings,
             registry: &registry,
@@ -154,7 +155,7 @@ impl DataPlane {
             draining: &draining,
             health: &health,
             runtime: runtime.handle(),
-            gate: gate(settings, &metrics),
+            gate: Arc::clone(&gate),
             shadows: records.shadows.clone(),
             score_log: records.score_log.clone(),
         };
@@ -173,7 +174,8 @@ impl DataPlane {
             traces: traces.clone(),
         };
         let (cut, tracked) = (draining.clone(), tracker.clone());
-        let connections = Connections::new(settings, door, arrivals, &metrics, cut, tracked);
+        let connections =
+            Connections::new(settings, door, (arrivals, gate), &metrics, cut, tracked);
         {
             let _runtime = runtime.enter();
             let data = TcpListener::from_std(data).map_err(StartError::Runtime)?;

@@ -32,7 +32,7 @@ use super::{
     tls::Tls,
 };
 use crate::{
-    scoring::arrivals::Arrivals,
+    scoring::{arrivals::Arrivals, gate::Gate},
     settings::Settings,
     telemetry::{
         metrics::{Metrics, ServerMetrics},
@@ -90,17 +90,19 @@ struct Shared {
     open: Arc<AtomicUsize>,
     metrics: ServerMetrics,
     draining: CancellationToken,
+    gate: Arc<Gate>,
     handshake_timeout: Duration,
     most_control_frames_per_second: u32,
 }
 
 impl Connections {
-    /// Bounds from `settings`; `draining` stops accepting and lets the open connections end.
+    /// Bounds from `settings`; `arrivals` and `gate` know what is on its way; `draining` stops accepting and lets the open
+    /// connections end.
     #[must_use]
     pub fn new(
         settings: &Settings,
         door: Door,
-        arrivals: Arc<Arrivals>,
+        (arrivals, gate): (Arc<Arrivals>, Arc<Gate>),
         metrics: &Arc<Metrics>,
         draining: CancellationToken,
         tracker: TaskTracker,
@@ -128,6 +130,7 @@ impl Connections {
             open: Arc::new(AtomicUsize::new(0)),
             metrics: metrics.server(),
             draining,
+            gate,
             handshake_timeout: Duration::from_millis(settings.tls_handshake_timeout_ms),
             most_control_frames_per_second: settings.max_control_frames_per_second,
         };
@@ -233,12 +236,22 @@ impl Shared {
         tokio::pin!(connection);
         let mut beginning = std::pin::pin!(sleep(self.handshake_timeout));
         let mut began = false;
+        let mut rested = false;
         loop {
             let step = tokio::select! {
-                step = poll_fn(|context| match connection.as_mut().poll(context) {
-                    Poll::Ready(ended) => Poll::Ready(Step::Ended(ended)),
-                    Poll::Pending if sightings.flooded() => Poll::Ready(Step::Flooded),
-                    Poll::Pending => Poll::Pending,
+                step = poll_fn(|context| {
+                    // Who is answered together is told together, by one write: what else is ready to run goes first, and
+                    // often has something to say on this connection.
+                    rested = !rested && self.gate.in_flight() > 0;
+                    if rested {
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    match connection.as_mut().poll(context) {
+                        Poll::Ready(ended) => Poll::Ready(Step::Ended(ended)),
+                        Poll::Pending if sightings.flooded() => Poll::Ready(Step::Flooded),
+                        Poll::Pending => Poll::Pending,
+                    }
                 }) => step,
                 () = self.draining.cancelled() => Step::Drain,
                 () = beginning.as_mut(), if !began => Step::Late,

@@ -58,7 +58,6 @@ impl Scoring {
         request: proto::ScoreRequest,
         deadline: Option<Instant>,
     ) -> Result<proto::ScoreResponse, ServeError> {
-        let started = Instant::now();
         let target = Target {
             model: &request.model,
             version: request.model_version,
@@ -82,7 +81,7 @@ impl Scoring {
             .inspect_err(|error| self.registry_metrics.count_refusal(wire(error).reason))?;
         self.metrics
             .request_seconds
-            .record(started.elapsed().as_secs_f64());
+            .record(decision.timings.total.as_secs_f64());
         let manifest = &decision.model.manifest;
         record_score(&manifest.model, manifest.version, decision.timings);
         Ok(convert::score_response(&decision, request.include_members))
