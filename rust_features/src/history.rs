@@ -78,18 +78,28 @@ impl History {
         (lane.bars_seen > 0).then_some(lane.last_open_time_ns)
     }
 
-    /// Appends a bar and returns what undoes it.
-    pub(crate) fn push(&mut self, lane: usize, bar: &Bar) -> Undo {
-        // A series that keeps log returns keeps two closes; the first bar has no return.
-        let log_return = match self.newest_close(lane) {
-            Some(previous) if self.lookback[LOG_RETURNS] > 0 => log_ratio(bar.close, previous),
-            _ => 0.0,
-        };
+    /// Counts a bar, whose values [`History::append`] takes, and returns what undoes both.
+    pub(crate) fn count(&mut self, lane: usize, bar: &Bar) -> Undo {
         let at = &mut self.lanes[lane];
         let undo = Undo {
             bars_seen: at.bars_seen,
             last_open_time_ns: at.last_open_time_ns,
         };
+        at.bars_seen = at.bars_seen.saturating_add(1);
+        at.last_open_time_ns = bar.open_time_ns;
+        undo
+    }
+
+    /// Appends the values of a bar that was counted.
+    pub(crate) fn append(&mut self, lane: usize, bar: &Bar) {
+        // A series that keeps log returns keeps two closes; the first bar has no return.
+        let log_return = match self.newest_close(lane) {
+            Some(previous) if self.lookback[LOG_RETURNS] > 0 && self.lanes[lane].bars_seen > 1 => {
+                log_ratio(bar.close, previous)
+            }
+            _ => 0.0,
+        };
+        let at = &mut self.lanes[lane];
         let full = at.appended == SLACK;
         if full {
             at.appended = 0;
@@ -108,9 +118,33 @@ impl History {
             buffer[lookback + at.appended] = value;
         }
         at.appended += 1;
-        at.bars_seen = at.bars_seen.saturating_add(1);
-        at.last_open_time_ns = bar.open_time_ns;
-        undo
+    }
+
+    /// Replaces what a lane holds of a column; every column must be replaced, each by as many values as it looks back on.
+    pub(crate) fn replace(
+        &mut self,
+        lane: usize,
+        column: usize,
+        values: impl Iterator<Item = f64>,
+    ) {
+        self.lanes[lane].appended = 0;
+        let lookback = self.lookback[column];
+        let buffer = &mut self.columns[column][lane * capacity(lookback)..][..lookback];
+        for (cell, value) in buffer.iter_mut().zip(values) {
+            *cell = value;
+        }
+    }
+
+    /// A copy of one lane alone.
+    pub(crate) fn alone(&self, lane: usize) -> Self {
+        let mut alone = Self {
+            lookback: self.lookback,
+            columns: Default::default(),
+            lanes: Vec::new(),
+        };
+        alone.grow(1);
+        alone.copy_lane(self, lane);
+        alone
     }
 
     /// Takes the newest bar back. Nothing older was lost by appending it.
@@ -127,12 +161,13 @@ impl History {
         if at.bars_seen == 0 || lookback == 0 {
             return None;
         }
+        // An empty lane that only counted a bar holds a zero there.
         let newest = lane * capacity(lookback) + lookback + at.appended - 1;
         self.columns[Column::Close as usize].get(newest).copied()
     }
 
     /// Makes the first lane a copy of a lane of another history.
-    pub(crate) fn copy_lane(&mut self, from: &Self, lane: usize) {
+    fn copy_lane(&mut self, from: &Self, lane: usize) {
         for ((to, from), lookback) in
             (self.columns.iter_mut().zip(&from.columns)).zip(self.lookback)
         {
@@ -215,6 +250,14 @@ mod tests {
             low: close,
             close,
             volume: close,
+        }
+    }
+
+    impl History {
+        fn push(&mut self, lane: usize, bar: &Bar) -> Undo {
+            let undo = self.count(lane, bar);
+            self.append(lane, bar);
+            undo
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback, Span};
 use crate::neighbours::Row;
-use crate::side_by_side::SideBySide;
+use crate::side_by_side::{Memories, SideBySide};
 use crate::state::State;
 
 /// One indicator with its parameters. A new one implements this and nothing else.
@@ -70,14 +70,20 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
         false
     }
 
-    /// Whether there is a [`Kernel::side_by_side`]; then the kernel has no state and no window.
+    /// Whether there is a [`Kernel::side_by_side`].
     const SIDE_BY_SIDE: bool = false;
 
     /// Steps many series at once, a cell of each row for each, where that is faster than as many steps: every output,
-    /// with their bits. False when it cannot: then they are stepped. No series is warming up.
+    /// with their bits. False, with no memory changed, when it cannot: then they are stepped. Every series has the bars
+    /// that [`Kernel::lookback`] declares.
     #[inline(always)]
-    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
-        let _ = (newest, outputs);
+    fn side_by_side(
+        &self,
+        memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let _ = (memories, newest, outputs);
         false
     }
 
@@ -108,12 +114,18 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
 pub trait Values: Copy {
     /// Number of outputs.
     const LEN: usize;
+    /// A row for each output.
+    type Rows: AsMut<[Row]>;
+    /// Rows of zeros.
+    const ROWS: Self::Rows;
     /// The outputs in order.
     fn as_slice(&self) -> &[f64];
 }
 
 impl<const N: usize> Values for [f64; N] {
     const LEN: usize = N;
+    type Rows = [Row; N];
+    const ROWS: Self::Rows = [Row::ZEROS; N];
 
     #[inline(always)]
     fn as_slice(&self) -> &[f64] {

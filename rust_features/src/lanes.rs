@@ -10,6 +10,7 @@ use crate::plan::{Plan, PlannedKernel};
 use crate::runner::{Memory, Tile};
 use crate::side_by_side::Newest;
 use crate::snapshot::{Reader, SnapshotError, Writer};
+use crate::subnormal::is_near;
 
 /// Series per tile: enough to pay for a virtual call and for bringing a kernel's code nearer, which costs more than
 /// bringing the rows from the second-level cache.
@@ -68,7 +69,7 @@ impl Lanes {
     /// A copy of one lane alone.
     pub(crate) fn extract(&self, plan: &Plan, lane: usize) -> Self {
         let mut alone = Self::new(plan, 1);
-        alone.history.copy_lane(&self.history, lane);
+        alone.history = self.history_of(lane);
         for kernel in &plan.kernels {
             let (to, from) = (alone.words_of(kernel, 0), self.words_of(kernel, lane));
             alone.words[to].copy_from_slice(&self.words[from]);
@@ -104,7 +105,9 @@ impl Lanes {
 
     /// Makes a lane as if it had seen no bar.
     pub(crate) fn reset(&mut self, plan: &Plan, lane: usize) {
+        self.newest.settle(lane, &mut self.history);
         self.history.clear(lane);
+        self.newest.forget_one(lane);
         self.initialise(plan, lane);
     }
 
@@ -129,14 +132,31 @@ impl Lanes {
 
     /// Close of a lane's newest bar when that bar has this time and a kernel looks back on closes.
     pub(crate) fn close_at(&self, lane: usize, open_time_ns: i64) -> Option<f64> {
-        (self.history.last_open_time_ns(lane) == Some(open_time_ns))
-            .then(|| self.history.newest_close(lane))
-            .flatten()
+        if self.history.last_open_time_ns(lane) != Some(open_time_ns) {
+            None
+        } else if self.newest.is_ahead(lane) {
+            self.newest.close(lane)
+        } else {
+            self.history.newest_close(lane)
+        }
+    }
+
+    /// History of one lane alone, with its newest bars.
+    fn history_of(&self, lane: usize) -> History {
+        let mut alone = self.history.alone(lane);
+        if self.newest.is_ahead(lane) {
+            self.newest.settle_alone(lane, &mut alone);
+        }
+        alone
     }
 
     /// Writes one lane.
     pub(crate) fn save(&self, plan: &Plan, lane: usize, writer: &mut Writer) {
-        self.history.save(lane, writer);
+        if self.newest.is_ahead(lane) {
+            self.history_of(lane).save(0, writer);
+        } else {
+            self.history.save(lane, writer);
+        }
         for kernel in &plan.kernels {
             writer.words(&self.words[self.words_of(kernel, lane)]);
         }
@@ -152,6 +172,8 @@ impl Lanes {
         lane: usize,
         reader: &mut Reader<'_>,
     ) -> Result<(), SnapshotError> {
+        self.newest.settle(lane, &mut self.history);
+        self.newest.forget_one(lane);
         self.history.load(lane, reader)?;
         for kernel in &plan.kernels {
             let words = self.words_of(kernel, lane);
@@ -215,7 +237,7 @@ impl Lanes {
                 refuse(row, reason);
                 continue;
             }
-            undo[filled] = Some(self.history.push(lane, bar));
+            undo[filled] = Some(self.history.count(lane, bar));
             tile[filled] = (lane, row);
             beyond = beyond.max(lane + 1);
             filled += 1;
@@ -258,16 +280,35 @@ impl Lanes {
         let Some((_, first)) = rows.first() else {
             return;
         };
+        // Kernels that all read the tile's rows need no history, which is brought up to date when it is asked for.
+        let on_rows = mode == Mode::Update
+            && plan.rows_suffice
+            && self.newest.holds(rows)
+            && !rows.iter().all(|(_, row)| is_near(bars[*row].close));
+        if on_rows {
+            self.newest.run_ahead(rows);
+        } else {
+            for (lane, row) in rows {
+                self.newest.settle(*lane, &mut self.history);
+                self.history.append(*lane, &bars[*row]);
+            }
+        }
         let frames: [Frame<'_>; ROOM] = std::array::from_fn(|place| match rows.get(place) {
+            Some((_, row)) if on_rows => Frame::new(bars[*row], [&[]; KEPT]),
             Some((lane, row)) => self.history.frame(*lane, &bars[*row]),
             None => Frame::new(bars[*first], [&[]; KEPT]),
         });
         // Series that warm up have fewer bars than that.
-        let newest = match frames.first_chunk::<TILE>() {
-            Some(frames) if rows.len() == TILE && mode == Mode::Update => {
-                self.newest.of(plan.side_by_side, frames)
+        let newest = match (mode, frames.first_chunk::<TILE>()) {
+            (Mode::Update, Some(frames)) if rows.len() == TILE => {
+                self.newest.of(plan.side_by_side, rows, frames)
             }
-            _ => None,
+            (Mode::Update, _) => {
+                self.newest.forget(rows);
+                None
+            }
+            // Nothing will have changed.
+            (Mode::Peek, _) => None,
         };
         for kernel in &plan.kernels {
             let tile = Tile {

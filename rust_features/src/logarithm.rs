@@ -1,5 +1,6 @@
 //! Logarithms: of a ratio of prices, exact to the last digits for the small moves that markets make; of several numbers.
 
+use crate::neighbours::Row;
 use crate::subnormal::{quotient, quotients};
 
 /// Below this `(a - b) / (a + b)`, a move of about 6 %, the series converges in a few terms.
@@ -35,6 +36,27 @@ pub(crate) fn log_ratios<const N: usize>(above: [f64; N], below: [f64; N]) -> [f
     } else {
         for ((logarithm, a), b) in logarithms.iter_mut().zip(above).zip(below) {
             *logarithm = log_ratio(a, b);
+        }
+    }
+    logarithms
+}
+
+/// As [`log_ratio`] of each series' pair.
+#[inline(always)]
+pub(crate) fn log_ratios_of_each(above: &Row, below: &Row) -> Row {
+    let (mut logarithms, mut places) = (Row::ZEROS, Row::ZEROS);
+    let mut large = 0;
+    for (at, place) in places.0.iter_mut().enumerate() {
+        let (a, b) = (above.0[at], below.0[at]);
+        *place = (a - b) / (a + b);
+        large |= i64::from(place.abs() >= SMALL);
+        logarithms.0[at] = of_small_move(*place);
+    }
+    if large != 0 {
+        for (at, place) in places.0.iter().enumerate() {
+            if place.abs() >= SMALL {
+                logarithms.0[at] = of_large_move(above.0[at], below.0[at]);
+            }
         }
     }
     logarithms
@@ -164,6 +186,22 @@ mod tests {
                 log_ratios(above, below).map(f64::to_bits),
                 expected.map(f64::to_bits)
             );
+        }
+    }
+
+    #[test]
+    fn ratios_of_many_series_have_the_bits_of_single_ones() {
+        let scales = [1.0, 1e-310, 1e300, 3e-200];
+        for large in [0.0, 1.0] {
+            let below = Row(std::array::from_fn(|at| scales[at % 4] * (1.0 + at as f64)));
+            let above = Row(std::array::from_fn(|at| {
+                below.0[at] * (0.97 + at as f64 * 1e-3 + large * (at % 3) as f64)
+            }));
+            let together = log_ratios_of_each(&above, &below);
+            for (at, logarithm) in together.0.iter().enumerate() {
+                let alone = log_ratio(above.0[at], below.0[at]);
+                assert_eq!(logarithm.to_bits(), alone.to_bits(), "{at}");
+            }
         }
     }
 

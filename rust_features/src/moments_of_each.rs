@@ -3,8 +3,9 @@
 use crate::instructions::{Work, with_widest_vectors};
 use crate::moments::{LANES, autocorrelation, is_safe, moved, standard_score};
 use crate::neighbours::{LONGEST, Row, WINDOWS, highest, lowest};
-use crate::side_by_side::{means, of_one, sums_of, sums_of_pairs};
+use crate::side_by_side::{means, of_one, sums_of, sums_over};
 use crate::subnormal::{Arithmetic, Lifted, all_near, lift, needs_lift};
+use crate::window::{merged, paired};
 
 /// Sums of several terms, which also take the number of the series, over each window.
 #[inline(always)]
@@ -144,6 +145,106 @@ pub(crate) fn central_moments_of_each(values: &[Row]) -> [Row; 3] {
     rows
 }
 
+/// The mean and population variance of [`crate::window::mean_and_variance`]: blocks of 16, 8, 4, 2 and 1 values, each
+/// merged from its halves.
+#[inline(always)]
+pub(crate) fn means_and_variances_of_each(values: &[Row]) -> [Row; 2] {
+    let mut spreads = Spreads {
+        origin: None,
+        within: Row::ZEROS,
+        deviations: Row::ZEROS,
+        squares: Row::ZEROS,
+    };
+    let (sixteens, mut rest) = values.as_chunks::<16>();
+    for block in sixteens {
+        spreads.add_block(block);
+    }
+    for size in [8, 4, 2, 1] {
+        if let Some((block, after)) = rest.split_at_checked(size) {
+            spreads.add_block(block);
+            rest = after;
+        }
+    }
+    spreads.means_and_variances(values.len())
+}
+
+/// What the variances of windows are made of, as in [`crate::window`].
+struct Spreads {
+    /// First value of the first block, and its mean less that.
+    origin: Option<(Row, Row)>,
+    within: Row,
+    deviations: Row,
+    squares: Row,
+}
+
+impl Spreads {
+    /// Adds a block of 1, 2, 4, 8 or 16 values.
+    #[inline(always)]
+    fn add_block(&mut self, block: &[Row]) {
+        let [mut offsets, mut within] = [[Row::ZEROS; 8]; 2];
+        let mut stride = block.len() / 2;
+        for at in 0..stride {
+            let (left, right) = (&block[at].0, &block[at + stride].0);
+            for series in 0..WINDOWS {
+                (offsets[at].0[series], within[at].0[series]) = paired(left[series], right[series]);
+            }
+        }
+        let mut half = 1.0;
+        while stride > 1 {
+            stride /= 2;
+            for at in 0..stride {
+                let (other_offset, other_within) = (offsets[at + stride], within[at + stride]);
+                let (first, second) = (&block[at].0, &block[at + stride].0);
+                for series in 0..WINDOWS {
+                    let left = offsets[at].0[series];
+                    let distance =
+                        (second[series] - first[series]) + (other_offset.0[series] - left);
+                    let both = within[at].0[series] + other_within.0[series];
+                    (offsets[at].0[series], within[at].0[series]) =
+                        merged(distance, left, both, half);
+                }
+            }
+            half *= 2.0;
+        }
+        self.add(&block[0], &offsets[0], &within[0], block.len() as f64);
+    }
+
+    #[inline(always)]
+    fn add(&mut self, first: &Row, offset: &Row, within: &Row, count: f64) {
+        for (total, within) in self.within.0.iter_mut().zip(&within.0) {
+            *total += within;
+        }
+        let Some((origin, origin_offset)) = &self.origin else {
+            self.origin = Some((*first, *offset));
+            return;
+        };
+        for series in 0..WINDOWS {
+            let deviation =
+                (first.0[series] - origin.0[series]) + (offset.0[series] - origin_offset.0[series]);
+            let weighted = count * deviation;
+            self.deviations.0[series] += weighted;
+            self.squares.0[series] = weighted.mul_add(deviation, self.squares.0[series]);
+        }
+    }
+
+    #[inline(always)]
+    fn means_and_variances(&self, length: usize) -> [Row; 2] {
+        let share = 1.0 / length as f64;
+        let mut rows = [Row([f64::NAN; WINDOWS]), Row::ZEROS];
+        let Some((first, offset)) = &self.origin else {
+            return rows;
+        };
+        for series in 0..WINDOWS {
+            let deviations = self.deviations.0[series];
+            rows[0].0[series] = first.0[series] + (deviations * share + offset.0[series]);
+            let between = self.squares.0[series] - deviations * deviations * share;
+            let variance = (self.within.0[series] + between) * share;
+            rows[1].0[series] = if variance > 0.0 { variance } else { 0.0 };
+        }
+        rows
+    }
+}
+
 /// As [`autocorrelation`].
 #[inline(always)]
 pub(crate) fn autocorrelations(values: &[Row], lag: usize) -> Row {
@@ -154,7 +255,7 @@ pub(crate) fn autocorrelations(values: &[Row], lag: usize) -> Row {
     }
     let centred = |value: f64, series: usize| (value - rounded.0[series]) - rests.0[series];
     let later = values.get(lag..).unwrap_or_default();
-    let products = sums_of_pairs(later, values, |[a, b], series| {
+    let products = sums_over([later, values], |[a, b], series| {
         centred(a, series) * centred(b, series)
     });
     let squares = sums_of(values, |value, series| {
@@ -191,6 +292,7 @@ fn correct(row: &mut Row, squares: &Row, alone: impl Fn(usize) -> f64) {
 mod tests {
     use super::*;
     use crate::moments::central_moments;
+    use crate::window::mean_and_variance;
 
     #[test]
     fn many_series_have_the_bits_of_each_alone() {
@@ -208,6 +310,13 @@ mod tests {
             let rows = &rows[64 - length..];
             let scores = standard_scores(rows);
             let moments = central_moments_of_each(rows);
+            let spreads = means_and_variances_of_each(rows);
+            for series in 0..WINDOWS {
+                let together = spreads.each_ref().map(|row| row.0[series].to_bits());
+                let (mean, variance) = mean_and_variance(&of_one(rows, series));
+                let alone = [mean, variance].map(f64::to_bits);
+                assert_eq!(together, alone, "{length} of {series}");
+            }
             for lag in [1, length / 2] {
                 let row = autocorrelations(rows, lag);
                 for series in 0..WINDOWS {

@@ -7,13 +7,15 @@ use crate::frame::{Column, LOG_RETURNS, Lookback};
 use crate::runner::{OutputColumn, Runner};
 
 /// Kernels of one spec with their places in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) kernels: Vec<PlannedKernel>,
     pub(crate) features: usize,
     pub(crate) lookback: Lookback,
     /// What kernels read of many series side by side.
     pub(crate) side_by_side: Lookback,
+    /// Whether no kernel reads a history where series stand side by side.
+    pub(crate) rows_suffice: bool,
     /// Words of state of one series.
     pub(crate) words: usize,
     /// Window values of one series, history excluded.
@@ -38,11 +40,28 @@ pub(crate) struct PlannedKernel {
     pub(crate) window_len: usize,
 }
 
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            kernels: Vec::new(),
+            features: 0,
+            lookback: Lookback::default(),
+            side_by_side: Lookback::default(),
+            rows_suffice: true,
+            words: 0,
+            window: 0,
+            warmup_bars: 0,
+            most_outputs: 0,
+        }
+    }
+}
+
 impl Plan {
     /// Adds a kernel and returns its index.
     pub(crate) fn add_kernel(&mut self, runner: Box<dyn Runner>) -> usize {
         self.lookback = self.lookback.and(runner.lookback());
         self.side_by_side = self.side_by_side.and(runner.side_by_side());
+        self.rows_suffice &= runner.side_by_side() == runner.lookback();
         let (first_word, first_window) = (self.words, self.window);
         let (words, window_len) = (runner.words(), runner.window_len());
         self.words += words;
@@ -102,5 +121,10 @@ impl Plan {
     /// Bytes that one series takes.
     pub(crate) fn series_bytes(&self) -> usize {
         8 * (self.words + self.window + crate::history::values_per_lane(self.lookback))
+    }
+
+    /// Bytes that one series of a whole tile takes besides.
+    pub(crate) fn tile_bytes(&self) -> usize {
+        8 * crate::side_by_side::values_per_series(self.side_by_side)
     }
 }

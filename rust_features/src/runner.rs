@@ -12,7 +12,7 @@ use crate::frame::{Block, Column, Columns, Frame, Lookback};
 use crate::instructions::{Work, with_half_vectors, with_widest_vectors};
 use crate::kernel::{Description, Kernel, Values};
 use crate::neighbours::{Row, WINDOWS};
-use crate::side_by_side::SideBySide;
+use crate::side_by_side::{Memories, SideBySide};
 use crate::state::{State, Words, WordsMut};
 use crate::window::all_finite;
 
@@ -126,12 +126,6 @@ const STEPS: usize = 8;
 
 /// Outputs that a kernel may have to take blocks and spans.
 const MOST_OUTPUTS: usize = 8;
-
-/// Outputs of a kernel that takes series side by side.
-const fn outputs_side_by_side<K: Kernel>() -> usize {
-    assert!(!K::SIDE_BY_SIDE || (K::Output::LEN <= MOST_OUTPUTS && K::State::WORDS == 0));
-    if K::SIDE_BY_SIDE { K::Output::LEN } else { 0 }
-}
 
 struct Chunk<'a, 'o, K> {
     kernel: &'a K,
@@ -252,9 +246,15 @@ impl<K: Kernel> Work for Step<'_, K> {
         if const { K::SIDE_BY_SIDE }
             && let Some(newest) = &self.tile.newest
         {
-            let mut rows = [Row::ZEROS; MOST_OUTPUTS];
-            let rows = &mut rows[..const { outputs_side_by_side::<K>() }];
-            if self.kernel.side_by_side(newest, rows) {
+            let mut rows = K::Output::ROWS;
+            let rows = rows.as_mut();
+            let mut memories = Memories {
+                words: &mut *self.memory.words,
+                window: &mut *self.memory.window,
+                window_len: self.kernel.window_len(),
+                rows: self.tile.rows,
+            };
+            if self.kernel.side_by_side(&mut memories, newest, rows) {
                 self.tile.show_rows(rows, self.out);
                 return;
             }

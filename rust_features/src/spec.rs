@@ -397,7 +397,7 @@ impl FeatureSpec {
             .find(|feature| feature.entry.build_across.is_some())
     }
 
-    /// Memory that one series of this spec takes.
+    /// Memory that one series of this spec takes in a panel of many.
     pub fn series_bytes(&self) -> usize {
         series_bytes(&self.0.plan, &self.0.higher)
     }
@@ -454,7 +454,8 @@ fn series_bytes(plan: &Plan, higher: &[Higher]) -> usize {
     let of = |higher: &Higher| {
         8 * higher.columns.len() + size_of::<Resampler>() + higher.plan.series_bytes()
     };
-    plan.series_bytes() + higher.iter().map(of).sum::<usize>()
+    // Longer bars close one by one, never a tile of them.
+    plan.series_bytes() + plan.tile_bytes() + higher.iter().map(of).sum::<usize>()
 }
 
 fn timeframe(name: &str) -> Result<Timeframe, SpecError> {

@@ -103,3 +103,17 @@ impl FeatureSpec {
         PRESETS.iter().find(|preset| preset.hash == hash)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_of_most_presets_need_no_history_beside_their_rows() {
+        for preset in presets() {
+            let spec = FeatureSpec::preset(preset.name).ok();
+            let suffice = spec.map(|spec| spec.plan().rows_suffice);
+            assert_eq!(suffice, Some(preset.name != "extended"), "{preset}");
+        }
+    }
+}

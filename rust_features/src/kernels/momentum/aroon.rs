@@ -5,6 +5,7 @@ use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbours::{LONGEST, Row, latest_places};
+use crate::side_by_side::{self, Memories, SideBySide};
 use crate::window::{LANES, highest, lowest};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars looked back on", 14, 2);
@@ -72,6 +73,24 @@ fn downs_and_ups(block: Block<'_>, period: usize) -> Option<[Row; 2]> {
     Some(rows)
 }
 
+/// The same for many series.
+#[inline(always)]
+fn downs_and_ups_of_each(newest: &SideBySide<'_>, period: usize) -> Option<[Row; 2]> {
+    let lows = newest.last(Column::Low, period + 1)?;
+    let highs = newest.last(Column::High, period + 1)?;
+    let factor = 100.0 / period as f64;
+    let mut rows = [
+        side_by_side::latest_places(lows, |later, best| later <= best),
+        side_by_side::latest_places(highs, |later, best| later >= best),
+    ];
+    for row in &mut rows {
+        for cell in &mut row.0 {
+            *cell *= factor;
+        }
+    }
+    Some(rows)
+}
+
 impl Kernel for Aroon {
     type State = ();
     type Output = [f64; 2];
@@ -104,6 +123,22 @@ impl Kernel for Aroon {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(rows), [_, _]) = (downs_and_ups_of_each(newest, self.period), &*outputs) else {
+            return false;
+        };
+        outputs.copy_from_slice(&rows);
+        true
     }
 
     #[inline(always)]
@@ -159,6 +194,25 @@ impl Kernel for AroonOsc {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some([downs, ups]), [row]) = (downs_and_ups_of_each(newest, self.period), outputs)
+        else {
+            return false;
+        };
+        for (at, cell) in row.0.iter_mut().enumerate() {
+            *cell = ups.0[at] - downs.0[at];
+        }
+        true
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@ use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbours::{Row, WINDOWS, sums_over};
+use crate::side_by_side::{self, Memories, SideBySide};
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, is_near, product};
 use crate::subnormal_windows::scale;
 use crate::window::sum_over;
@@ -44,6 +45,41 @@ impl Kernel for Cci {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(highs), Some(lows), Some(closes), [row]) = (
+            newest.last(Column::High, self.period),
+            newest.last(Column::Low, self.period),
+            newest.last(Column::Close, self.period),
+            outputs,
+        ) else {
+            return false;
+        };
+        let columns = [highs, lows, closes];
+        let current = [Column::High, Column::Low, Column::Close].map(|column| newest.current(column));
+        let close = current[2];
+        let share = 1.0 / self.period as f64;
+        let mut means = side_by_side::sums_over(columns, |bar, at| distance(bar, close.0[at]));
+        for mean in &mut means.0 {
+            *mean *= share;
+        }
+        *row = side_by_side::sums_over(columns, |bar, at| {
+            (distance(bar, close.0[at]) - means.0[at]).abs()
+        });
+        for deviation in &mut row.0 {
+            *deviation *= share;
+        }
+        indices::<Plain>(current, &means, row);
+        true
     }
 
     #[inline(always)]
@@ -96,11 +132,11 @@ impl Kernel for Cci {
             (distance(bar, close.0[at]) - means.0[at]).abs()
         });
         scale(row, share);
-        let newest = [high, low, close];
+        let newest = [&high, &low, &close];
         if all_near(&high.0) && row.0.iter().chain(&means.0).all(|value| is_near(*value)) {
-            indices::<Lifted>(&newest, &means, row);
+            indices::<Lifted>(newest, &means, row);
         } else {
-            indices::<Plain>(&newest, &means, row);
+            indices::<Plain>(newest, &means, row);
         }
         true
     }
@@ -112,9 +148,9 @@ fn distance([high, low, own]: [f64; 3], close: f64) -> f64 {
     (high - close) + (low - close) + (own - close)
 }
 
-/// Turns the mean deviations of a block into the indices.
+/// Turns the mean deviations of a block, or of many series, into the indices.
 #[inline(always)]
-fn indices<A: Arithmetic>([high, low, close]: &[Row; 3], means: &Row, row: &mut Row) {
+fn indices<A: Arithmetic>([high, low, close]: [&Row; 3], means: &Row, row: &mut Row) {
     for (at, cell) in row.0.iter_mut().enumerate() {
         let newest = distance([high.0[at], low.0[at], close.0[at]], close.0[at]);
         *cell = index::<A>(newest, means.0[at], *cell, close.0[at]);

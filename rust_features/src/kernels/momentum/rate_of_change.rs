@@ -3,7 +3,8 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::TILE;
+use crate::neighbours::{Row, TILE};
+use crate::side_by_side::{Memories, SideBySide};
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, is_near};
 use crate::window::Finite;
 
@@ -44,6 +45,25 @@ macro_rules! change_kernel {
 
             fn warmup_bars(&self, _output: usize) -> usize {
                 self.period
+            }
+
+            const SIDE_BY_SIDE: bool = true;
+
+            #[inline(always)]
+            fn side_by_side(
+                &self,
+                _memories: &mut Memories<'_>,
+                newest: &SideBySide<'_>,
+                outputs: &mut [Row],
+            ) -> bool {
+                type Way = Plain;
+                let (Some([olds, .., values]), [changes]) =
+                    (newest.last(self.column, self.period + 1), outputs)
+                else {
+                    return false;
+                };
+                changes_by(&mut changes.0, &values.0, &olds.0, $relate);
+                true
             }
 
             #[inline(always)]

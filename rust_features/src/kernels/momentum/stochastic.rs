@@ -6,6 +6,7 @@ use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::known_length::known_length;
 use crate::neighbours::{self, LONGEST, Row, WINDOWS, Wide};
+use crate::side_by_side::{self, Memories, SideBySide, each_series};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
 use crate::window::{highest, lowest, mean, ring, ring_extend, ring_len, ring_values};
@@ -67,20 +68,38 @@ impl Kernel for Stoch {
         self.fast_k + self.slow_k + self.slow_d - 3
     }
 
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(highs), Some(lows), [slow_ks, slow_ds]) = (
+            newest.last(Column::High, self.fast_k),
+            newest.last(Column::Low, self.fast_k),
+            outputs,
+        ) else {
+            return false;
+        };
+        let (highs, lows) = (side_by_side::highest(highs), side_by_side::lowest(lows));
+        let mut raws = Row::ZEROS;
+        let closes = &newest.current(Column::Close).0;
+        places_between::<Plain>(&highs, &lows, closes, &mut raws);
+        each_series!(memories, |at, state: StochState, window| {
+            [slow_ks.0[at], slow_ds.0[at]] = self.smooth(state, window, raws.0[at]);
+        });
+        true
+    }
+
     #[inline(always)]
     fn step(&self, state: &mut StochState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
         let Some(raw) = place_in_range(frame, self.fast_k) else {
             return [f64::NAN; 2];
         };
-        let (raws, slow_ks) = window.split_at_mut(ring_len(self.slow_k));
-        let slow_k = mean(ring(raws, raw));
-        let slow_d = mean(ring(slow_ks, slow_k));
-        let full = (self.slow_k + self.slow_d - 1) as u64;
-        state.filled = state.filled.saturating_add(1).min(full);
-        if state.filled < full {
-            return [f64::NAN; 2];
-        }
-        [slow_k, slow_d]
+        self.smooth(state, window, raw)
     }
 
     #[inline(always)]
@@ -116,6 +135,22 @@ impl Kernel for Stoch {
         *slow_ks = means_over_ring(raw_ring, &raws, self.slow_k);
         *slow_ds = means_over_ring(slow_k_ring, slow_ks, self.slow_d);
         true
+    }
+}
+
+impl Stoch {
+    /// Takes a raw value; both averages, NaN until the second is warm.
+    #[inline(always)]
+    fn smooth(&self, state: &mut StochState, window: &mut [f64], raw: f64) -> [f64; 2] {
+        let (raws, slow_ks) = window.split_at_mut(ring_len(self.slow_k));
+        let slow_k = mean(ring(raws, raw));
+        let slow_d = mean(ring(slow_ks, slow_k));
+        let full = (self.slow_k + self.slow_d - 1) as u64;
+        state.filled = state.filled.saturating_add(1).min(full);
+        if state.filled < full {
+            return [f64::NAN; 2];
+        }
+        [slow_k, slow_d]
     }
 }
 

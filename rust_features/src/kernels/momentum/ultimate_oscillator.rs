@@ -7,6 +7,7 @@ use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::true_range;
 use crate::neighbours::{LONGEST, Row, WINDOWS, Wide, sums_over};
+use crate::side_by_side::{self, Memories, SideBySide};
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
 use crate::window::sum_over;
 
@@ -59,6 +60,32 @@ impl Kernel for UltOsc {
         self.periods[2]
     }
 
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let long = self.periods[2];
+        let (Some(highs), Some(lows), Some(previous @ [_, closes @ ..]), [row]) = (
+            newest.last(Column::High, long),
+            newest.last(Column::Low, long),
+            newest.last(Column::Close, long + 1),
+            outputs,
+        ) else {
+            return false;
+        };
+        let bars = [highs, lows, closes, previous];
+        match self.periods {
+            [7, 14, 28] => oscillators_of_each(bars, [7, 14, 28], row),
+            periods => oscillators_of_each(bars, periods, row),
+        }
+        true
+    }
+
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         let long = self.periods[2];
@@ -109,6 +136,34 @@ impl Kernel for UltOsc {
             periods => oscillators(&pressures, &ranges, periods, row),
         }
         true
+    }
+}
+
+/// As [`oscillator`] for many series.
+#[inline(always)]
+fn oscillators_of_each(bars: [&[Row]; 4], [short, middle, long]: [usize; 3], row: &mut Row) {
+    let (before, newest) = (long - middle, long - short);
+    let [mut pressure, mut range] = [Row::ZEROS; 2];
+    *row = Row::ZEROS;
+    let windows = [newest..long, before..newest, 0..before];
+    for (window, weight) in windows.into_iter().zip(WEIGHTS) {
+        let [highs, lows, closes, previous] = bars.map(|column| &column[window.clone()]);
+        let pressures = side_by_side::sums_over(
+            [lows, closes, previous],
+            |[low, close, previous], _| buying_pressure(low, close, previous),
+        );
+        let ranges = side_by_side::sums_over([highs, lows, previous], |[high, low, previous], _| {
+            true_range(high, low, previous)
+        });
+        for (sums, more) in [(&mut pressure, pressures), (&mut range, ranges)] {
+            for (sum, more) in sums.0.iter_mut().zip(&more.0) {
+                *sum += more;
+            }
+        }
+        add_shares::<Plain>(row, weight, &pressure, &range);
+    }
+    for total in &mut row.0 {
+        *total = percent(*total);
     }
 }
 

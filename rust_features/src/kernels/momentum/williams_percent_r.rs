@@ -5,7 +5,8 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_extremes::{tile_highest, tile_lowest};
-use crate::neighbours::{LONGEST, TILE};
+use crate::neighbours::{LONGEST, Row, TILE};
+use crate::side_by_side::{self, Memories, SideBySide};
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
 use crate::window::{highest, lowest};
 
@@ -41,6 +42,27 @@ impl Kernel for WillR {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(highs), Some(lows), [row]) = (
+            newest.last(Column::High, self.period),
+            newest.last(Column::Low, self.period),
+            outputs,
+        ) else {
+            return false;
+        };
+        let (high, low) = (side_by_side::highest(highs), side_by_side::lowest(lows));
+        places::<Plain>(&high.0, &low.0, &newest.current(Column::Close).0, &mut row.0);
+        true
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@ use crate::moments::autocorrelation;
 use crate::moments_of_each::autocorrelations;
 use crate::neighbours::Row;
 use crate::sample::{Sample, source_parameter};
-use crate::side_by_side::SideBySide;
+use crate::side_by_side::{Memories, SideBySide};
 
 /// Correlation of the values with those `lag` bars before them.
 #[derive(Debug)]
@@ -66,7 +66,12 @@ impl Kernel for Autocorrelation {
     const SIDE_BY_SIDE: bool = true;
 
     #[inline(always)]
-    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
         let (Some(values), [row]) = (self.sample.side_by_side(newest), outputs) else {
             return false;
         };

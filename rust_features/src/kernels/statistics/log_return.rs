@@ -3,7 +3,9 @@
 use crate::arguments::{ArgumentError, Arguments, LONGEST_PERIOD, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
-use crate::logarithm::log_ratio;
+use crate::logarithm::{log_ratio, log_ratios_of_each};
+use crate::neighbours::Row;
+use crate::side_by_side::{Memories, SideBySide};
 
 /// Natural logarithm of a ratio of closes.
 #[derive(Debug)]
@@ -52,6 +54,33 @@ impl Kernel for LogReturn {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.lag + self.period
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let [row] = outputs else {
+            return false;
+        };
+        if self.period == 1 {
+            let Some([old, ..]) = newest.log_returns(self.lag + 1) else {
+                return false;
+            };
+            *row = *old;
+            return true;
+        }
+        let Some(closes @ [before, ..]) = newest.last(Column::Close, self.lag + self.period + 1)
+        else {
+            return false;
+        };
+        *row = log_ratios_of_each(&closes[self.period], before);
+        true
     }
 
     #[inline(always)]

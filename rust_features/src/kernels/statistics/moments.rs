@@ -9,7 +9,7 @@ use crate::moments_of_each::central_moments_of_each;
 use crate::neighbours::{Row, WINDOWS};
 use crate::rolling_moments::variances;
 use crate::sample::{Sample, source_parameter};
-use crate::side_by_side::{SideBySide, of_one};
+use crate::side_by_side::{Memories, SideBySide, of_one};
 use crate::window::variance;
 
 /// Population variance of the last bars.
@@ -161,7 +161,12 @@ impl Kernel for Moments {
     const SIDE_BY_SIDE: bool = true;
 
     #[inline(always)]
-    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
         let (Some(values), [skews, kurtoses, adjusted_skews, adjusted_kurtoses]) =
             (self.sample.side_by_side(newest), outputs)
         else {

@@ -4,7 +4,9 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
+use crate::neighbours::Row;
 use crate::sample::{Sample, source_parameter};
+use crate::side_by_side::{Memories, SideBySide};
 
 /// Place of the last value among those of its window.
 #[derive(Debug)]
@@ -53,6 +55,36 @@ impl Kernel for Rank {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.sample.warmup_bars()
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values @ [.., last]), [ranks, percentiles]) =
+            (self.sample.side_by_side(newest), outputs)
+        else {
+            return false;
+        };
+        let count = values.len() as f64;
+        // Whole numbers: the sum is exact in any order.
+        let mut twice = Row::ZEROS;
+        for row in values {
+            for (series, (twice, value)) in twice.0.iter_mut().zip(&row.0).enumerate() {
+                *twice += if *value < last.0[series] { 1.0 } else { 0.0 };
+                *twice += if *value <= last.0[series] { 1.0 } else { 0.0 };
+            }
+        }
+        for (series, twice) in twice.0.iter().enumerate() {
+            ranks.0[series] = 0.5 * (twice - 1.0) / (count - 1.0);
+            percentiles.0[series] = 0.5 * (twice + 1.0) / count;
+        }
+        true
     }
 
     #[inline(always)]

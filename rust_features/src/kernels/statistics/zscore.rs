@@ -8,7 +8,7 @@ use crate::moments::standard_score;
 use crate::moments_of_each::{standard_scores, standard_scores_near_zero};
 use crate::neighbours::{Row, WINDOWS};
 use crate::sample::{Sample, source_parameter};
-use crate::side_by_side::SideBySide;
+use crate::side_by_side::{Memories, SideBySide};
 
 /// Last value in deviations from the mean of its window.
 #[derive(Debug)]
@@ -55,7 +55,12 @@ impl Kernel for Zscore {
     const SIDE_BY_SIDE: bool = true;
 
     #[inline(always)]
-    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
         let (Some(values), [row]) = (self.sample.side_by_side(newest), outputs) else {
             return false;
         };

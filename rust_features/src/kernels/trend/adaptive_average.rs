@@ -2,8 +2,10 @@
 
 use super::average::{Average, AverageKernel};
 use crate::known_length::known_length;
+use crate::neighbours::Row;
+use crate::side_by_side::{Memories, each_series, sums_over};
 use crate::state::state;
-use crate::subnormal::{product, quotient};
+use crate::subnormal::{Arithmetic, Careful, Plain, product};
 use crate::window::sum_of_pairs;
 
 /// Kaufman's adaptive moving average.
@@ -36,6 +38,8 @@ impl Average for Adaptive {
     const FORMULA: &'static str = "kama + (value - kama) * (efficiency * (2/3 - 2/31) + 2/31)^2, seeded with the value before; efficiency = |change over timeperiod| / sum of |bar changes|, 1 when flat";
     const SOURCE: &'static str = "TA-Lib KAMA; Kaufman (1995), Smarter Trading";
 
+    const OF_EACH: bool = true;
+
     fn over(period: usize) -> Self {
         Self { period }
     }
@@ -67,14 +71,46 @@ impl Average for Adaptive {
         let path = known_length!(
             [before, after] of [20] => sum_of_pairs(before, after, |old, new| (new - old).abs())
         );
-        let distance = (value - oldest).abs();
-        let efficiency = if path > distance {
-            quotient(distance, path)
-        } else {
-            1.0
-        };
-        let smoothing = efficiency * (FAST - SLOW) + SLOW;
-        state.average += product(value - state.average, smoothing * smoothing);
+        let smoothing = smoothing::<Careful>((value - oldest).abs(), path);
+        state.average += product(value - state.average, smoothing);
         Some(state.average)
     }
+
+    #[inline(always)]
+    fn average_of_each(&self, memories: &mut Memories<'_>, newest: &[Row]) -> Option<Row> {
+        let (values, before) = newest.split_last()?;
+        if self.period == 1 {
+            return Some(*values);
+        }
+        let (Some(oldest), Some(previous)) = (newest.first(), before.last()) else {
+            return None;
+        };
+        let paths = sums_over([before, newest.get(1..)?], |[old, new], _| (new - old).abs());
+        let mut rows = Row::ZEROS;
+        for (at, cell) in rows.0.iter_mut().enumerate() {
+            let distance = (values.0[at] - oldest.0[at]).abs();
+            *cell = smoothing::<Plain>(distance, paths.0[at]);
+        }
+        each_series!(memories, |at, state: AdaptiveState, _| {
+            if !state.started {
+                state.started = true;
+                state.average = previous.0[at];
+            }
+            state.average += (values.0[at] - state.average) * rows.0[at];
+            rows.0[at] = state.average;
+        });
+        Some(rows)
+    }
+}
+
+/// Share by which the average follows, of the whole change and the sum of the bars' changes.
+#[inline(always)]
+fn smoothing<A: Arithmetic>(distance: f64, path: f64) -> f64 {
+    let efficiency = if path > distance {
+        A::quotient(distance, path)
+    } else {
+        1.0
+    };
+    let smoothing = efficiency * (FAST - SLOW) + SLOW;
+    smoothing * smoothing
 }

@@ -6,6 +6,8 @@ use super::simple_moving_average::ratio;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::Row;
+use crate::side_by_side::{Memories, SideBySide};
 use crate::state::State;
 
 /// A moving average of any series, with its period. A new one implements this and is a kernel by [`AverageKernel`].
@@ -27,6 +29,9 @@ pub(crate) trait Average: Debug + Send + Sync + Sized + 'static {
     const IS_CHAIN: bool = false;
     /// Whether `push_all` takes no value that is not finite, see [`Kernel::span_checks`].
     const CHECKS: bool = false;
+
+    /// Whether there is an `average_of_each`.
+    const OF_EACH: bool = false;
 
     /// The average over `period` values, at least one.
     fn over(period: usize) -> Self;
@@ -51,6 +56,13 @@ pub(crate) trait Average: Debug + Send + Sync + Sized + 'static {
     ) -> usize {
         let _ = (state, values, newest, averages);
         0
+    }
+
+    /// The averages of many series, of `taps` values each, with the bits of `push`.
+    #[inline(always)]
+    fn average_of_each(&self, memories: &mut Memories<'_>, newest: &[Row]) -> Option<Row> {
+        let _ = (memories, newest);
+        None
     }
 }
 
@@ -93,6 +105,28 @@ impl<A: Average> Kernel for AverageKernel<A> {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.average.lookback()
+    }
+
+    const SIDE_BY_SIDE: bool = A::OF_EACH;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values @ [.., newest]), [averages, ratios]) =
+            (newest.last(self.column, self.average.taps()), outputs)
+        else {
+            return false;
+        };
+        let Some(all) = self.average.average_of_each(memories, values) else {
+            return false;
+        };
+        *averages = all;
+        super::simple_moving_average::ratios(&newest.0, &averages.0, &mut ratios.0);
+        true
     }
 
     #[inline(always)]

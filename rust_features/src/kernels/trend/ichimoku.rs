@@ -3,6 +3,8 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{Row, WINDOWS};
+use crate::side_by_side::{Memories, SideBySide, each_series, highest_of, lowest_of};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Lifted, Plain, is_near, quotients};
 use crate::window::{delay, delay_len, highest, lowest};
@@ -155,6 +157,65 @@ impl Kernel for Ichimoku {
         }
     }
 
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let periods = [self.conversion, self.base, self.span_b];
+        let Some([tops, bottoms]) = ranges_of_each(newest, periods) else {
+            return false;
+        };
+        let Some([old_closes, ..]) = newest.last(Column::Close, self.displacement + 1) else {
+            return false;
+        };
+        let [
+            tenkans,
+            kijuns,
+            edges_a,
+            edges_b,
+            chikous,
+            above_tenkans,
+            above_kijuns,
+            distances,
+            thicknesses,
+            above_chikous,
+        ] = outputs
+        else {
+            return false;
+        };
+        let mut known = [Row::ZEROS; 4];
+        for at in 0..WINDOWS {
+            let ranges = [&tops, &bottoms].map(|rows| rows.each_ref().map(|row| row.0[at]));
+            let middles = middles::<Plain>(ranges);
+            for (row, middle) in known.iter_mut().zip(middles) {
+                row.0[at] = middle;
+            }
+        }
+        each_series!(memories, |at, state: IchimokuState, window| {
+            let now = [known[3].0[at], known[2].0[at]];
+            [edges_a.0[at], edges_b.0[at]] = self.delayed(state, window, now);
+        });
+        let closes = newest.current(Column::Close);
+        for at in 0..WINDOWS {
+            let close = closes.0[at];
+            let edges = [edges_a.0[at], edges_b.0[at]];
+            let thickness = (edges[0] - edges[1]) / close;
+            let distance = beyond(close, edges) / close;
+            distances.0[at] = placed(distance, thickness);
+            thicknesses.0[at] = thickness;
+            above_tenkans.0[at] = close / known[0].0[at] - 1.0;
+            above_kijuns.0[at] = close / known[1].0[at] - 1.0;
+            above_chikous.0[at] = close / old_closes.0[at] - 1.0;
+        }
+        (*tenkans, *kijuns, *chikous) = (known[0], known[1], *old_closes);
+        true
+    }
+
     #[inline(always)]
     fn step(&self, state: &mut IchimokuState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 10] {
         let close = frame.bar.close;
@@ -168,27 +229,8 @@ impl Kernel for Ichimoku {
         } else {
             middles::<Plain>(ranges)
         };
-        let (edges_a, edges_b) = window.split_at_mut(delay_len(self.displacement));
-        // A line that is not warm is NaN, and so is the edge that later shows it; the window's zeros are never shown.
-        let mut senkou_a = delay(edges_a, edge_a);
-        let mut senkou_b = delay(edges_b, span_b);
-        if state.bars < self.displacement as u64 {
-            state.bars += 1;
-            (senkou_a, senkou_b) = (f64::NAN, f64::NAN);
-        }
-        let (top, bottom) = if senkou_a > senkou_b {
-            (senkou_a, senkou_b)
-        } else {
-            (senkou_b, senkou_a)
-        };
-        // Zero inside the cloud.
-        let beyond = if close > top {
-            close - top
-        } else if close < bottom {
-            close - bottom
-        } else {
-            0.0
-        };
+        let edges @ [senkou_a, senkou_b] = self.delayed(state, window, [edge_a, span_b]);
+        let beyond = beyond(close, edges);
         let chikou = match frame.closes(self.displacement + 1) {
             Some([old, ..]) => *old,
             _ => f64::NAN,
@@ -205,14 +247,76 @@ impl Kernel for Ichimoku {
             chikou,
             above_tenkan - 1.0,
             above_kijun - 1.0,
-            // Without a cloud there is no place in it.
-            if thickness.is_nan() {
-                f64::NAN
-            } else {
-                distance
-            },
+            placed(distance, thickness),
             thickness,
             above_chikou - 1.0,
         ]
     }
+}
+
+impl Ichimoku {
+    /// Keeps the cloud's edges; those that are drawn at this bar.
+    #[inline(always)]
+    fn delayed(
+        &self,
+        state: &mut IchimokuState,
+        window: &mut [f64],
+        [edge_a, edge_b]: [f64; 2],
+    ) -> [f64; 2] {
+        let (edges_a, edges_b) = window.split_at_mut(delay_len(self.displacement));
+        // A line that is not warm is NaN, and so is the edge that later shows it; the window's zeros are never shown.
+        let drawn = [delay(edges_a, edge_a), delay(edges_b, edge_b)];
+        if state.bars < self.displacement as u64 {
+            state.bars += 1;
+            return [f64::NAN; 2];
+        }
+        drawn
+    }
+}
+
+/// Distance of the close from the nearer edge of the cloud, zero inside.
+#[inline(always)]
+fn beyond(close: f64, [senkou_a, senkou_b]: [f64; 2]) -> f64 {
+    let (top, bottom) = if senkou_a > senkou_b {
+        (senkou_a, senkou_b)
+    } else {
+        (senkou_b, senkou_a)
+    };
+    if close > top {
+        close - top
+    } else if close < bottom {
+        close - bottom
+    } else {
+        0.0
+    }
+}
+
+/// The distance from a cloud of some thickness: without a cloud there is no place in it.
+#[inline(always)]
+fn placed(distance: f64, thickness: f64) -> f64 {
+    if thickness.is_nan() {
+        f64::NAN
+    } else {
+        distance
+    }
+}
+
+/// As [`ranges`] of many series, all of which have the bars.
+#[inline(always)]
+fn ranges_of_each(newest: &SideBySide<'_>, periods: [usize; 3]) -> Option<[[Row; 3]; 2]> {
+    let mut ranges = [[Row::ZEROS; 3]; 2];
+    let nothing = [f64::NEG_INFINITY, f64::INFINITY].map(|value| Row([value; WINDOWS]));
+    let ([mut high, mut low], mut seen) = (nothing, 0);
+    for (at, period) in periods.into_iter().enumerate() {
+        if period < seen {
+            ([high, low], seen) = (nothing, 0);
+        }
+        let highs = newest.last(Column::High, period)?;
+        let lows = newest.last(Column::Low, period)?;
+        high = highest_of(&highs[..period - seen], high);
+        low = lowest_of(&lows[..period - seen], low);
+        seen = period;
+        (ranges[0][at], ranges[1][at]) = (high, low);
+    }
+    Some(ranges)
 }

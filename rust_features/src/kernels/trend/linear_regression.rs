@@ -5,6 +5,7 @@ use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
 use crate::known_length::known_length;
 use crate::neighbours::{Row, WINDOWS, deviations, divide};
+use crate::side_by_side::{self, Memories, SideBySide, sums_over};
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, share};
 use crate::window::{sum_over, weighted_deviation};
 
@@ -87,6 +88,22 @@ impl Fit {
         }
     }
 
+    /// The newest values of many series, and their lines: mean changes and slopes.
+    #[inline(always)]
+    pub(super) fn lines_of_each<'a>(
+        &self,
+        newest: &SideBySide<'a>,
+    ) -> Option<(&'a Row, [Row; 2])> {
+        let rows = newest.last(self.column, self.weights.len())?;
+        let values = rows.last()?;
+        let mut changes = sums_over([rows], |[other], at| other - values.0[at]);
+        for change in &mut changes.0 {
+            *change /= rows.len() as f64;
+        }
+        let slopes = side_by_side::weighted_deviations(rows, &self.weights, values);
+        Some((values, [changes, slopes]))
+    }
+
     /// The lines of a block's bars.
     #[inline(always)]
     pub(super) fn lines(&self, block: Block<'_>) -> Option<[Row; 2]> {
@@ -129,6 +146,35 @@ macro_rules! line_kernel {
 
             fn warmup_bars(&self, _output: usize) -> usize {
                 self.0.weights.len() - 1
+            }
+
+            const SIDE_BY_SIDE: bool = true;
+
+            #[inline(always)]
+            fn side_by_side(
+                &self,
+                _memories: &mut Memories<'_>,
+                newest: &SideBySide<'_>,
+                outputs: &mut [Row],
+            ) -> bool {
+                type Way = Plain;
+                let $fit = &self.0;
+                let Some((values, [changes, slopes])) = $fit.lines_of_each(newest) else {
+                    return false;
+                };
+                for at in 0..WINDOWS {
+                    let $line = Line {
+                        values: &[],
+                        value: values.0[at],
+                        mean_change: changes.0[at],
+                        slope: slopes.0[at],
+                    };
+                    let all: [f64; $count] = $shown;
+                    for (row, value) in outputs.iter_mut().zip(all) {
+                        row.0[at] = value;
+                    }
+                }
+                true
             }
 
             #[inline(always)]

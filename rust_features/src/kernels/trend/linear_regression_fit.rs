@@ -6,6 +6,7 @@ use crate::frame::{Block, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbours::{Row, WINDOWS, sums_over};
+use crate::side_by_side::{self, Memories, SideBySide, of_one};
 use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, is_near};
 use crate::window::sum_over;
 
@@ -37,6 +38,51 @@ impl Kernel for LinearRegR2 {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.0.weights.len() - 1
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let fit = &self.0;
+        let (Some((newest_values, [changes, slopes])), Some(rows), [row]) = (
+            fit.lines_of_each(newest),
+            newest.last(fit.column, fit.weights.len()),
+            outputs,
+        ) else {
+            return false;
+        };
+        let totals = side_by_side::sums_over([rows], |[value], at| {
+            let distance = (value - newest_values.0[at]) - changes.0[at];
+            distance * distance
+        });
+        let mut extreme = 0;
+        for (at, cell) in row.0.iter_mut().enumerate() {
+            let total = totals.0[at];
+            extreme |= i64::from(!is_safe(total));
+            let share = slopes.0[at] * slopes.0[at] * fit.squares / total;
+            *cell = if share > 1.0 { 1.0 } else { share };
+        }
+        if extreme != 0 {
+            for (at, (cell, total)) in row.0.iter_mut().zip(&totals.0).enumerate() {
+                if is_safe(*total) {
+                    continue;
+                }
+                let line = Line {
+                    values: &of_one(rows, at),
+                    value: newest_values.0[at],
+                    mean_change: changes.0[at],
+                    slope: slopes.0[at],
+                };
+                *cell = explained(&line, fit.squares);
+            }
+        }
+        true
     }
 
     #[inline(always)]
@@ -91,6 +137,11 @@ impl Kernel for LinearRegR2 {
 /// Sums of squares that lost nothing below the range of numbers, nor left it.
 const SAFE_SQUARES: (f64, f64) = (1e-200, 1e200);
 
+#[inline(always)]
+fn is_safe(squares: f64) -> bool {
+    squares > SAFE_SQUARES.0 && squares < SAFE_SQUARES.1
+}
+
 /// Share of the variance of the values that the line explains; 0 when they are all the same.
 #[inline(always)]
 fn explained(line: &Line<'_>, squares: f64) -> f64 {
@@ -98,7 +149,7 @@ fn explained(line: &Line<'_>, squares: f64) -> f64 {
         let distance = line.distance(value);
         distance * distance
     });
-    let share = if total > SAFE_SQUARES.0 && total < SAFE_SQUARES.1 {
+    let share = if is_safe(total) {
         line.slope * line.slope * squares / total
     } else {
         explained_of_extreme(line, squares)

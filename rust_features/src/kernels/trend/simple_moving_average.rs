@@ -5,7 +5,8 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_means::all_means;
-use crate::neighbours::WINDOWS;
+use crate::neighbours::{Row, WINDOWS};
+use crate::side_by_side::{Memories, SideBySide, means};
 use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, is_near, quotient};
 use crate::window::mean;
 
@@ -47,6 +48,25 @@ impl Kernel for Sma {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values @ [.., newest]), [averages, ratios]) =
+            (newest.last(self.column, self.period), outputs)
+        else {
+            return false;
+        };
+        *averages = means(values);
+        self::ratios(&newest.0, &averages.0, &mut ratios.0);
+        true
     }
 
     #[inline(always)]

@@ -5,6 +5,8 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
+use crate::neighbours::Row;
+use crate::side_by_side::{Memories, SideBySide, means, sums_over, totals_over};
 use crate::window::{mean, plain_weighted_deviation, sum_over};
 
 /// Mean of the last bars, each weighted by its volume.
@@ -47,6 +49,44 @@ impl Kernel for Vwma {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values @ [.., newest_values]), Some(volumes), [averages, ratios]) = (
+            newest.last(self.column, self.period),
+            newest.last(Column::Volume, self.period),
+            outputs,
+        ) else {
+            return false;
+        };
+        let sums = sums_over([volumes], |[volume], _| volume);
+        let newest = &newest_values.0;
+        let deviations = totals_over([values, volumes], |total, [value, volume], at| {
+            (value - newest[at]).mul_add(volume, total)
+        });
+        let mut without_volume = 0;
+        for (at, sum) in sums.0.iter().enumerate() {
+            averages.0[at] = newest[at] + deviations.0[at] / sum;
+            without_volume |= i64::from(*sum <= 0.0);
+        }
+        if without_volume != 0 {
+            let means = means(values);
+            for (at, sum) in sums.0.iter().enumerate() {
+                if *sum <= 0.0 {
+                    averages.0[at] = means.0[at];
+                }
+            }
+        }
+        super::simple_moving_average::ratios(newest, &averages.0, &mut ratios.0);
+        true
     }
 
     #[inline(always)]

@@ -2,7 +2,8 @@
 
 use super::average::{Average, AverageKernel};
 use crate::known_length::known_length;
-use crate::neighbours::{WINDOWS, weighted_deviations};
+use crate::neighbours::{Row, WINDOWS, weighted_deviations};
+use crate::side_by_side::{self, Memories};
 use crate::window::{mean, weighted_deviation};
 
 /// Linearly weighted moving average.
@@ -43,6 +44,17 @@ impl Weights {
 }
 
 impl Weights {
+    /// The averages of many series.
+    #[inline(always)]
+    fn average_of_each(&self, rows: &[Row]) -> Option<Row> {
+        let newest = rows.last()?;
+        let mut averages = side_by_side::weighted_deviations(rows, &self.0, newest);
+        for (average, value) in averages.0.iter_mut().zip(&newest.0) {
+            *average += value;
+        }
+        Some(averages)
+    }
+
     /// The averages at the first of some values, whose windows stand side by side in `newest`; how many.
     #[inline(always)]
     fn averages(&self, values: &[f64], newest: &[f64], averages: &mut [f64]) -> usize {
@@ -106,6 +118,7 @@ macro_rules! weighted_average {
             const DEFAULT_PERIOD: i64 = $default;
             const FORMULA: &'static str = $formula;
             const SOURCE: &'static str = $source;
+            const OF_EACH: bool = true;
 
             fn over(period: usize) -> Self {
                 let weights: fn(usize) -> Weights = $weights;
@@ -137,6 +150,11 @@ macro_rules! weighted_average {
                     return 0;
                 };
                 self.0.averages(values, newest, averages)
+            }
+
+            #[inline(always)]
+            fn average_of_each(&self, _: &mut Memories<'_>, newest: &[Row]) -> Option<Row> {
+                self.0.average_of_each(newest)
             }
         }
     };

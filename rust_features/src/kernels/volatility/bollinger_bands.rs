@@ -4,7 +4,10 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
+use crate::moments_of_each::means_and_variances_of_each;
+use crate::neighbours::Row;
 use crate::rolling_moments::means_and_variances;
+use crate::side_by_side::{Memories, SideBySide};
 use crate::window::mean_and_variance;
 
 /// A simple average with bands of standard deviations around it.
@@ -69,6 +72,33 @@ impl Kernel for BollingerBands {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values @ [.., newest]), [upper, middle, lower, percent_b, width]) =
+            (newest.last(self.column, self.period), outputs)
+        else {
+            return false;
+        };
+        let [means, variances] = means_and_variances_of_each(values);
+        for (at, value) in newest.0.iter().enumerate() {
+            [
+                upper.0[at],
+                middle.0[at],
+                lower.0[at],
+                percent_b.0[at],
+                width.0[at],
+            ] = self.bands(means.0[at], variances.0[at], *value);
+        }
+        true
     }
 
     #[inline(always)]

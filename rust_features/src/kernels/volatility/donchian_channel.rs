@@ -4,6 +4,8 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
+use crate::neighbours::Row;
+use crate::side_by_side::{self, Memories, SideBySide};
 use crate::subnormal::{Arithmetic, Lifted, Plain, is_near};
 use crate::window::{highest, lowest};
 
@@ -50,6 +52,36 @@ impl Kernel for DonchianChannel {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(highs), Some(lows), [upper, middle, lower, position, width]) = (
+            newest.last(Column::High, self.period),
+            newest.last(Column::Low, self.period),
+            outputs,
+        ) else {
+            return false;
+        };
+        (*upper, *lower) = (side_by_side::highest(highs), side_by_side::lowest(lows));
+        for (at, close) in newest.current(Column::Close).0.iter().enumerate() {
+            let (high, low) = (upper.0[at], lower.0[at]);
+            [
+                _,
+                middle.0[at],
+                _,
+                position.0[at],
+                width.0[at],
+            ] = channel::<Plain>(high, low, *close);
+        }
+        true
     }
 
     #[inline(always)]

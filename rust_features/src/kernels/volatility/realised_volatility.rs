@@ -5,7 +5,7 @@ use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbours::Row;
-use crate::side_by_side::SideBySide;
+use crate::side_by_side::{Memories, SideBySide};
 use crate::side_by_side::sums_of;
 use crate::window::sum_of;
 
@@ -51,7 +51,12 @@ impl Kernel for RealisedVolatility {
     const SIDE_BY_SIDE: bool = true;
 
     #[inline(always)]
-    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
         let (Some(returns), [row]) = (newest.log_returns(self.period), outputs) else {
             return false;
         };

@@ -1,9 +1,13 @@
 //! Yang-Zhang volatility.
 
+use super::range_volatility::rogers_satchell_of_each;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Column, Frame};
 use crate::kernel::{Description, Kernel, output};
-use crate::logarithm::log_ratios;
+use crate::known_length::known_length;
+use crate::logarithm::{log_ratios, log_ratios_of_each};
+use crate::neighbours::Row;
+use crate::side_by_side::{Memories, SideBySide, each_series};
 use crate::state::state;
 use crate::trailing::{append, room_for};
 use crate::window::{mean, mean_and_variance};
@@ -66,21 +70,48 @@ impl Kernel for YangZhang {
         self.period
     }
 
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let [row] = outputs else {
+            return false;
+        };
+        let [opens, closes] = [Column::Open, Column::Close].map(|at| newest.current(at));
+        let mut previous_closes = *closes;
+        each_series!(memories, |at, state: YangZhangState, _| {
+            // The first bar of all has none before it.
+            if state.bars > 0 {
+                previous_closes.0[at] = state.previous_close;
+            }
+        });
+        let gaps = log_ratios_of_each(opens, &previous_closes);
+        let bodies = log_ratios_of_each(closes, opens);
+        let ranges = rogers_satchell_of_each(newest);
+        each_series!(memories, |at, state: YangZhangState, window| {
+            state.previous_close = closes.0[at];
+            let parts = [gaps.0[at], bodies.0[at], ranges.0[at]];
+            row.0[at] = self.push(state, window, parts);
+        });
+        for variance in &mut row.0 {
+            *variance = variance.sqrt();
+        }
+        true
+    }
+
     #[inline(always)]
     fn step(&self, state: &mut YangZhangState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         let bar = &frame.bar;
         let previous_close = std::mem::replace(&mut state.previous_close, bar.close);
-        let warm = state.bars >= self.period as u64;
-        if !warm {
-            state.bars += 1;
-            if state.bars == 1 {
-                return [f64::NAN];
-            }
+        if state.bars == 0 {
+            state.bars = 1;
+            return [f64::NAN];
         }
-        let room = room_for(self.period);
-        let (gaps, others) = window.split_at_mut(room);
-        let (bodies, ranges) = others.split_at_mut(room);
-        let [gap_count, body_count, range_count] = &mut state.appended;
         // Rogers and Satchell's variance among the rest: the six logarithms are taken side by side.
         let [gap, body, high_close, high_open, low_close, low_open] = log_ratios(
             [bar.open, bar.close, bar.high, bar.high, bar.low, bar.low],
@@ -94,15 +125,41 @@ impl Kernel for YangZhang {
             ],
         );
         let range = high_close * high_open + low_close * low_open;
+        [self.push(state, window, [gap, body, range]).sqrt()]
+    }
+}
+
+impl YangZhang {
+    /// Takes a bar's gap, body and range; the variance once there are enough, NaN before. Nothing at the first bar of all.
+    #[inline(always)]
+    fn push(
+        &self,
+        state: &mut YangZhangState,
+        window: &mut [f64],
+        [gap, body, range]: [f64; 3],
+    ) -> f64 {
+        if state.bars == 0 {
+            state.bars = 1;
+            return f64::NAN;
+        }
+        let warm = state.bars >= self.period as u64;
+        if !warm {
+            state.bars += 1;
+        }
+        let room = room_for(self.period);
+        let (gaps, others) = window.split_at_mut(room);
+        let (bodies, ranges) = others.split_at_mut(room);
+        let [gap_count, body_count, range_count] = &mut state.appended;
         let gaps = append(gaps, gap_count, gap);
         let bodies = append(bodies, body_count, body);
         let ranges = append(ranges, range_count, range);
         if !warm {
-            return [f64::NAN];
+            return f64::NAN;
         }
-        let gap = self.correction * mean_and_variance(gaps).1;
-        let body = self.correction * mean_and_variance(bodies).1;
-        let variance = gap + self.body_share * body + (1.0 - self.body_share) * mean(ranges);
-        [variance.sqrt()]
+        known_length!([gaps, bodies, ranges] of [20] => {
+            let gap = self.correction * mean_and_variance(gaps).1;
+            let body = self.correction * mean_and_variance(bodies).1;
+            gap + self.body_share * body + (1.0 - self.body_share) * mean(ranges)
+        })
     }
 }

@@ -6,6 +6,9 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::bar::Bar;
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::known_length::known_length;
+use crate::neighbours::Row;
+use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
 use crate::state::state;
 use crate::subnormal::{
     Arithmetic, Careful, Lifted, Plain, all_near, all_tiny, is_factor, quotient,
@@ -371,6 +374,35 @@ impl Kernel for ChaikinMoneyFlow {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period - 1
+    }
+
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(volumes), [row]) = (newest.last(Column::Volume, self.period), outputs) else {
+            return false;
+        };
+        let [highs, lows, closes, now] =
+            [Column::High, Column::Low, Column::Close, Column::Volume].map(|at| newest.current(at));
+        let mut flows = Row::ZEROS;
+        for (at, cell) in flows.0.iter_mut().enumerate() {
+            *cell = now.0[at] * place::<Plain>(highs.0[at], lows.0[at], closes.0[at]);
+        }
+        each_series!(memories, |at, state: Flows, window| {
+            let flows = append(window, &mut state.appended, flows.0[at]);
+            row.0[at] = known_length!([flows] of [20] => sum(flows));
+        });
+        let volumes = sums_of(volumes, |volume, _| volume);
+        for (cell, volume) in row.0.iter_mut().zip(&volumes.0) {
+            *cell = if *volume > 0.0 { *cell / volume } else { 0.0 };
+        }
+        true
     }
 
     #[inline(always)]

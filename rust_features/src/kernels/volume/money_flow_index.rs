@@ -1,10 +1,11 @@
 //! Money flow index.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Frame};
+use crate::frame::{Block, Column, Frame};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbours::{LONGEST, Row, WINDOWS, Wide, sums};
+use crate::side_by_side::{Memories, SideBySide, each_series};
 use crate::state::state;
 use crate::subnormal::{self, Arithmetic, Careful, Lifted, Plain, all_near, is_factor, is_near};
 use crate::window::{ring, ring_extend, ring_len, ring_values, sum_of};
@@ -56,27 +57,49 @@ impl Kernel for Mfi {
         self.period
     }
 
+    const SIDE_BY_SIDE: bool = true;
+
+    #[inline(always)]
+    fn side_by_side(
+        &self,
+        memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let [row] = outputs else {
+            return false;
+        };
+        let columns = [Column::High, Column::Low, Column::Close, Column::Volume];
+        let [highs, lows, closes, volumes] = columns.map(|at| newest.current(at));
+        let [mut typical, mut previous, mut flows] = [Row::ZEROS; 3];
+        for (at, cell) in typical.0.iter_mut().enumerate() {
+            *cell = (highs.0[at] + lows.0[at] + closes.0[at]) / 3.0;
+        }
+        each_series!(memories, |at, state: MoneyFlow, _| {
+            previous.0[at] = std::mem::replace(&mut state.previous_typical, typical.0[at]);
+        });
+        for (at, cell) in flows.0.iter_mut().enumerate() {
+            *cell = signed_flow::<Plain>(typical.0[at], previous.0[at], volumes.0[at]);
+        }
+        let [mut positive, mut total] = [Row::ZEROS; 2];
+        each_series!(memories, |at, state: MoneyFlow, window| {
+            // No number but a NaN shows that there are too few bars yet.
+            [positive.0[at], total.0[at]] =
+                self.sums(state, window, flows.0[at]).unwrap_or([f64::NAN, 1.0]);
+        });
+        shares::<Plain>(&positive, &total, row);
+        true
+    }
+
     #[inline(always)]
     fn step(&self, state: &mut MoneyFlow, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         let typical = subnormal::share(frame.bar.high + frame.bar.low + frame.bar.close, 3.0);
         let previous = std::mem::replace(&mut state.previous_typical, typical);
-        if state.bars == 0 {
-            state.bars = 1;
-            return [f64::NAN];
+        let flow = signed_flow::<Careful>(typical, previous, frame.bar.volume);
+        match self.sums(state, window, flow) {
+            Some([positive, total]) => [share::<Careful>(positive, total)],
+            None => [f64::NAN],
         }
-        let flows = ring(
-            window,
-            signed_flow::<Careful>(typical, previous, frame.bar.volume),
-        );
-        if state.bars < self.period as u64 {
-            state.bars += 1;
-            return [f64::NAN];
-        }
-        known_length!([flows] of [14] => {
-            let positive = sum_of(flows, rising);
-            let total = sum_of(flows, f64::abs);
-            [share::<Careful>(positive, total)]
-        })
     }
 
     #[inline(always)]
@@ -130,6 +153,23 @@ impl Kernel for Mfi {
             shares::<Plain>(&rises, &sizes, row);
         }
         true
+    }
+}
+
+impl Mfi {
+    /// Takes a bar's flow; the sums of positive and of all flows once the window is full. The first bar of all has no flow.
+    #[inline(always)]
+    fn sums(&self, state: &mut MoneyFlow, window: &mut [f64], flow: f64) -> Option<[f64; 2]> {
+        if state.bars == 0 {
+            state.bars = 1;
+            return None;
+        }
+        let flows = ring(window, flow);
+        if state.bars < self.period as u64 {
+            state.bars += 1;
+            return None;
+        }
+        Some(known_length!([flows] of [14] => [sum_of(flows, rising), sum_of(flows, f64::abs)]))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::known_length::known_length;
 use crate::moments::standard_score;
 use crate::moments_of_each::{standard_scores, standard_scores_near_zero};
 use crate::neighbours::Row;
-use crate::side_by_side::SideBySide;
+use crate::side_by_side::{Memories, SideBySide};
 
 /// Standard score of the volume.
 #[derive(Debug)]
@@ -51,7 +51,12 @@ impl Kernel for VolumeZscore {
     const SIDE_BY_SIDE: bool = true;
 
     #[inline(always)]
-    fn side_by_side(&self, newest: &SideBySide<'_>, outputs: &mut [Row]) -> bool {
+    fn side_by_side(
+        &self,
+        _memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
         let (Some(values), [row]) = (newest.last(Column::Volume, self.period), outputs) else {
             return false;
         };
