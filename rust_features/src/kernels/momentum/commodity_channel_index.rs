@@ -65,7 +65,8 @@ impl Kernel for Cci {
             return false;
         };
         let columns = [highs, lows, closes];
-        let current = [Column::High, Column::Low, Column::Close].map(|column| newest.current(column));
+        let current =
+            [Column::High, Column::Low, Column::Close].map(|column| newest.current(column));
         let close = current[2];
         let share = 1.0 / self.period as f64;
         let mut means = side_by_side::sums_over(columns, |bar, at| distance(bar, close.0[at]));

@@ -148,13 +148,14 @@ fn oscillators_of_each(bars: [&[Row]; 4], [short, middle, long]: [usize; 3], row
     let windows = [newest..long, before..newest, 0..before];
     for (window, weight) in windows.into_iter().zip(WEIGHTS) {
         let [highs, lows, closes, previous] = bars.map(|column| &column[window.clone()]);
-        let pressures = side_by_side::sums_over(
-            [lows, closes, previous],
-            |[low, close, previous], _| buying_pressure(low, close, previous),
-        );
-        let ranges = side_by_side::sums_over([highs, lows, previous], |[high, low, previous], _| {
-            true_range(high, low, previous)
-        });
+        let pressures =
+            side_by_side::sums_over([lows, closes, previous], |[low, close, previous], _| {
+                buying_pressure(low, close, previous)
+            });
+        let ranges =
+            side_by_side::sums_over([highs, lows, previous], |[high, low, previous], _| {
+                true_range(high, low, previous)
+            });
         for (sums, more) in [(&mut pressure, pressures), (&mut range, ranges)] {
             for (sum, more) in sums.0.iter_mut().zip(&more.0) {
                 *sum += more;

@@ -61,7 +61,12 @@ impl Kernel for WillR {
             return false;
         };
         let (high, low) = (side_by_side::highest(highs), side_by_side::lowest(lows));
-        places::<Plain>(&high.0, &low.0, &newest.current(Column::Close).0, &mut row.0);
+        places::<Plain>(
+            &high.0,
+            &low.0,
+            &newest.current(Column::Close).0,
+            &mut row.0,
+        );
         true
     }
 

@@ -85,7 +85,9 @@ impl Average for Adaptive {
         let (Some(oldest), Some(previous)) = (newest.first(), before.last()) else {
             return None;
         };
-        let paths = sums_over([before, newest.get(1..)?], |[old, new], _| (new - old).abs());
+        let paths = sums_over([before, newest.get(1..)?], |[old, new], _| {
+            (new - old).abs()
+        });
         let mut rows = Row::ZEROS;
         for (at, cell) in rows.0.iter_mut().enumerate() {
             let distance = (values.0[at] - oldest.0[at]).abs();

@@ -90,10 +90,7 @@ impl Fit {
 
     /// The newest values of many series, and their lines: mean changes and slopes.
     #[inline(always)]
-    pub(super) fn lines_of_each<'a>(
-        &self,
-        newest: &SideBySide<'a>,
-    ) -> Option<(&'a Row, [Row; 2])> {
+    pub(super) fn lines_of_each<'a>(&self, newest: &SideBySide<'a>) -> Option<(&'a Row, [Row; 2])> {
         let rows = newest.last(self.column, self.weights.len())?;
         let values = rows.last()?;
         let mut changes = sums_over([rows], |[other], at| other - values.0[at]);

@@ -73,13 +73,7 @@ impl Kernel for DonchianChannel {
         (*upper, *lower) = (side_by_side::highest(highs), side_by_side::lowest(lows));
         for (at, close) in newest.current(Column::Close).0.iter().enumerate() {
             let (high, low) = (upper.0[at], lower.0[at]);
-            [
-                _,
-                middle.0[at],
-                _,
-                position.0[at],
-                width.0[at],
-            ] = channel::<Plain>(high, low, *close);
+            [_, middle.0[at], _, position.0[at], width.0[at]] = channel::<Plain>(high, low, *close);
         }
         true
     }

@@ -60,8 +60,7 @@ fn of_range(range: f64) -> f64 {
 /// The same of each series' bar.
 #[inline(always)]
 fn parkinson_of_each(newest: &SideBySide<'_>) -> Row {
-    let mut ranges =
-        log_ratios_of_each(newest.current(Column::High), newest.current(Column::Low));
+    let mut ranges = log_ratios_of_each(newest.current(Column::High), newest.current(Column::Low));
     for range in &mut ranges.0 {
         *range = of_range(*range);
     }
@@ -84,8 +83,7 @@ fn of_range_and_body(range: f64, body: f64, body_weight: f64) -> f64 {
 /// The same of each series' bar.
 #[inline(always)]
 fn garman_klass_of_each(newest: &SideBySide<'_>, body_weight: f64) -> Row {
-    let mut ranges =
-        log_ratios_of_each(newest.current(Column::High), newest.current(Column::Low));
+    let mut ranges = log_ratios_of_each(newest.current(Column::High), newest.current(Column::Low));
     let bodies = log_ratios_of_each(newest.current(Column::Close), newest.current(Column::Open));
     for (range, body) in ranges.0.iter_mut().zip(&bodies.0) {
         *range = of_range_and_body(*range, *body, body_weight);

@@ -5,8 +5,8 @@ use crate::frame::{Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbours::Row;
-use crate::side_by_side::{Memories, SideBySide};
 use crate::side_by_side::sums_of;
+use crate::side_by_side::{Memories, SideBySide};
 use crate::window::sum_of;
 
 /// Root mean square of log returns.

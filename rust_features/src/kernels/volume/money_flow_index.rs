@@ -84,8 +84,9 @@ impl Kernel for Mfi {
         let [mut positive, mut total] = [Row::ZEROS; 2];
         each_series!(memories, |at, state: MoneyFlow, window| {
             // No number but a NaN shows that there are too few bars yet.
-            [positive.0[at], total.0[at]] =
-                self.sums(state, window, flows.0[at]).unwrap_or([f64::NAN, 1.0]);
+            [positive.0[at], total.0[at]] = self
+                .sums(state, window, flows.0[at])
+                .unwrap_or([f64::NAN, 1.0]);
         });
         shares::<Plain>(&positive, &total, row);
         true
