@@ -156,53 +156,27 @@ pub(crate) trait TensorElement: Sized {
     fn from_typed(tensor: &TensorProto) -> Vec<Self>;
 }
 
-impl TensorElement for f32 {
-    const ELEMENT_TYPE: i32 = element_type::FLOAT;
+/// A number that a tensor holds in a list of its own, or raw with the lowest byte first.
+macro_rules! number_of_tensors {
+    ($number:ty, $element:ident, $list:ident) => {
+        impl TensorElement for $number {
+            const ELEMENT_TYPE: i32 = element_type::$element;
 
-    fn from_raw(raw: &[u8]) -> Vec<Self> {
-        raw.as_chunks()
-            .0
-            .iter()
-            .map(|bytes| Self::from_le_bytes(*bytes))
-            .collect()
-    }
+            fn from_raw(raw: &[u8]) -> Vec<Self> {
+                let numbers = raw.as_chunks().0.iter();
+                numbers.map(|bytes| Self::from_le_bytes(*bytes)).collect()
+            }
 
-    fn from_typed(tensor: &TensorProto) -> Vec<Self> {
-        tensor.float_data.clone()
-    }
+            fn from_typed(tensor: &TensorProto) -> Vec<Self> {
+                tensor.$list.clone()
+            }
+        }
+    };
 }
 
-impl TensorElement for f64 {
-    const ELEMENT_TYPE: i32 = element_type::DOUBLE;
-
-    fn from_raw(raw: &[u8]) -> Vec<Self> {
-        raw.as_chunks()
-            .0
-            .iter()
-            .map(|bytes| Self::from_le_bytes(*bytes))
-            .collect()
-    }
-
-    fn from_typed(tensor: &TensorProto) -> Vec<Self> {
-        tensor.double_data.clone()
-    }
-}
-
-impl TensorElement for i64 {
-    const ELEMENT_TYPE: i32 = element_type::INT64;
-
-    fn from_raw(raw: &[u8]) -> Vec<Self> {
-        raw.as_chunks()
-            .0
-            .iter()
-            .map(|bytes| Self::from_le_bytes(*bytes))
-            .collect()
-    }
-
-    fn from_typed(tensor: &TensorProto) -> Vec<Self> {
-        tensor.int64_data.clone()
-    }
-}
+number_of_tensors!(f32, FLOAT, float_data);
+number_of_tensors!(f64, DOUBLE, double_data);
+number_of_tensors!(i64, INT64, int64_data);
 
 impl TensorElement for u8 {
     const ELEMENT_TYPE: i32 = element_type::UINT8;
