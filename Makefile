@@ -7,8 +7,6 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 VENV := .venv/bin
-# Modules that a macro declares: cargo's formatter does not find them.
-KERNELS := rust_features/src/kernels/*/*.rs
 # Nothing outside the package registries: use the interpreter that is here.
 export UV_PYTHON_DOWNLOADS := never
 # The Rust tests load the ONNX Runtime that the Python package ships: one version in the whole product.
@@ -41,7 +39,6 @@ test: setup ## Run every test: the Rust crates, then the whole Python suite
 
 lint: setup ## Check format, lints, types and docs; a warning is an error
 	@cargo fmt --all --check
-	@rustfmt --edition 2024 --check $(KERNELS)
 	@PYO3_PYTHON="$(CURDIR)/$(VENV)/python" cargo clippy --workspace --all-targets --all-features --locked --quiet -- -D warnings
 	@PYO3_PYTHON="$(CURDIR)/$(VENV)/python" RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked --quiet
 	@$(VENV)/ruff check
@@ -50,7 +47,6 @@ lint: setup ## Check format, lints, types and docs; a warning is an error
 
 format: setup ## Format all code
 	@cargo fmt --all
-	@rustfmt --edition 2024 $(KERNELS)
 	@$(VENV)/ruff check --fix --quiet || true
 	@$(VENV)/ruff format --quiet
 

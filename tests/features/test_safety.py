@@ -41,5 +41,4 @@ def test_nothing_outside_the_tests_may_panic_by_a_call() -> None:
         for path in (CRATE / "src").rglob("*.rs")
         for match in calls.finditer(code(path))
     }
-    # That one stands in a `const fn` which the compiler runs, for each kernel.
-    assert found == {"src/runner.rs: assert!("}
+    assert not found
