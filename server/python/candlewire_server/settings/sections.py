@@ -89,8 +89,9 @@ class Engine(_Section):
     executors: Threads = 0
     """Engines a model, so runs at the same time; zero means one a core."""
     tree_kernel: TreeKernel = "auto"
-    """``auto`` runs tree ensembles on the tree kernel where it gives the bits of ONNX Runtime and is faster,
-    ``off`` on ONNX Runtime's own operators; the others force the kernel, with no faster instructions."""
+    """``auto`` runs tree ensembles, and the arithmetic behind them, on the tree kernel where it gives the
+    bits of ONNX Runtime and is faster, ``off`` all on ONNX Runtime's own operators; the others force the
+    kernel, with no faster instructions."""
 
 
 class Batcher(_Section):
