@@ -1,4 +1,4 @@
-//! One session, and what makes scores of its outputs.
+//! One session, or the trees of a model alone, and what makes scores of their values.
 
 use std::{ffi::CString, sync::Arc};
 

@@ -126,7 +126,11 @@ impl OnnxRuntime {
         Self::open(Path::new(&path))
     }
 
-    fn session(&self, graph: &Graph<'_>) -> Result<Session, EngineError> {
+    fn session(
+        &self,
+        model: &[u8],
+        operators: Option<&Arc<OperatorDomain>>,
+    ) -> Result<Session, EngineError> {
         let build = || -> ort::Result<Session> {
             let mut builder = Session::builder(&self.environment)?
                 .with_intra_threads(1)?
@@ -134,10 +138,10 @@ impl OnnxRuntime {
                 .with_intra_op_spinning(false)?
                 .with_inter_op_spinning(false)?
                 .with_optimization_level(GraphOptimizationLevel::All)?;
-            if let Some(operators) = &graph.operators {
+            if let Some(operators) = operators {
                 builder = builder.with_operators(Arc::clone(operators))?;
             }
-            builder.commit_from_memory(&graph.bytes)
+            builder.commit_from_memory(model)
         };
         build().map_err(ort_error)
     }
@@ -151,7 +155,11 @@ impl OnnxRuntime {
         reference: Session,
     ) -> (Loaded<'a>, Vec<TreeNodeUse>) {
         let mut plain = Loaded {
-            graph: Graph::plain(file),
+            graph: Graph {
+                bytes: Cow::Borrowed(file.bytes),
+                operators: None,
+                compiled: Vec::new(),
+            },
             session: reference,
         };
         if self.tree_kernel == TreeKernel::Off {
@@ -189,7 +197,7 @@ impl OnnxRuntime {
                 operators: Some(operators),
                 compiled: rewritten.operators,
             };
-            let mut session = self.session(&graph)?;
+            let mut session = self.session(&graph.bytes, graph.operators.as_ref())?;
             for rows in [file.sample, edges] {
                 let agreement = verify(&mut plain.session, &mut session, rows, file.features);
                 let agreement = agreement.map_err(ort_error)?;
@@ -207,14 +215,14 @@ impl OnnxRuntime {
         }
     }
 
-    /// How to run the graph without its tail, and an engine that does, if it has one and that gives the bits of `whole`.
-    fn without_tail<'a>(
+    /// The graph without its tail and an engine of it, if it has one and that engine gives the bits of `whole`.
+    fn without_tail(
         &self,
         file: ModelFile<'_>,
         edges: &[f32],
         graph: &Graph<'_>,
         whole: &mut OnnxEngine,
-    ) -> Option<(Recipe<'a>, OnnxEngine)> {
+    ) -> Option<(CutModel, OnnxEngine)> {
         if self.tree_kernel == TreeKernel::Off {
             return None;
         }
@@ -222,17 +230,11 @@ impl OnnxRuntime {
             let Some(cut) = cut_tail(&graph.bytes, operators).map_err(ort_error)? else {
                 return Ok(None);
             };
-            let graph = Graph {
-                bytes: Cow::Owned(cut.bytes.clone()),
-                ..graph.clone()
-            };
-            let cut = Some(cut);
-            let recipe = Recipe { graph, cut };
-            let mut engine = self.engine(&recipe, file)?;
+            let mut engine = self.engine(graph, Some(&cut), file)?;
             for rows in [file.sample, edges] {
                 whole.agrees_with(&mut engine, rows)?;
             }
-            Ok(Some((recipe, engine)))
+            Ok(Some((cut, engine)))
         };
         for operators in [TailOperators::WithLogistic, TailOperators::Exact] {
             match attempt(operators) {
@@ -245,41 +247,29 @@ impl OnnxRuntime {
         None
     }
 
-    fn engine(&self, recipe: &Recipe<'_>, file: ModelFile<'_>) -> Result<OnnxEngine, EngineError> {
-        let Recipe { graph, cut } = recipe;
+    /// An engine of the graph, or of what was left of it when it was cut.
+    fn engine(
+        &self,
+        graph: &Graph<'_>,
+        cut: Option<&CutModel>,
+        file: ModelFile<'_>,
+    ) -> Result<OnnxEngine, EngineError> {
+        let session = |model: &[u8]| self.session(model, graph.operators.as_ref());
         let Some(cut) = cut else {
-            return OnnxEngine::whole(self.session(graph)?, file);
+            return OnnxEngine::whole(session(&graph.bytes)?, file);
         };
         match BareTrees::of(cut, &graph.compiled, INPUT).map_err(ort_error)? {
             Some(trees) => OnnxEngine::of_trees(trees, file, cut),
-            None => OnnxEngine::cut(self.session(graph)?, file, cut),
+            None => OnnxEngine::cut(session(&cut.bytes)?, file, cut),
         }
     }
 }
 
-/// How to make an engine.
-struct Recipe<'a> {
-    graph: Graph<'a>,
-    cut: Option<CutModel>,
-}
-
 /// A graph and the operators of this process that it calls.
-#[derive(Clone)]
 struct Graph<'a> {
     bytes: Cow<'a, [u8]>,
     operators: Option<Arc<OperatorDomain>>,
     compiled: Vec<CompiledNode>,
-}
-
-impl<'a> Graph<'a> {
-    /// The graph of the file, which calls none.
-    fn plain(file: ModelFile<'a>) -> Self {
-        Self {
-            bytes: Cow::Borrowed(file.bytes),
-            operators: None,
-            compiled: Vec::new(),
-        }
-    }
 }
 
 /// A graph, and a session of it.
@@ -303,7 +293,7 @@ fn all_left(file: ModelFile<'_>, reason: &str) -> Vec<TreeNodeUse> {
 
 impl EngineLoader for OnnxRuntime {
     fn load(&self, file: ModelFile<'_>, count: usize) -> Result<Vec<Box<dyn Engine>>, EngineError> {
-        let reference = self.session(&Graph::plain(file))?;
+        let reference = self.session(file.bytes, None)?;
         check_input(&reference, file.features)?;
         check_outputs(&reference, file.layout)?;
         let edges = if self.tree_kernel == TreeKernel::Off {
@@ -316,13 +306,16 @@ impl EngineLoader for OnnxRuntime {
         let tree_nodes: Arc<[TreeNodeUse]> = tree_nodes.into();
         let mut whole = OnnxEngine::whole(session, file)?;
         let found = self.without_tail(file, &edges, &graph, &mut whole);
-        let (recipe, engine) = found.unwrap_or((Recipe { graph, cut: None }, whole));
+        let (cut, engine) = match found {
+            Some((cut, engine)) => (Some(cut), engine),
+            None => (None, whole),
+        };
         tracing::info!(
             model_sessions = if engine.has_session() { count } else { 0 },
-            nodes_without_session = recipe.cut.as_ref().map_or(0, CutModel::nodes),
+            nodes_without_session = cut.as_ref().map_or(0, CutModel::nodes),
             "engines"
         );
-        let others = (1..count).map(|_| self.engine(&recipe, file));
+        let others = (1..count).map(|_| self.engine(&graph, cut.as_ref(), file));
         let ready = |engine: Result<OnnxEngine, EngineError>| -> Result<Box<dyn Engine>, _> {
             let mut engine = engine?;
             engine.tree_nodes = Arc::clone(&tree_nodes);

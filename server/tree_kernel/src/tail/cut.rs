@@ -99,8 +99,7 @@ pub fn cut_tail(bytes: &[u8], operators: TailOperators) -> Result<Option<CutMode
     let read_later: HashSet<&str> = names_read(kept.iter().map(|(node, _)| *node)).collect();
     let constants = constants::names(&graph.initializer);
     let values = values_before(&graph, &tail, &constants);
-    let (encoded, bytes) = (encoded_graph(bytes)?, bytes);
-    let known = constants::read(encoded, &names_read(tail.iter()).collect())?;
+    let known = constants::read(encoded_graph(bytes)?, &names_read(tail.iter()).collect())?;
     let ended = Ending {
         graph: &graph,
         in_tail: &in_tail,
