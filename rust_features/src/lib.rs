@@ -48,6 +48,7 @@ mod moments;
 mod moments_of_each;
 mod nearest;
 mod neighbouring_extremes;
+mod neighbouring_filters;
 mod neighbouring_means;
 mod neighbours;
 mod panel;

@@ -1,13 +1,16 @@
 //! A straight line fitted to the last values.
 
+use super::linear_regression_fit::Fit;
+use super::simple_moving_average::ratio_by;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
 use crate::known_length::known_length;
-use crate::neighbours::{Row, WINDOWS, deviations, divide};
-use crate::side_by_side::{self, Memories, SideBySide, sums_over};
-use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, share};
-use crate::window::{sum_over, weighted_deviation};
+use crate::neighbouring_filters::{all_averages, all_deviations};
+use crate::neighbours::{Row, WINDOWS};
+use crate::side_by_side::{Memories, SideBySide, weighted_deviations};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, is_near};
+use crate::window::weighted_deviation;
 
 pub(super) const PARAMETERS: [Parameter; 2] = [
     Parameter::period("timeperiod", "bars that the line is fitted to", 14, 2),
@@ -18,105 +21,67 @@ const DEGREES: f64 = 1.0_f64.to_degrees();
 pub(super) const SOURCE: &str =
     "TA-Lib LINEARREG, LINEARREG_SLOPE, LINEARREG_INTERCEPT, LINEARREG_ANGLE, TSF; least squares";
 
-/// What the fit needs to know of its period.
+/// What turns values into one number of their line: a weight for the distance of each from the newest one, oldest first.
+/// Distances are exact where values are close.
 #[derive(Debug)]
-pub(super) struct Fit {
-    pub(super) column: Column,
-    /// Weights that turn values into the slope: each place's distance from the middle, scaled.
-    pub(super) weights: Box<[f64]>,
-    /// Distance of the last place from the middle.
-    half: f64,
-    /// Sum of the squared distances of all places from the middle.
-    pub(super) squares: f64,
+struct Filter {
+    column: Column,
+    weights: Box<[f64]>,
+    /// Whether it gives a height, to which the newest value is added.
+    is_height: bool,
 }
 
-/// A fitted line.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Line<'a> {
-    /// What it is fitted to.
-    pub(super) values: &'a [f64],
-    /// Newest value.
-    pub(super) value: f64,
-    /// Mean of the values less the newest one: their differences are exact where values are close.
-    pub(super) mean_change: f64,
-    pub(super) slope: f64,
-}
-
-impl Line<'_> {
-    /// Height of the line `places` after the middle of the window.
-    #[inline(always)]
-    fn height<A: Arithmetic>(&self, places: f64) -> f64 {
-        self.value + (self.mean_change + A::product(self.slope, places))
-    }
-
-    /// Distance of one of the values from their mean.
-    #[inline(always)]
-    pub(super) fn distance(&self, value: f64) -> f64 {
-        (value - self.value) - self.mean_change
-    }
-}
-
-impl Fit {
-    pub(super) fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
-        let period = arguments.count("timeperiod")?;
-        let half = (period - 1) as f64 / 2.0;
-        let distances = (0..period).map(|place| place as f64 - half);
-        let squares: f64 = distances.clone().map(|distance| distance * distance).sum();
-        Ok(Self {
-            column: arguments.column()?,
-            weights: distances.map(|distance| distance / squares).collect(),
-            half,
-            squares,
-        })
-    }
-
-    pub(super) fn lookback(&self) -> Lookback {
-        Lookback::of(self.column, self.weights.len())
-    }
-
-    /// The line through as many values as there are weights, `value` the last of them.
-    #[inline(always)]
-    pub(super) fn line<'a>(values: &'a [f64], weights: &[f64], value: f64) -> Line<'a> {
-        Line {
-            values,
-            value,
-            mean_change: share(
-                sum_over([values], |[other]| other - value),
-                values.len() as f64,
-            ),
-            slope: weighted_deviation(values, weights, value),
+impl Filter {
+    /// The line's rise per bar.
+    fn slope(fit: Fit) -> Self {
+        Self {
+            column: fit.column,
+            weights: fit.weights,
+            is_height: false,
         }
     }
 
-    /// The newest values of many series, and their lines: mean changes and slopes.
-    #[inline(always)]
-    pub(super) fn lines_of_each<'a>(&self, newest: &SideBySide<'a>) -> Option<(&'a Row, [Row; 2])> {
-        let rows = newest.last(self.column, self.weights.len())?;
-        let values = rows.last()?;
-        let mut changes = sums_over([rows], |[other], at| other - values.0[at]);
-        for change in &mut changes.0 {
-            *change /= rows.len() as f64;
+    /// The line's height, given the distance from the middle of the window to either end, so far after the middle.
+    fn height(fit: Fit, place: impl Fn(f64) -> f64) -> Self {
+        let length = fit.weights.len();
+        let place = place((length - 1) as f64 / 2.0);
+        let share = 1.0 / length as f64;
+        let weights = fit.weights.iter();
+        Self {
+            column: fit.column,
+            weights: weights.map(|weight| weight.mul_add(place, share)).collect(),
+            is_height: true,
         }
-        let slopes = side_by_side::weighted_deviations(rows, &self.weights, values);
-        Some((values, [changes, slopes]))
     }
 
-    /// The lines of a block's bars.
+    /// Its number, given the newest value and the weighted distances.
     #[inline(always)]
-    pub(super) fn lines(&self, block: Block<'_>) -> Option<[Row; 2]> {
-        let (windows, values) = (block.sources(self.weights.len())?, block.source()?);
-        let [mut changes, slopes] = deviations(windows, &self.weights, values);
-        divide(&mut changes.0, self.weights.len() as f64);
-        Some([changes, slopes])
+    fn number(&self, newest: f64, deviation: f64) -> f64 {
+        if self.is_height {
+            newest + deviation
+        } else {
+            deviation
+        }
     }
 }
 
-/// One kernel of the family: what it shows of the line.
+/// One kernel of the family: its filter, and what it shows of the newest value and the filter's number.
 macro_rules! line_kernel {
-    ($(#[$meta:meta])* $kernel:ident, $name:literal, $summary:literal, $count:literal, $outputs:expr, |$fit:ident, $line:ident| $shown:expr) => {
+    ($(#[$meta:meta])* $kernel:ident, $name:literal, $summary:literal, $count:literal, $outputs:expr, $filter:expr, $shows_line:literal, |$value:ident, $line:ident| $shown:expr) => {
         $(#[$meta])*
         #[derive(Debug)]
-        pub(crate) struct $kernel(Fit);
+        pub(crate) struct $kernel(Filter);
+
+        impl $kernel {
+            /// Whether the first output is the filter's number itself.
+            const SHOWS_LINE: bool = $shows_line;
+
+            #[inline(always)]
+            #[allow(unused_variables, reason = "not every output needs the value")]
+            fn shown<Way: Arithmetic>($value: f64, $line: f64) -> [f64; $count] {
+                $shown
+            }
+        }
 
         impl Kernel for $kernel {
             type State = ();
@@ -134,11 +99,12 @@ macro_rules! line_kernel {
             const CLASSIC_OUTPUTS: usize = 1;
 
             fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
-                Fit::new(arguments).map(Self)
+                let filter: fn(Fit) -> Filter = $filter;
+                Ok(Self(filter(Fit::new(arguments)?)))
             }
 
             fn lookback(&self) -> Lookback {
-                self.0.lookback()
+                Lookback::of(self.0.column, self.0.weights.len())
             }
 
             fn warmup_bars(&self, _output: usize) -> usize {
@@ -154,19 +120,15 @@ macro_rules! line_kernel {
                 newest: &SideBySide<'_>,
                 outputs: &mut [Row],
             ) -> bool {
-                type Way = Plain;
-                let $fit = &self.0;
-                let Some((values, [changes, slopes])) = $fit.lines_of_each(newest) else {
+                let filter = &self.0;
+                let Some(rows @ [.., newest]) = newest.last(filter.column, filter.weights.len())
+                else {
                     return false;
                 };
+                let deviations = weighted_deviations(rows, &filter.weights, newest);
                 for at in 0..WINDOWS {
-                    let $line = Line {
-                        values: &[],
-                        value: values.0[at],
-                        mean_change: changes.0[at],
-                        slope: slopes.0[at],
-                    };
-                    let all: [f64; $count] = $shown;
+                    let line = filter.number(newest.0[at], deviations.0[at]);
+                    let all = Self::shown::<Plain>(newest.0[at], line);
                     for (row, value) in outputs.iter_mut().zip(all) {
                         row.0[at] = value;
                     }
@@ -176,61 +138,65 @@ macro_rules! line_kernel {
 
             #[inline(always)]
             fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> Self::Output {
-                type Way = Careful;
-                // No closure: it would stay a call, and be compiled without wide vectors.
-                let $fit = &self.0;
-                let weights = &*$fit.weights;
-                match frame.last($fit.column, weights.len()) {
-                    Some(values) => known_length!([values, weights] of [14] => {
-                        let $line = Fit::line(values, weights, frame.current($fit.column));
-                        $shown
-                    }),
+                let filter = &self.0;
+                let weights = &*filter.weights;
+                match frame.last(filter.column, weights.len()) {
+                    Some(values) => {
+                        let newest = frame.current(filter.column);
+                        let deviation = known_length!(
+                            [values, weights] of [14] => weighted_deviation(values, weights, newest)
+                        );
+                        Self::shown::<Careful>(newest, filter.number(newest, deviation))
+                    }
                     None => [f64::NAN; $count],
                 }
             }
 
             #[inline(always)]
-            fn block(
+            fn span_checks(&self, column: Column) -> bool {
+                column == self.0.column
+            }
+
+            #[inline(always)]
+            fn span(
                 &self,
                 (): &mut (),
                 _window: &mut [f64],
-                block: Block<'_>,
-                outputs: &mut [Row],
-            ) -> bool {
-                let $fit = &self.0;
-                let length = $fit.weights.len();
-                let (Some([changes, slopes]), Some(windows), Some(values)) =
-                    ($fit.lines(block), block.sources(length), block.source())
+                span: Span<'_>,
+                outputs: &mut [&mut [f64]],
+            ) -> usize {
+                let filter = &self.0;
+                let (Some(windows), [lines, more @ ..]) =
+                    (span.sources(filter.weights.len()), outputs)
                 else {
-                    return false;
+                    return 0;
                 };
-                let lines = |at: usize| Line {
-                    values: &windows[at..at + length],
-                    value: values[at],
-                    mean_change: changes.0[at],
-                    slope: slopes.0[at],
-                };
-                // All lines of such prices are as near to zero.
-                if all_near(windows) {
-                    type Way = Lifted;
-                    for at in 0..WINDOWS {
-                        let $line = lines(at);
-                        let all: [f64; $count] = $shown;
-                        for (row, value) in outputs.iter_mut().zip(all) {
-                            row.0[at] = value;
-                        }
-                    }
+                let taken = if filter.is_height {
+                    all_averages(windows, &filter.weights, lines)
                 } else {
-                    type Way = Plain;
-                    for at in 0..WINDOWS {
-                        let $line = lines(at);
-                        let all: [f64; $count] = $shown;
-                        for (row, value) in outputs.iter_mut().zip(all) {
-                            row.0[at] = value;
+                    all_deviations(windows, &filter.weights, lines)
+                };
+                if more.is_empty() && Self::SHOWS_LINE {
+                    return taken;
+                }
+                let values = &span.source()[..taken];
+                for (block, values) in values.chunks(WINDOWS).enumerate() {
+                    let lines = &mut lines[block * WINDOWS..][..values.len()];
+                    let near = all_near(values) && lines.iter().all(|line| is_near(*line));
+                    for (at, value) in values.iter().enumerate() {
+                        let all = if near {
+                            Self::shown::<Lifted>(*value, lines[at])
+                        } else {
+                            Self::shown::<Plain>(*value, lines[at])
+                        };
+                        let [first, rest @ ..] = all;
+                        lines[at] = first;
+                        for (cells, value) in more.iter_mut().zip(rest) {
+                            cells[block * WINDOWS + at] = value;
                         }
                     }
                 }
-                true
+                taken
             }
         }
     };
@@ -246,10 +212,9 @@ line_kernel!(
         output("linearreg", "height of the fitted line at the current bar"),
         output("ratio", "value / linearreg - 1; 0 when linearreg is 0")
     ],
-    |fit, line| {
-        let height = line.height::<Way>(fit.half);
-        [height, if height == 0.0 { 0.0 } else { Way::quotient(line.value, height) - 1.0 }]
-    }
+    |fit| Filter::height(fit, |half| half),
+    true,
+    |value, line| [line, ratio_by::<Way>(value, line)]
 );
 line_kernel!(
     /// Rise of the line per bar.
@@ -261,10 +226,9 @@ line_kernel!(
         output("slope", "rise of the fitted line per bar"),
         output("ratio", "slope / value; 0 when the value is 0")
     ],
-    |fit, line| {
-        let relative = if line.value == 0.0 { 0.0 } else { Way::quotient(line.slope, line.value) };
-        [line.slope, relative]
-    }
+    Filter::slope,
+    true,
+    |value, line| [line, if value == 0.0 { 0.0 } else { Way::quotient(line, value) }]
 );
 line_kernel!(
     /// Height of the line at the oldest bar.
@@ -273,7 +237,9 @@ line_kernel!(
     "intercept of the linear regression",
     1,
     [output("intercept", "height of the fitted line at the oldest bar of the window")],
-    |fit, line| [line.height::<Way>(-fit.half)]
+    |fit| Filter::height(fit, |half| -half),
+    true,
+    |value, line| [line]
 );
 line_kernel!(
     /// Angle of the line.
@@ -282,7 +248,9 @@ line_kernel!(
     "angle of the linear regression",
     1,
     [output("angle", "arc tangent of the slope in degrees, with one price unit per bar at 45")],
-    |fit, line| [Way::product(libm::atan(line.slope), DEGREES)]
+    Filter::slope,
+    false,
+    |value, line| [Way::product(libm::atan(line), DEGREES)]
 );
 line_kernel!(
     /// Height of the line one bar ahead.
@@ -294,8 +262,7 @@ line_kernel!(
         output("tsf", "height of the fitted line one bar ahead"),
         output("ratio", "tsf / value - 1; 0 when the value is 0")
     ],
-    |fit, line| {
-        let forecast = line.height::<Way>(fit.half + 1.0);
-        [forecast, if line.value == 0.0 { 0.0 } else { Way::quotient(forecast, line.value) - 1.0 }]
-    }
+    |fit| Filter::height(fit, |half| half + 1.0),
+    true,
+    |value, line| [line, ratio_by::<Way>(line, value)]
 );

@@ -1,14 +1,98 @@
 //! How well a straight line fits the last values.
 
-use super::linear_regression::{Fit, Line, PARAMETERS, SOURCE};
+use super::linear_regression::{PARAMETERS, SOURCE};
 use crate::arguments::{ArgumentError, Arguments};
-use crate::frame::{Block, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{Row, WINDOWS, sums_over};
+use crate::neighbours::{Row, WINDOWS, deviations, divide, sums_over};
 use crate::side_by_side::{self, Memories, SideBySide, of_one};
-use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, is_near};
-use crate::window::sum_over;
+use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, is_near, share};
+use crate::window::{sum_over, weighted_deviation};
+
+/// What the fit needs to know of its period.
+#[derive(Debug)]
+pub(super) struct Fit {
+    pub(super) column: Column,
+    /// Weights that turn values into the slope: each place's distance from the middle, scaled.
+    pub(super) weights: Box<[f64]>,
+    /// Sum of the squared distances of all places from the middle.
+    squares: f64,
+}
+
+/// A fitted line.
+#[derive(Debug, Clone, Copy)]
+struct Line<'a> {
+    /// What it is fitted to.
+    values: &'a [f64],
+    /// Newest value.
+    value: f64,
+    /// Mean of the values less the newest one: their differences are exact where values are close.
+    mean_change: f64,
+    slope: f64,
+}
+
+impl Line<'_> {
+    /// Distance of one of the values from their mean.
+    #[inline(always)]
+    fn distance(&self, value: f64) -> f64 {
+        (value - self.value) - self.mean_change
+    }
+}
+
+impl Fit {
+    pub(super) fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        let period = arguments.count("timeperiod")?;
+        let half = (period - 1) as f64 / 2.0;
+        let distances = (0..period).map(|place| place as f64 - half);
+        let squares: f64 = distances.clone().map(|distance| distance * distance).sum();
+        Ok(Self {
+            column: arguments.column()?,
+            weights: distances.map(|distance| distance / squares).collect(),
+            squares,
+        })
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback::of(self.column, self.weights.len())
+    }
+
+    /// The line through as many values as there are weights, `value` the last of them.
+    #[inline(always)]
+    fn line<'a>(values: &'a [f64], weights: &[f64], value: f64) -> Line<'a> {
+        Line {
+            values,
+            value,
+            mean_change: share(
+                sum_over([values], |[other]| other - value),
+                values.len() as f64,
+            ),
+            slope: weighted_deviation(values, weights, value),
+        }
+    }
+
+    /// The newest values of many series, and their lines: mean changes and slopes.
+    #[inline(always)]
+    fn lines_of_each<'a>(&self, newest: &SideBySide<'a>) -> Option<(&'a Row, [Row; 2])> {
+        let rows = newest.last(self.column, self.weights.len())?;
+        let values = rows.last()?;
+        let mut changes = side_by_side::sums_over([rows], |[other], at| other - values.0[at]);
+        for change in &mut changes.0 {
+            *change /= rows.len() as f64;
+        }
+        let slopes = side_by_side::weighted_deviations(rows, &self.weights, values);
+        Some((values, [changes, slopes]))
+    }
+
+    /// The lines of a block's bars.
+    #[inline(always)]
+    fn lines(&self, block: Block<'_>) -> Option<[Row; 2]> {
+        let (windows, values) = (block.sources(self.weights.len())?, block.source()?);
+        let [mut changes, slopes] = deviations(windows, &self.weights, values);
+        divide(&mut changes.0, self.weights.len() as f64);
+        Some([changes, slopes])
+    }
+}
 
 /// How straight the last values lie.
 #[derive(Debug)]

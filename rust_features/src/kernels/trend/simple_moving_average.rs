@@ -7,7 +7,7 @@ use crate::known_length::known_length;
 use crate::neighbouring_means::all_means;
 use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::{Memories, SideBySide, means};
-use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, is_near, quotient};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, is_near};
 use crate::window::mean;
 
 /// Mean of the last bars.
@@ -111,10 +111,16 @@ impl Kernel for Sma {
 /// Distance of a value from its average, as a fraction of the average.
 #[inline(always)]
 pub(crate) fn ratio(value: f64, average: f64) -> f64 {
+    ratio_by::<Careful>(value, average)
+}
+
+/// As [`ratio`], by one way of arithmetic.
+#[inline(always)]
+pub(super) fn ratio_by<A: Arithmetic>(value: f64, average: f64) -> f64 {
     if average == 0.0 {
         0.0
     } else {
-        quotient(value, average) - 1.0
+        A::quotient(value, average) - 1.0
     }
 }
 
@@ -136,10 +142,6 @@ pub(crate) fn ratios(values: &[f64], averages: &[f64], cells: &mut [f64]) {
 #[inline(always)]
 fn ratios_by<A: Arithmetic>(values: &[f64], averages: &[f64], cells: &mut [f64]) {
     for ((cell, value), average) in cells.iter_mut().zip(values).zip(averages) {
-        *cell = if *average == 0.0 {
-            0.0
-        } else {
-            A::quotient(*value, *average) - 1.0
-        };
+        *cell = ratio_by::<A>(*value, *average);
     }
 }

@@ -2,7 +2,9 @@
 
 use super::average::{Average, AverageKernel};
 use crate::known_length::known_length;
-use crate::neighbours::{Row, WINDOWS, weighted_deviations};
+use crate::neighbouring_filters::all_averages;
+use crate::neighbouring_means::all_means;
+use crate::neighbours::Row;
 use crate::side_by_side::{self, Memories};
 use crate::window::{mean, weighted_deviation};
 
@@ -54,22 +56,6 @@ impl Weights {
         }
         Some(averages)
     }
-
-    /// The averages at the first of some values, whose windows stand side by side in `newest`; how many.
-    #[inline(always)]
-    fn averages(&self, values: &[f64], newest: &[f64], averages: &mut [f64]) -> usize {
-        let (blocks, _) = values.as_chunks::<WINDOWS>();
-        for (block, values) in blocks.iter().enumerate() {
-            let own = block * WINDOWS..(block + 1) * WINDOWS;
-            let deviations = weighted_deviations(&newest[own.start..], &self.0, values);
-            for ((cell, value), deviation) in
-                averages[own].iter_mut().zip(values).zip(&deviations.0)
-            {
-                *cell = value + deviation;
-            }
-        }
-        blocks.len() * WINDOWS
-    }
 }
 
 /// Mean of the newest values.
@@ -102,6 +88,21 @@ impl Average for Mean {
     fn push(&self, (): &mut (), _value: f64, newest: Option<&[f64]>) -> Option<f64> {
         newest.map(mean)
     }
+
+    #[inline(always)]
+    fn push_all(
+        &self,
+        (): &mut (),
+        values: &[f64],
+        newest: Option<&[f64]>,
+        averages: &mut [f64],
+    ) -> usize {
+        // No closure: it would stay a call, and be compiled without wide vectors.
+        match newest {
+            Some(newest) => all_means(newest, self.period, &mut averages[..values.len()]),
+            None => 0,
+        }
+    }
 }
 
 /// Implements [`Average`] for a struct that holds nothing but its weights.
@@ -118,6 +119,7 @@ macro_rules! weighted_average {
             const DEFAULT_PERIOD: i64 = $default;
             const FORMULA: &'static str = $formula;
             const SOURCE: &'static str = $source;
+            const CHECKS: bool = true;
             const OF_EACH: bool = true;
 
             fn over(period: usize) -> Self {
@@ -146,10 +148,9 @@ macro_rules! weighted_average {
                 newest: Option<&[f64]>,
                 averages: &mut [f64],
             ) -> usize {
-                let Some(newest) = newest else {
-                    return 0;
-                };
-                self.0.averages(values, newest, averages)
+                newest.map_or(0, |newest| {
+                    all_averages(newest, &self.0.0, &mut averages[..values.len()])
+                })
             }
 
             #[inline(always)]
