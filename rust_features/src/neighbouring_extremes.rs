@@ -19,6 +19,31 @@ pub(crate) fn tile_lowest(values: &[f64], length: usize, cells: &mut [f64]) {
     extremes::<false>(values, length, cells);
 }
 
+/// As [`tile_highest`] for any number of `cells` and windows of any length: those taken, all of them or, of longer
+/// windows, none.
+#[inline(always)]
+pub(crate) fn all_highest(values: &[f64], length: usize, cells: &mut [f64]) -> usize {
+    all_extremes::<true>(values, length, cells)
+}
+
+/// Lowest values, as [`all_highest`].
+#[inline(always)]
+pub(crate) fn all_lowest(values: &[f64], length: usize, cells: &mut [f64]) -> usize {
+    all_extremes::<false>(values, length, cells)
+}
+
+#[inline(always)]
+fn all_extremes<const HIGHEST: bool>(values: &[f64], length: usize, cells: &mut [f64]) -> usize {
+    if length > LONGEST {
+        return 0;
+    }
+    for (tile, cells) in cells.chunks_mut(TILE).enumerate() {
+        let own = &values[tile * TILE..][..cells.len() + length - 1];
+        extremes::<HIGHEST>(own, length, cells);
+    }
+    cells.len()
+}
+
 /// Windows of two, four, … values, until two of them cover `length`. What a pass writes has left the processor's store
 /// buffer when the next one reads it at another offset: a block of few windows would wait for it.
 #[inline(always)]

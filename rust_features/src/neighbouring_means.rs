@@ -1,4 +1,4 @@
-//! Means of all windows of a series, for batches: tiles of them, added up and divided in few passes.
+//! Means and sums of all windows of a series, for batches: tiles of them, added up and divided in few passes.
 
 use crate::neighbours::{TILE, WINDOWS, divide, is_safe};
 use crate::subnormal::{corrected, is_near};
@@ -8,6 +8,17 @@ use crate::window::{LANES, all_finite};
 /// `cells`, with the bits of [`crate::window::mean`]: those taken, fewer when a value is not finite.
 #[inline(always)]
 pub(crate) fn all_means(values: &[f64], length: usize, cells: &mut [f64]) -> usize {
+    all_totals::<true>(values, length, cells)
+}
+
+/// Sums, as [`all_means`], with the bits of [`crate::window::sum`].
+#[inline(always)]
+pub(crate) fn all_sums(values: &[f64], length: usize, cells: &mut [f64]) -> usize {
+    all_totals::<false>(values, length, cells)
+}
+
+#[inline(always)]
+fn all_totals<const MEANS: bool>(values: &[f64], length: usize, cells: &mut [f64]) -> usize {
     let mut parts = Parts::ZEROS;
     let mut taken = 0;
     for cells in cells.chunks_mut(TILE) {
@@ -15,14 +26,14 @@ pub(crate) fn all_means(values: &[f64], length: usize, cells: &mut [f64]) -> usi
         parts.add_up(values, length, cells.len());
         let rest = &values[length - length % LANES..];
         let finite = match length % LANES {
-            0 => parts.show_means::<0>(rest, length, cells),
-            1 => parts.show_means::<1>(rest, length, cells),
-            2 => parts.show_means::<2>(rest, length, cells),
-            3 => parts.show_means::<3>(rest, length, cells),
-            4 => parts.show_means::<4>(rest, length, cells),
-            5 => parts.show_means::<5>(rest, length, cells),
-            6 => parts.show_means::<6>(rest, length, cells),
-            _ => parts.show_means::<7>(rest, length, cells),
+            0 => parts.show::<0, MEANS>(rest, length, cells),
+            1 => parts.show::<1, MEANS>(rest, length, cells),
+            2 => parts.show::<2, MEANS>(rest, length, cells),
+            3 => parts.show::<3, MEANS>(rest, length, cells),
+            4 => parts.show::<4, MEANS>(rest, length, cells),
+            5 => parts.show::<5, MEANS>(rest, length, cells),
+            6 => parts.show::<6, MEANS>(rest, length, cells),
+            _ => parts.show::<7, MEANS>(rest, length, cells),
         };
         if !finite && !all_finite(values) {
             break;
@@ -74,9 +85,10 @@ impl Parts {
         }
     }
 
-    /// Means of windows with `REST` values after the chunks, which stand in `values`; false when a sum is not finite.
+    /// Means or sums of windows with `REST` values after the chunks, which stand in `values`; false when a sum is not
+    /// finite.
     #[inline(always)]
-    fn show_means<const REST: usize>(
+    fn show<const REST: usize, const MEANS: bool>(
         &self,
         values: &[f64],
         length: usize,
@@ -86,7 +98,7 @@ impl Parts {
         let count = length as f64;
         let share = 1.0 / count;
         // Subnormal sums would cost a hundred times as much.
-        if !self.may_be_near {
+        if MEANS && !self.may_be_near {
             let mut safe = true;
             for (at, cell) in cells.iter_mut().enumerate() {
                 let sum = sums.at(at);
@@ -103,8 +115,10 @@ impl Parts {
             *cell = 0.0 + sums.at(at);
             finite &= cell.is_finite();
         }
-        for cells in cells.chunks_mut(WINDOWS) {
-            divide(cells, count);
+        if MEANS {
+            for cells in cells.chunks_mut(WINDOWS) {
+                divide(cells, count);
+            }
         }
         finite
     }
@@ -232,11 +246,14 @@ mod tests {
         for (values, length) in series.iter().flat_map(|all| (1..60).map(move |n| (all, n))) {
             for windows in [1, 63, 256, 257, 700] {
                 let given = &values[..length + windows - 1];
-                let mut cells = vec![0.0; windows];
-                assert_eq!(all_means(given, length, &mut cells), windows);
-                for (at, cell) in cells.iter().enumerate() {
-                    let expected = window::mean(&given[at..][..length]);
-                    assert_eq!(cell.to_bits(), expected.to_bits(), "{length} from {at}");
+                let (mut means, mut sums) = (vec![0.0; windows], vec![0.0; windows]);
+                assert_eq!(all_means(given, length, &mut means), windows);
+                assert_eq!(all_sums(given, length, &mut sums), windows);
+                for at in 0..windows {
+                    let own = &given[at..][..length];
+                    let [mean, sum] = [window::mean(own), window::sum(own)].map(f64::to_bits);
+                    assert_eq!(means[at].to_bits(), mean, "{length} from {at}");
+                    assert_eq!(sums[at].to_bits(), sum, "{length} from {at}");
                 }
             }
         }

@@ -1,13 +1,15 @@
 //! Extremes and sum of the last values.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbouring_extremes::{all_highest, all_lowest};
+use crate::neighbouring_means::all_sums;
 use crate::window::{highest, lowest, mean, sum};
 
-/// Declares a function of the last values: name, summary, formula text and the function.
+/// Declares a function of the last values: name, summary, formula text, the function of one window and that of all.
 macro_rules! totals {
-    ($($kernel:ident, $name:literal, $summary:literal, $formula:literal, $total:expr, $second:literal, $second_formula:literal, $compare:expr;)+) => {
+    ($($kernel:ident, $name:literal, $summary:literal, $formula:literal, $total:expr, $totals:expr, $second:literal, $second_formula:literal, $compare:expr;)+) => {
         $(
             #[doc = $summary]
             #[derive(Debug)]
@@ -56,6 +58,29 @@ macro_rules! totals {
                         None => [f64::NAN; 2],
                     }
                 }
+
+                #[inline(always)]
+                fn span(
+                    &self,
+                    (): &mut (),
+                    _window: &mut [f64],
+                    span: Span<'_>,
+                    outputs: &mut [&mut [f64]],
+                ) -> usize {
+                    let (values, Some(windows), [totals, more @ ..]) =
+                        (span.source(), span.sources(self.period), outputs)
+                    else {
+                        return 0;
+                    };
+                    let taken = $totals(windows, self.period, &mut totals[..values.len()]);
+                    if let [cells, ..] = more {
+                        for (at, cell) in cells[..taken].iter_mut().enumerate() {
+                            let own = &windows[at..at + self.period];
+                            *cell = $compare(own, values[at], totals[at]);
+                        }
+                    }
+                    taken
+                }
             }
         )+
     };
@@ -72,11 +97,11 @@ fn relative(value: f64, other: f64) -> f64 {
 }
 
 totals! {
-    Max, "max", "highest of the last values", "highest of the last timeperiod values", highest,
+    Max, "max", "highest of the last values", "highest of the last timeperiod values", highest, all_highest,
         "ratio", "value / max - 1; 0 when max is 0", |_: &[f64], value, most| relative(value, most);
-    Min, "min", "lowest of the last values", "lowest of the last timeperiod values", lowest,
+    Min, "min", "lowest of the last values", "lowest of the last timeperiod values", lowest, all_lowest,
         "ratio", "value / min - 1; 0 when min is 0", |_: &[f64], value, least| relative(value, least);
-    Sum, "sum", "sum of the last values", "sum of the last timeperiod values", sum,
+    Sum, "sum", "sum of the last values", "sum of the last timeperiod values", sum, all_sums,
         "ratio", "value / mean of the window - 1; 0 when the mean is 0",
         |values: &[f64], value, _| relative(value, mean(values));
 }

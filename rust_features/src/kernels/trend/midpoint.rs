@@ -1,9 +1,11 @@
 //! Middle of the range of the last bars.
 
-use super::simple_moving_average::ratio;
+use super::simple_moving_average::{ratio, ratios};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbouring_extremes::{tile_highest, tile_lowest};
+use crate::neighbours::{LONGEST, TILE};
 use crate::window::{highest, lowest};
 
 /// Middle of the highest and the lowest value.
@@ -29,6 +31,7 @@ impl Kernel for Midpoint {
         ],
         source: "TA-Lib MIDPOINT",
     };
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -55,6 +58,20 @@ impl Kernel for Midpoint {
             None => [f64::NAN; 2],
         }
     }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let Some(values) = span.sources(self.period) else {
+            return 0;
+        };
+        range_middles([values; 2], self.period, span.source(), outputs)
+    }
 }
 
 /// Middle of the highest high and the lowest low.
@@ -76,6 +93,7 @@ impl Kernel for Midprice {
         ],
         source: "TA-Lib MIDPRICE",
     };
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -98,6 +116,56 @@ impl Kernel for Midprice {
             None => [f64::NAN; 2],
         }
     }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some(highs), Some(lows), [middles, ..]) = (
+            span.windows(Column::High, self.period),
+            span.windows(Column::Low, self.period),
+            &outputs,
+        ) else {
+            return 0;
+        };
+        let closes = span.closes(middles.len());
+        range_middles([highs, lows], self.period, closes, outputs)
+    }
+}
+
+/// The middles of the windows of highs and lows, and the ratios of values to them where they are asked for; those taken,
+/// all or none.
+#[inline(always)]
+fn range_middles(
+    [highs, lows]: [&[f64]; 2],
+    length: usize,
+    values: &[f64],
+    outputs: &mut [&mut [f64]],
+) -> usize {
+    let [middles, more @ ..] = outputs else {
+        return 0;
+    };
+    if length > LONGEST {
+        return 0;
+    }
+    let mut bottoms = [0.0; TILE];
+    for (tile, middles) in middles.chunks_mut(TILE).enumerate() {
+        let own = tile * TILE..tile * TILE + middles.len() + length - 1;
+        let bottoms = &mut bottoms[..middles.len()];
+        tile_highest(&highs[own.clone()], length, middles);
+        tile_lowest(&lows[own], length, bottoms);
+        for (middle, bottom) in middles.iter_mut().zip(bottoms) {
+            *middle = middle.midpoint(*bottom);
+        }
+    }
+    if let [cells, ..] = more {
+        ratios(values, middles, cells);
+    }
+    middles.len()
 }
 
 /// Middle of the highest high and the lowest low of the newest `period` bars.
