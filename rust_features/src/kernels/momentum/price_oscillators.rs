@@ -1,9 +1,10 @@
 //! Price oscillators: distance of a fast moving average from a slow one.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
+use crate::neighbours::WINDOWS;
 use crate::state::state;
 
 const PARAMETERS: [Parameter; 4] = [
@@ -81,6 +82,45 @@ impl FastAndSlow {
             .push(&mut state.slow, slow_memory, value, newest(&self.slow));
         Some((value, fast?, slow?))
     }
+
+    /// Gives `show` the number of each bar of a span, its fast and its slow average; the bars taken, none while an
+    /// average is not warm.
+    #[inline(always)]
+    fn push_all(
+        &self,
+        state: &mut FastAndSlowState,
+        span: Span<'_>,
+        bars: usize,
+        mut show: impl FnMut(usize, f64, f64),
+    ) -> usize {
+        let values = &span.source()[..bars];
+        let (mut fast, mut slow) = ([0.0; WINDOWS], [0.0; WINDOWS]);
+        let mut taken = 0;
+        for values in values.chunks(WINDOWS) {
+            let newest = |average: &MovingAverage| {
+                let windows = span.sources(average.taps())?;
+                windows.get(taken..)
+            };
+            let (fast, slow) = (&mut fast[..values.len()], &mut slow[..values.len()]);
+            let before = *state;
+            let [fast_newest, slow_newest] = [newest(&self.fast), newest(&self.slow)];
+            let both = [
+                self.fast
+                    .push_all(&mut state.fast, values, fast_newest, fast),
+                self.slow
+                    .push_all(&mut state.slow, values, slow_newest, slow),
+            ];
+            if both != [values.len(); 2] {
+                *state = before;
+                break;
+            }
+            for (at, (fast, slow)) in fast.iter().zip(&*slow).enumerate() {
+                show(taken + at, *fast, *slow);
+            }
+            taken += values.len();
+        }
+        taken
+    }
 }
 
 /// Absolute price oscillator.
@@ -103,6 +143,8 @@ impl Kernel for Apo {
         ],
         source: "TA-Lib APO",
     };
+    const CLASSIC_OUTPUTS: usize = 1;
+    const IS_CHAIN: bool = true;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         FastAndSlow::new(arguments).map(Self)
@@ -130,17 +172,44 @@ impl Kernel for Apo {
         match self.0.push(state, window, frame) {
             Some((value, fast, slow)) => {
                 let difference = fast - slow;
-                [
-                    difference,
-                    if value == 0.0 {
-                        0.0
-                    } else {
-                        difference / value
-                    },
-                ]
+                [difference, relative(difference, value)]
             }
             None => [f64::NAN; 2],
         }
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut FastAndSlowState,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [differences, more @ ..] = outputs else {
+            return 0;
+        };
+        let bars = differences.len();
+        let taken = (self.0).push_all(state, span, bars, |at, fast, slow| {
+            differences[at] = fast - slow;
+        });
+        if let [cells, ..] = more {
+            let pairs = differences[..taken].iter().zip(span.source());
+            for (cell, (difference, value)) in cells.iter_mut().zip(pairs) {
+                *cell = relative(*difference, *value);
+            }
+        }
+        taken
+    }
+}
+
+/// A difference as a share of a value; 0 when that is 0.
+#[inline(always)]
+fn relative(difference: f64, value: f64) -> f64 {
+    if value == 0.0 {
+        0.0
+    } else {
+        difference / value
     }
 }
 
@@ -161,6 +230,7 @@ impl Kernel for Ppo {
         )],
         source: "TA-Lib PPO",
     };
+    const IS_CHAIN: bool = true;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         FastAndSlow::new(arguments).map(Self)
@@ -186,9 +256,25 @@ impl Kernel for Ppo {
         frame: &Frame<'_>,
     ) -> [f64; 1] {
         match self.0.push(state, window, frame) {
-            Some((_, _, 0.0)) => [0.0],
-            Some((_, fast, slow)) => [(fast - slow) / slow * 100.0],
+            Some((_, fast, slow)) => [relative(fast - slow, slow) * 100.0],
             None => [f64::NAN],
         }
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut FastAndSlowState,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [cells] = outputs else {
+            return 0;
+        };
+        let bars = cells.len();
+        (self.0).push_all(state, span, bars, |at, fast, slow| {
+            cells[at] = relative(fast - slow, slow) * 100.0;
+        })
     }
 }

@@ -111,26 +111,14 @@ impl Kernel for Stoch {
         outputs: &mut [Row],
     ) -> bool {
         let lengths = [self.fast_k, self.slow_k, self.slow_d];
-        let (Some(highs), Some(lows), Some(closes), [slow_ks, slow_ds]) = (
-            block.highs(self.fast_k),
-            block.lows(self.fast_k),
-            block.close(),
-            outputs,
-        ) else {
-            return false;
-        };
         let warm = state.filled >= (self.slow_k + self.slow_d - 1) as u64;
         if !warm || lengths.iter().any(|length| *length > LONGEST) {
             return false;
         }
-        let highs = neighbours::highest(highs, self.fast_k);
-        let lows = neighbours::lowest(lows, self.fast_k);
-        let mut raws = Row::ZEROS;
-        if all_near(&highs.0) {
-            places_between::<Lifted>(&highs, &lows, closes, &mut raws);
-        } else {
-            places_between::<Plain>(&highs, &lows, closes, &mut raws);
-        }
+        let (Some(raws), [slow_ks, slow_ds]) = (places_in_range(block, self.fast_k), outputs)
+        else {
+            return false;
+        };
         let (raw_ring, slow_k_ring) = window.split_at_mut(ring_len(self.slow_k));
         *slow_ks = means_over_ring(raw_ring, &raws, self.slow_k);
         *slow_ds = means_over_ring(slow_k_ring, slow_ks, self.slow_d);
@@ -172,6 +160,23 @@ pub(super) fn place_in_range(frame: &Frame<'_>, bars: usize) -> Option<f64> {
     let (highs, lows) = (frame.highs(bars)?, frame.lows(bars)?);
     let (high, low) = known_length!([highs, lows] of [14] => (highest(highs), lowest(lows)));
     Some(place_between::<Careful>(high, low, frame.bar.close))
+}
+
+/// As [`place_in_range`] for the bars of a block and a range of at most [`LONGEST`] bars.
+#[inline(always)]
+fn places_in_range(block: Block<'_>, bars: usize) -> Option<Row> {
+    if bars > LONGEST {
+        return None;
+    }
+    let highs = neighbours::highest(block.highs(bars)?, bars);
+    let lows = neighbours::lowest(block.lows(bars)?, bars);
+    let mut places = Row::ZEROS;
+    if all_near(&highs.0) {
+        places_between::<Lifted>(&highs, &lows, block.close()?, &mut places);
+    } else {
+        places_between::<Plain>(&highs, &lows, block.close()?, &mut places);
+    }
+    Some(places)
 }
 
 #[inline(always)]
@@ -258,5 +263,20 @@ impl Kernel for StochF {
             Some(fast_d) => [fast_k, fast_d],
             None => [f64::NAN; 2],
         }
+    }
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut MovingAverageState,
+        window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(places), [fast_ks, fast_ds]) = (places_in_range(block, self.fast_k), outputs)
+        else {
+            return false;
+        };
+        *fast_ks = places;
+        (self.fast_d).push_own_block(state, window, fast_ks, fast_ds)
     }
 }

@@ -2,10 +2,10 @@
 
 use super::average::{Average, AverageKernel};
 use crate::known_length::known_length;
-use crate::neighbours::Row;
+use crate::neighbours::{self, LONGEST, Row, WINDOWS, Wide};
 use crate::side_by_side::{Memories, each_series, sums_over};
 use crate::state::state;
-use crate::subnormal::{Arithmetic, Careful, Plain, product};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, product};
 use crate::window::sum_of_pairs;
 
 /// Kaufman's adaptive moving average.
@@ -77,6 +77,45 @@ impl Average for Adaptive {
     }
 
     #[inline(always)]
+    fn push_all(
+        &self,
+        state: &mut AdaptiveState,
+        _values: &[f64],
+        newest: Option<&[f64]>,
+        averages: &mut [f64],
+    ) -> usize {
+        let Some(newest) = newest else {
+            return 0;
+        };
+        if self.period == 1 || self.period > LONGEST || !state.started {
+            return 0;
+        }
+        let mut taken = 0;
+        for cells in averages.as_chunks_mut::<WINDOWS>().0 {
+            let Some(windows) = newest.get(taken..taken + WINDOWS + self.period) else {
+                break;
+            };
+            let (oldest, values) = (&windows[..WINDOWS], &windows[self.period..]);
+            let mut changes: Wide = [0.0; _];
+            for (change, (old, new)) in changes.iter_mut().zip(windows.iter().zip(&windows[1..])) {
+                *change = (new - old).abs();
+            }
+            let paths = neighbours::sums_over([&changes], self.period, |[change], _| change);
+            if all_near(&paths.0) {
+                smoothings::<Lifted>(values, oldest, &paths, cells);
+            } else {
+                smoothings::<Plain>(values, oldest, &paths, cells);
+            }
+            for (cell, value) in cells.iter_mut().zip(values) {
+                state.average += product(value - state.average, *cell);
+                *cell = state.average;
+            }
+            taken += WINDOWS;
+        }
+        taken
+    }
+
+    #[inline(always)]
     fn average_of_each(&self, memories: &mut Memories<'_>, newest: &[Row]) -> Option<Row> {
         let (values, before) = newest.split_last()?;
         if self.period == 1 {
@@ -102,6 +141,20 @@ impl Average for Adaptive {
             rows.0[at] = state.average;
         });
         Some(rows)
+    }
+}
+
+/// The [`smoothing`] of each bar of a block.
+#[inline(always)]
+fn smoothings<A: Arithmetic>(
+    values: &[f64],
+    oldest: &[f64],
+    paths: &Row,
+    cells: &mut [f64; WINDOWS],
+) {
+    let (values, oldest) = (&values[..WINDOWS], &oldest[..WINDOWS]);
+    for (at, cell) in cells.iter_mut().enumerate() {
+        *cell = smoothing::<A>((values[at] - oldest[at]).abs(), paths.0[at]);
     }
 }
 

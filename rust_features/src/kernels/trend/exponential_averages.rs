@@ -2,9 +2,9 @@
 
 use super::average::{Average, AverageKernel};
 use super::exponential_moving_average::{ExponentialAverage, Smoothing, take_chain};
-use super::simple_moving_average::ratio;
+use super::simple_moving_average::{ratio, ratios};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame};
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{Row, WINDOWS};
 
@@ -95,6 +95,20 @@ impl Average for Exponential {
         _newest: Option<&[f64]>,
     ) -> Option<f64> {
         state.push(self.0, value)
+    }
+
+    #[inline(always)]
+    fn push_all(
+        &self,
+        state: &mut ExponentialAverage,
+        values: &[f64],
+        _newest: Option<&[f64]>,
+        averages: &mut [f64],
+    ) -> usize {
+        if !state.is_warm(self.0) {
+            return 0;
+        }
+        state.take_span(self.0, values, averages)
     }
 }
 
@@ -313,9 +327,26 @@ impl Tillson {
 
     #[inline(always)]
     pub(crate) fn push(&self, state: &mut [ExponentialAverage; 6], value: f64) -> Option<f64> {
-        let [_, _, third, fourth, fifth, sixth] = cascade(state, self.smoothing, value)?;
+        cascade(state, self.smoothing, value).map(|averages| self.combined(averages))
+    }
+
+    /// As [`Average::push_all`].
+    #[inline(always)]
+    pub(crate) fn push_all(
+        &self,
+        state: &mut [ExponentialAverage; 6],
+        values: &[f64],
+        combined: &mut [f64],
+    ) -> usize {
+        cascade_all(state, self.smoothing, values, combined, |averages| {
+            self.combined(averages)
+        })
+    }
+
+    #[inline(always)]
+    fn combined(&self, [_, _, third, fourth, fifth, sixth]: [f64; 6]) -> f64 {
         let [of_third, of_fourth, of_fifth, of_sixth] = self.weights;
-        Some(of_sixth * sixth + of_fifth * fifth + of_fourth * fourth + of_third * third)
+        of_sixth * sixth + of_fifth * fifth + of_fourth * fourth + of_third * third
     }
 }
 
@@ -346,6 +377,8 @@ impl Kernel for T3 {
         ],
         source: "TA-Lib T3; Tillson (1998), Stocks & Commodities 16:1",
     };
+    const CLASSIC_OUTPUTS: usize = 1;
+    const IS_CHAIN: bool = true;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -365,5 +398,28 @@ impl Kernel for T3 {
             Some(average) => [average, ratio(value, average)],
             None => [f64::NAN; 2],
         }
+    }
+    #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        column == self.column
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut Self::State,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (values, [averages, more @ ..]) = (span.source(), outputs) else {
+            return 0;
+        };
+        let bars = averages.len();
+        let bars = self.average.push_all(state, &values[..bars], averages);
+        if let [cells, ..] = more {
+            ratios(values, &averages[..bars], cells);
+        }
+        bars
     }
 }

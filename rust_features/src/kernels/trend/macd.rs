@@ -12,10 +12,16 @@ use crate::window::{all_finite, all_plain, any_tiny};
 /// Difference of a fast and a slow exponential average, and its own average.
 #[derive(Debug)]
 pub(crate) struct Macd {
-    fast: Smoothing,
-    slow: Smoothing,
-    signal: Smoothing,
+    averages: Averages,
     column: Column,
+}
+
+/// How the three averages follow.
+#[derive(Debug)]
+pub(super) struct Averages {
+    pub(super) fast: Smoothing,
+    pub(super) slow: Smoothing,
+    pub(super) signal: Smoothing,
 }
 
 state! {
@@ -72,44 +78,22 @@ impl Kernel for Macd {
         // The longer period is the slow one, as in TA-Lib.
         let (fast, slow) = (fast.min(slow), fast.max(slow));
         Ok(Self {
-            fast: Smoothing::of(fast),
-            slow: Smoothing::of(slow),
-            signal: Smoothing::of(arguments.count("signalperiod")?),
+            averages: Averages {
+                fast: Smoothing::of(fast),
+                slow: Smoothing::of(slow),
+                signal: Smoothing::of(arguments.count("signalperiod")?),
+            },
             column: arguments.column()?,
         })
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
-        self.slow.period + self.signal.period - 2
+        self.averages.warmup_bars()
     }
 
     #[inline(always)]
     fn step(&self, state: &mut MacdState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 6] {
-        let value = frame.current(self.column);
-        let slow = state.slow.push(self.slow, value);
-        // The fast seed is the newest part of the slow seed, so that both averages start at one bar.
-        if state.skipped < (self.slow.period - self.fast.period) as u64 {
-            state.skipped += 1;
-            return [f64::NAN; 6];
-        }
-        let fast = state.fast.push(self.fast, value);
-        let (Some(fast), Some(slow)) = (fast, slow) else {
-            return [f64::NAN; 6];
-        };
-        let macd = fast - slow;
-        let Some(signal) = state.signal.push(self.signal, macd) else {
-            return [f64::NAN; 6];
-        };
-        let histogram = macd - signal;
-        let relative = |part: f64| if value == 0.0 { 0.0 } else { part / value };
-        [
-            macd,
-            signal,
-            histogram,
-            relative(macd),
-            relative(signal),
-            relative(histogram),
-        ]
+        self.averages.step(state, frame.current(self.column))
     }
 
     #[inline(always)]
@@ -125,7 +109,45 @@ impl Kernel for Macd {
         span: Span<'_>,
         outputs: &mut [&mut [f64]],
     ) -> usize {
-        let (values, [macds, signals, histograms, relative @ ..]) = (span.source(), outputs) else {
+        self.averages.span(state, span.source(), outputs)
+    }
+}
+
+impl Averages {
+    /// Index of the first bar at which all three are warm.
+    pub(super) fn warmup_bars(&self) -> usize {
+        self.slow.period + self.signal.period - 2
+    }
+
+    /// Takes a value: the line, its signal, their difference and the three as shares of the value.
+    #[inline(always)]
+    pub(super) fn step(&self, state: &mut MacdState, value: f64) -> [f64; 6] {
+        let slow = state.slow.push(self.slow, value);
+        // The fast seed is the newest part of the slow seed, so that both averages start at one bar.
+        if state.skipped < (self.slow.period - self.fast.period) as u64 {
+            state.skipped += 1;
+            return [f64::NAN; 6];
+        }
+        let fast = state.fast.push(self.fast, value);
+        let (Some(fast), Some(slow)) = (fast, slow) else {
+            return [f64::NAN; 6];
+        };
+        let macd = fast - slow;
+        let Some(signal) = state.signal.push(self.signal, macd) else {
+            return [f64::NAN; 6];
+        };
+        lines(macd, signal, value)
+    }
+
+    /// As [`Kernel::span`], of the values.
+    #[inline(always)]
+    pub(super) fn span(
+        &self,
+        state: &mut MacdState,
+        values: &[f64],
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [macds, signals, histograms, relative @ ..] = outputs else {
             return 0;
         };
         let skipped = state.skipped >= (self.slow.period - self.fast.period) as u64;
@@ -159,13 +181,28 @@ impl Kernel for Macd {
     }
 }
 
+/// The six outputs from the difference of the averages, its average and the value.
+#[inline(always)]
+pub(super) fn lines(macd: f64, signal: f64, value: f64) -> [f64; 6] {
+    let histogram = macd - signal;
+    let relative = |part: f64| if value == 0.0 { 0.0 } else { part / value };
+    [
+        macd,
+        signal,
+        histogram,
+        relative(macd),
+        relative(signal),
+        relative(histogram),
+    ]
+}
+
 impl MacdState {
     /// The line, its signal and their difference at some values, once all averages are warm; the three recursions side
     /// by side. False, with nothing changed, when the values are not prices or the signal is tiny.
     #[inline(always)]
     fn take_plain(
         &mut self,
-        kernel: &Macd,
+        averages: &Averages,
         values: &[f64],
         [macds, signals, histograms]: &mut [&mut [f64]; 3],
     ) -> bool {
@@ -179,10 +216,10 @@ impl MacdState {
             return false;
         }
         for (at, value) in values.iter().enumerate() {
-            slow = kernel.slow.next(slow, *value);
-            fast = kernel.fast.next(fast, *value);
+            slow = averages.slow.next(slow, *value);
+            fast = averages.fast.next(fast, *value);
             let macd = fast - slow;
-            signal = kernel.signal.next(signal, macd);
+            signal = averages.signal.next(signal, macd);
             (macds[at], signals[at], histograms[at]) = (macd, signal, macd - signal);
         }
         // A value that is not finite stays in the averages for good.
@@ -197,15 +234,15 @@ impl MacdState {
     #[inline(always)]
     fn take(
         &mut self,
-        kernel: &Macd,
+        averages: &Averages,
         values: &[f64],
         [macds, signals, histograms]: &mut [&mut [f64]; 3],
     ) -> bool {
         if !all_finite(values) {
             return false;
         }
-        let averages = [self.slow.value, self.fast.value, self.signal.value];
-        if all_tiny(values) && averages == [0.0; 3] {
+        let decayed = [self.slow.value, self.fast.value, self.signal.value] == [0.0; 3];
+        if all_tiny(values) && decayed {
             // Such values count as zero, and nothing is left to decay.
             [self.slow.value, self.fast.value, self.signal.value] = [0.0; 3];
             for line in [macds, signals, histograms] {
@@ -214,9 +251,9 @@ impl MacdState {
             return true;
         }
         for (at, value) in values.iter().enumerate() {
-            let slow = self.slow.advance(kernel.slow, *value);
-            macds[at] = self.fast.advance(kernel.fast, *value) - slow;
-            signals[at] = self.signal.advance(kernel.signal, macds[at]);
+            let slow = self.slow.advance(averages.slow, *value);
+            macds[at] = self.fast.advance(averages.fast, *value) - slow;
+            signals[at] = self.signal.advance(averages.signal, macds[at]);
             histograms[at] = macds[at] - signals[at];
         }
         true

@@ -1,10 +1,12 @@
 //! MACD with averages of any kind, and with Appel's fixed factors.
 
-use super::exponential_moving_average::{ExponentialAverage, Smoothing};
+use super::exponential_moving_average::Smoothing;
+use super::macd::{Averages, MacdState, lines};
 use super::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
+use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
 
 const OUTPUTS: [OutputDescription; 6] = [
@@ -21,21 +23,6 @@ const OUTPUTS: [OutputDescription; 6] = [
         "histogram / value; 0 when the value is 0",
     ),
 ];
-
-/// The six outputs from the difference of the averages, its average and the value.
-#[inline(always)]
-fn outputs(macd: f64, signal: f64, value: f64) -> [f64; 6] {
-    let histogram = macd - signal;
-    let relative = |part: f64| if value == 0.0 { 0.0 } else { part / value };
-    [
-        macd,
-        signal,
-        histogram,
-        relative(macd),
-        relative(signal),
-        relative(histogram),
-    ]
-}
 
 /// MACD with averages of any kind.
 #[derive(Debug)]
@@ -86,6 +73,7 @@ impl Kernel for MacdExt {
         outputs: &OUTPUTS,
         source: "TA-Lib MACDEXT",
     };
+    const CLASSIC_OUTPUTS: usize = 3;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         let (fast, slow) = (
@@ -150,34 +138,66 @@ impl Kernel for MacdExt {
         };
         let macd = fast - slow;
         match self.signal.push_own(&mut state.signal, window, macd) {
-            Some(signal) => outputs(macd, signal, value),
+            Some(signal) => lines(macd, signal, value),
             None => [f64::NAN; 6],
         }
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut MacdExtState,
+        window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values), [macds, signals, more @ ..]) = (block.source(), outputs) else {
+            return false;
+        };
+        if state.values < self.lines_lookback() as u64 {
+            return false;
+        }
+        let before = *state;
+        let mut slow = Row::ZEROS;
+        let newest = block.sources(self.fast.taps());
+        let fast = (self.fast).push_all(&mut state.fast, values, newest, &mut macds.0);
+        let newest = block.sources(self.slow.taps());
+        let taken = (self.slow).push_all(&mut state.slow, values, newest, &mut slow.0);
+        let mut done = fast == WINDOWS && taken == WINDOWS;
+        if done {
+            for (macd, slow) in macds.0.iter_mut().zip(&slow.0) {
+                *macd -= slow;
+            }
+            let memory = self.fast.memory() + self.slow.memory();
+            let window = window.get_mut(memory..).unwrap_or_default();
+            done = (self.signal).push_own_block(&mut state.signal, window, macds, signals);
+        }
+        if !done {
+            *state = before;
+            return false;
+        }
+        for (at, value) in values.iter().enumerate() {
+            let [_, _, rest @ ..] = lines(macds.0[at], signals.0[at], *value);
+            for (row, number) in more.iter_mut().zip(rest) {
+                row.0[at] = number;
+            }
+        }
+        true
     }
 }
 
 /// MACD with Appel's factors of 0.15 and 0.075.
 #[derive(Debug)]
 pub(crate) struct MacdFix {
-    signal: Smoothing,
+    averages: Averages,
     column: Column,
-}
-
-state! {
-    /// The three averages and the bars that only the slow one has seen.
-    pub(crate) struct MacdFixState {
-        fast: ExponentialAverage,
-        slow: ExponentialAverage,
-        signal: ExponentialAverage,
-        skipped: u64,
-    }
 }
 
 const FAST_SEED: usize = 12;
 const SLOW_SEED: usize = 26;
 
 impl Kernel for MacdFix {
-    type State = MacdFixState;
+    type State = MacdState;
     type Output = [f64; 6];
     const DESCRIPTION: Description = Description {
         name: "macdfix",
@@ -189,34 +209,42 @@ impl Kernel for MacdFix {
         outputs: &OUTPUTS,
         source: "TA-Lib MACDFIX: seeds of 12 and 26 bars; Appel (1979), The Moving Average Convergence-Divergence Method",
     };
+    const CLASSIC_OUTPUTS: usize = 3;
+    const IS_CHAIN: bool = true;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
-            signal: Smoothing::of(arguments.count("signalperiod")?),
+            averages: Averages {
+                fast: Smoothing::fixed(FAST_SEED, 0.15),
+                slow: Smoothing::fixed(SLOW_SEED, 0.075),
+                signal: Smoothing::of(arguments.count("signalperiod")?),
+            },
             column: arguments.column()?,
         })
     }
 
     fn warmup_bars(&self, _output: usize) -> usize {
-        SLOW_SEED + self.signal.period - 2
+        self.averages.warmup_bars()
     }
 
     #[inline(always)]
-    fn step(&self, state: &mut MacdFixState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 6] {
-        let value = frame.current(self.column);
-        let slow = state.slow.push(Smoothing::fixed(SLOW_SEED, 0.075), value);
-        if state.skipped < (SLOW_SEED - FAST_SEED) as u64 {
-            state.skipped += 1;
-            return [f64::NAN; 6];
-        }
-        let fast = state.fast.push(Smoothing::fixed(FAST_SEED, 0.15), value);
-        let (Some(fast), Some(slow)) = (fast, slow) else {
-            return [f64::NAN; 6];
-        };
-        let macd = fast - slow;
-        match state.signal.push(self.signal, macd) {
-            Some(signal) => outputs(macd, signal, value),
-            None => [f64::NAN; 6],
-        }
+    fn step(&self, state: &mut MacdState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 6] {
+        self.averages.step(state, frame.current(self.column))
+    }
+
+    #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        column == self.column
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut MacdState,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        self.averages.span(state, span.source(), outputs)
     }
 }

@@ -5,11 +5,12 @@ use super::average::Average;
 use super::exponential_averages::{Double, Exponential, Tillson, Triple, Wilder, ZeroLag};
 use super::exponential_moving_average::ExponentialAverage;
 use super::mesa_average::{Mesa, MesaState};
-use super::simple_moving_average::ratio;
+use super::simple_moving_average::{ratio, ratios};
 use super::weighted_averages::{Hull, Linear, Mean, Triangular};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{LONGEST, Row, WINDOWS, Wide};
 use crate::state::{State, Words, WordsMut, state};
 use crate::window::slide;
 
@@ -180,6 +181,44 @@ impl MovingAverage {
         }
     }
 
+    /// The averages at the first of many values, as [`Average::push_all`] has it; how many.
+    #[inline(always)]
+    pub(crate) fn push_all(
+        &self,
+        state: &mut MovingAverageState,
+        values: &[f64],
+        newest: Option<&[f64]>,
+        averages: &mut [f64],
+    ) -> usize {
+        let [first, second, third, ..] = &mut state.chain;
+        match self {
+            Self::Mean(average) => average.push_all(&mut (), values, newest, averages),
+            Self::Exponential(average) => average.push_all(first, values, newest, averages),
+            Self::Linear(average) => average.push_all(&mut (), values, newest, averages),
+            Self::Double(average) => {
+                let mut chain = [*first, *second];
+                let taken = average.push_all(&mut chain, values, newest, averages);
+                [*first, *second] = chain;
+                taken
+            }
+            Self::Triple(average) => {
+                let mut chain = [*first, *second, *third];
+                let taken = average.push_all(&mut chain, values, newest, averages);
+                [*first, *second, *third] = chain;
+                taken
+            }
+            Self::Triangular(average) => average.push_all(&mut (), values, newest, averages),
+            Self::Hull(average) => average.push_all(&mut (), values, newest, averages),
+            Self::ZeroLag(average) => average.push_all(first, values, newest, averages),
+            Self::Wilder(average) => average.push_all(first, values, newest, averages),
+            Self::Tillson(average) => average.push_all(&mut state.chain, values, averages),
+            Self::Adaptive(average) => {
+                average.push_all(&mut state.adaptive, values, newest, averages)
+            }
+            Self::None | Self::Mesa(_) => 0,
+        }
+    }
+
     /// As `push`, for a kernel's own series, whose newest values `window` keeps: `own_window` numbers, zero at first.
     #[inline(always)]
     pub(crate) fn push_own(
@@ -196,6 +235,38 @@ impl MovingAverage {
         }
         let newest = (state.filled >= full).then_some(&*window);
         self.push(state, memory, value, newest)
+    }
+
+    /// As `push_own` for a block of values; false, with nothing changed, when it cannot.
+    #[inline(always)]
+    pub(crate) fn push_own_block(
+        &self,
+        state: &mut MovingAverageState,
+        window: &mut [f64],
+        added: &Row,
+        averages: &mut Row,
+    ) -> bool {
+        let taps = self.taps();
+        let Some(window) = window.get_mut(..taps) else {
+            return false;
+        };
+        if taps > LONGEST || state.filled < taps as u64 {
+            return false;
+        }
+        let mut values: Wide = [0.0; _];
+        let past = window.get(1..).unwrap_or_default();
+        let length = past.len() + WINDOWS;
+        for (cell, value) in values.iter_mut().zip(past.iter().chain(&added.0)) {
+            *cell = *value;
+        }
+        let values = &values[..length];
+        let before = *state;
+        if self.push_all(state, &added.0, Some(values), &mut averages.0) != WINDOWS {
+            *state = before;
+            return false;
+        }
+        window.copy_from_slice(&values[length - taps..]);
+        true
     }
 }
 
@@ -243,6 +314,7 @@ impl Kernel for Ma {
         ],
         source: "TA-Lib MA",
     };
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -276,5 +348,23 @@ impl Kernel for Ma {
             Some(average) => [average, ratio(value, average)],
             None => [f64::NAN; 2],
         }
+    }
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut MovingAverageState,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (values, [averages, more @ ..]) = (span.source(), outputs) else {
+            return 0;
+        };
+        let newest = span.sources(self.average.taps());
+        let bars = self.average.push_all(state, values, newest, averages);
+        if let [cells, ..] = more {
+            ratios(values, &averages[..bars], cells);
+        }
+        bars
     }
 }
