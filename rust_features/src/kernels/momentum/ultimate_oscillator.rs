@@ -9,7 +9,7 @@ use crate::kernels::trend::directional_movement::true_range;
 use crate::neighbours::{LONGEST, Row, WINDOWS, Wide, sums_over};
 use crate::side_by_side::{self, Memories, SideBySide};
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
-use crate::window::sum_over;
+use crate::window::{LANES, fold_lanes, sum_over};
 
 /// Weights of the windows' shares, the shortest first.
 const WEIGHTS: [f64; 3] = [4.0, 2.0, 1.0];
@@ -131,10 +131,7 @@ impl Kernel for UltOsc {
             *pressure = buying_pressure(*low, *close, *previous);
             *range = true_range(*high, *low, *previous);
         }
-        match self.periods {
-            [7, 14, 28] => oscillators(&pressures, &ranges, [7, 14, 28], row),
-            periods => oscillators(&pressures, &ranges, periods, row),
-        }
+        oscillators(&pressures, &ranges, self.periods, row);
         true
     }
 }
@@ -170,29 +167,85 @@ fn oscillators_of_each(bars: [&[Row]; 4], [short, middle, long]: [usize; 3], row
 
 /// As [`oscillator`] for the bars of a block.
 #[inline(always)]
-fn oscillators(pressures: &Wide, ranges: &Wide, [short, middle, long]: [usize; 3], row: &mut Row) {
-    let (before, newest) = (long - middle, long - short);
-    let [mut pressure, mut range] = [Row::ZEROS; 2];
+fn oscillators(pressures: &Wide, ranges: &Wide, periods: [usize; 3], row: &mut Row) {
+    let pressures = growing_sums(pressures, periods);
+    let ranges = growing_sums(ranges, periods);
     *row = Row::ZEROS;
-    let windows = [newest..long, before..newest, 0..before];
-    for (window, weight) in windows.into_iter().zip(WEIGHTS) {
-        let end = window.end + WINDOWS - 1;
-        for (sums, values) in [(&mut pressure, pressures), (&mut range, ranges)] {
-            let values = &values[window.start..end];
-            let more = sums_over([values], window.len(), |[value], _| value);
-            for (sum, more) in sums.0.iter_mut().zip(&more.0) {
-                *sum += more;
-            }
-        }
+    for (at, weight) in WEIGHTS.into_iter().enumerate() {
+        let (pressure, range) = (&pressures[at], &ranges[at]);
         if all_near(&range.0) {
-            add_shares::<Lifted>(row, weight, &pressure, &range);
+            add_shares::<Lifted>(row, weight, pressure, range);
         } else {
-            add_shares::<Plain>(row, weight, &pressure, &range);
+            add_shares::<Plain>(row, weight, pressure, range);
         }
     }
     for total in &mut row.0 {
         *total = percent(*total);
     }
+}
+
+/// Sums of the newest values of each window of a block: those of the shortest period, then as many more as a longer one
+/// has.
+#[inline(always)]
+fn growing_sums(values: &Wide, periods: [usize; 3]) -> [Row; 3] {
+    if let [7, 14, 28] = periods {
+        return usual_sums(values);
+    }
+    let [short, middle, long] = periods;
+    let (before, newest) = (long - middle, long - short);
+    let mut sums = [Row::ZEROS; 3];
+    let mut sum = Row::ZEROS;
+    let windows = [newest..long, before..newest, 0..before];
+    for (sums, window) in sums.iter_mut().zip(windows) {
+        let values = &values[window.start..window.end + WINDOWS - 1];
+        let more = sums_over([values], window.len(), |[value], _| value);
+        for (sum, more) in sum.0.iter_mut().zip(&more.0) {
+            *sum += more;
+        }
+        *sums = sum;
+    }
+    sums
+}
+
+/// Seven values of each window of a block, a column of all windows for each.
+#[inline(always)]
+fn seven(values: &Wide, first: usize) -> [&[f64]; 7] {
+    let mut columns = [&values[..WINDOWS]; 7];
+    for (place, column) in columns.iter_mut().enumerate() {
+        *column = &values[first + place..][..WINDOWS];
+    }
+    columns
+}
+
+/// [`growing_sums`] of the usual periods in one loop, which keeps the sums of a vector of windows in registers.
+#[inline(always)]
+fn usual_sums(values: &Wide) -> [Row; 3] {
+    // No closure, which would stay a call, and loops of few turns, each of which the compiler unrolls.
+    let (oldest, old) = (seven(values, 0), seven(values, 7));
+    let (new, newest) = (seven(values, 14), seven(values, 21));
+    let mut sums = [Row::ZEROS; 3];
+    for at in 0..WINDOWS {
+        // In the order of `sum_over`.
+        let [mut short, mut middle] = [0.0; 2];
+        for place in 0..7 {
+            short += newest[place][at];
+            middle += new[place][at];
+        }
+        let mut lanes = [0.0; LANES];
+        for place in 0..7 {
+            lanes[place] += oldest[place][at];
+        }
+        for place in 0..7 {
+            // The eighth value ends the first chunk; those after it belong to the newest lanes.
+            let lane = if place == 0 { 7 } else { place + 1 };
+            lanes[lane] += old[place][at];
+        }
+        let middle = short + middle;
+        sums[0].0[at] = short;
+        sums[1].0[at] = middle;
+        sums[2].0[at] = middle + fold_lanes(lanes);
+    }
+    sums
 }
 
 #[inline(always)]
