@@ -117,12 +117,15 @@ impl Trade {
             // What changes no number, added where nothing is: no bar waits for a guess.
             let more = if further { initial } else { -0.0 };
             acceleration = smaller(acceleration + more, maximum);
-            let next = toward(stop, extreme, acceleration);
-            stop = if SHORT {
-                larger(next, top)
-            } else {
-                smaller(next, bottom)
-            };
+            stop = toward(stop, extreme, acceleration);
+            // Mostly it is outside: a branch that guesses so is nothing that the next bar waits for.
+            if SHORT {
+                if top > stop {
+                    stop = kept_out(top);
+                }
+            } else if bottom < stop {
+                stop = kept_out(bottom);
+            }
             taken += 1;
         }
         (self.stop, self.extreme, self.acceleration) = (stop, extreme, acceleration);
@@ -241,6 +244,14 @@ const fn needs_two_roundings(distance: f64) -> bool {
     place(distance) < const { place(2.0 * NEAR) }
 }
 
+/// A stop that the range of the last two bars holds back: out of line, and its value kept from the compiler, which would
+/// make a selection of the branch.
+#[cold]
+#[inline(never)]
+fn kept_out(limit: f64) -> f64 {
+    std::hint::black_box(limit)
+}
+
 #[inline(always)]
 fn larger(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
@@ -281,6 +292,7 @@ impl Kernel for Sar {
         source: "TA-Lib SAR; Wilder (1978), New Concepts in Technical Trading Systems",
     };
     const CLASSIC_OUTPUTS: usize = 1;
+    const IS_CHAIN: bool = true;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         let maximum = arguments.number("maximum")?;
