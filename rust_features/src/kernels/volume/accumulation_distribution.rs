@@ -42,14 +42,20 @@ fn flows_by<A: Arithmetic>(own: Bars<'_>, flows: &mut [f64]) -> bool {
     let bars = flows.len();
     let [highs, lows, closes, volumes] = own.map(|values| &values[..bars]);
     let mut finite = Finite::default();
+    // One look for four numbers: what is not finite stays in sums and differences.
+    let look = |at: usize| (highs[at] - lows[at]) + (closes[at] - lows[at]) + volumes[at];
+    if !all_near(volumes) {
+        for (at, flow) in flows.iter_mut().enumerate() {
+            *flow = volumes[at] * place::<A>(highs[at], lows[at], closes[at]);
+            finite.look(look(at));
+        }
+        return finite.all() || own.into_iter().all(all_finite);
+    }
     for (at, flow) in flows.iter_mut().enumerate() {
         *flow = place::<A>(highs[at], lows[at], closes[at]);
-        // One look for four numbers: what is not finite stays in sums and differences.
-        finite.look((highs[at] - lows[at]) + (closes[at] - lows[at]) + volumes[at]);
+        finite.look(look(at));
     }
-    if !all_near(volumes) {
-        weigh::<Plain>(flows, volumes);
-    } else if flows.iter().all(|place| is_factor(*place)) {
+    if flows.iter().all(|place| is_factor(*place)) {
         weigh::<Lifted>(flows, volumes);
     } else {
         weigh::<Careful>(flows, volumes);
@@ -167,25 +173,62 @@ impl Kernel for Ad {
             return 0;
         };
         take_flows(span, totals, |flows, totals| {
-            for (total, flow) in totals.iter_mut().zip(flows) {
-                *total = state.add(*flow);
-            }
+            state.add_all(flows, totals);
         })
     }
 }
 
 impl RunningTotal {
     /// Adds a flow; a line that outlives any outlier keeps the digits of what came after it.
-    ///
-    /// Source: Neumaier (1974), with the exact error of a sum as Knuth has it, without a branch.
     #[inline(always)]
     fn add(&mut self, flow: f64) -> f64 {
         let total = self.total + flow;
-        let added = total - self.total;
-        self.lost += (self.total - (total - added)) + (flow - added);
+        self.lost += lost(self.total, flow, total);
         self.total = total;
         total + self.lost
     }
+
+    /// The line after each flow of at most a block: nothing waits for anything but the two sums.
+    #[inline(always)]
+    fn add_all(&mut self, flows: &[f64], line: &mut [f64]) {
+        let (Some(flows), Some(line)) = (flows.first_chunk(), line.first_chunk_mut()) else {
+            for (cell, flow) in line.iter_mut().zip(flows) {
+                *cell = self.add(*flow);
+            }
+            return;
+        };
+        self.add_block(flows, line);
+    }
+
+    #[inline(always)]
+    fn add_block(&mut self, flows: &[f64; BARS], line: &mut [f64; BARS]) {
+        let (mut before, mut after) = ([0.0; BARS], [0.0; BARS]);
+        for (at, flow) in flows.iter().enumerate() {
+            before[at] = self.total;
+            self.total += flow;
+            after[at] = self.total;
+        }
+        // In memory, as the flows.
+        let (before, after) = black_box((&before, &after));
+        let mut losses = [0.0; BARS];
+        for at in 0..BARS {
+            losses[at] = lost(before[at], flows[at], after[at]);
+        }
+        let losses = black_box(&losses);
+        for at in 0..BARS {
+            self.lost += losses[at];
+            line[at] = after[at] + self.lost;
+        }
+    }
+}
+
+/// What rounding took from a sum of a total and a flow.
+///
+/// Source: Neumaier (1974), with the exact error of a sum as Knuth has it, without a branch.
+#[inline(always)]
+fn lost(before: f64, flow: f64, total: f64) -> f64 {
+    let added = total - before;
+    (before - (total - added)) + (flow - added)
 }
 
 /// Accumulation/distribution oscillator.
