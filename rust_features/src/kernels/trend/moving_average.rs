@@ -9,6 +9,7 @@ use super::simple_moving_average::{ratio, ratios};
 use super::weighted_averages::{Hull, Linear, Mean, Triangular};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
+use crate::instructions::{Work, with_half_vectors};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{LONGEST, Row, WINDOWS, Wide};
 use crate::state::{State, Words, WordsMut, state};
@@ -181,8 +182,8 @@ impl MovingAverage {
         }
     }
 
-    /// The averages at the first of many values, as [`Average::push_all`] has it; how many.
-    #[inline(always)]
+    /// The averages at the first of many values, as [`Average::push_all`] has it; how many. A call, so that not every
+    /// kernel has a copy of all kinds.
     pub(crate) fn push_all(
         &self,
         state: &mut MovingAverageState,
@@ -190,33 +191,13 @@ impl MovingAverage {
         newest: Option<&[f64]>,
         averages: &mut [f64],
     ) -> usize {
-        let [first, second, third, ..] = &mut state.chain;
-        match self {
-            Self::Mean(average) => average.push_all(&mut (), values, newest, averages),
-            Self::Exponential(average) => average.push_all(first, values, newest, averages),
-            Self::Linear(average) => average.push_all(&mut (), values, newest, averages),
-            Self::Double(average) => {
-                let mut chain = [*first, *second];
-                let taken = average.push_all(&mut chain, values, newest, averages);
-                [*first, *second] = chain;
-                taken
-            }
-            Self::Triple(average) => {
-                let mut chain = [*first, *second, *third];
-                let taken = average.push_all(&mut chain, values, newest, averages);
-                [*first, *second, *third] = chain;
-                taken
-            }
-            Self::Triangular(average) => average.push_all(&mut (), values, newest, averages),
-            Self::Hull(average) => average.push_all(&mut (), values, newest, averages),
-            Self::ZeroLag(average) => average.push_all(first, values, newest, averages),
-            Self::Wilder(average) => average.push_all(first, values, newest, averages),
-            Self::Tillson(average) => average.push_all(&mut state.chain, values, averages),
-            Self::Adaptive(average) => {
-                average.push_all(&mut state.adaptive, values, newest, averages)
-            }
-            Self::None | Self::Mesa(_) => 0,
-        }
+        with_half_vectors(PushAll {
+            average: self,
+            state,
+            values,
+            newest,
+            averages,
+        })
     }
 
     /// As `push`, for a kernel's own series, whose newest values `window` keeps: `own_window` numbers, zero at first.
@@ -267,6 +248,61 @@ impl MovingAverage {
         }
         window.copy_from_slice(&values[length - taps..]);
         true
+    }
+}
+
+/// See [`MovingAverage::push_all`].
+struct PushAll<'a> {
+    average: &'a MovingAverage,
+    state: &'a mut MovingAverageState,
+    values: &'a [f64],
+    newest: Option<&'a [f64]>,
+    averages: &'a mut [f64],
+}
+
+impl Work for PushAll<'_> {
+    type Result = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        let Self {
+            average,
+            state,
+            values,
+            newest,
+            averages,
+        } = self;
+        let [first, second, third, ..] = &mut state.chain;
+        match average {
+            MovingAverage::Mean(average) => average.push_all(&mut (), values, newest, averages),
+            MovingAverage::Exponential(average) => {
+                average.push_all(first, values, newest, averages)
+            }
+            MovingAverage::Linear(average) => average.push_all(&mut (), values, newest, averages),
+            MovingAverage::Double(average) => {
+                let mut chain = [*first, *second];
+                let taken = average.push_all(&mut chain, values, newest, averages);
+                [*first, *second] = chain;
+                taken
+            }
+            MovingAverage::Triple(average) => {
+                let mut chain = [*first, *second, *third];
+                let taken = average.push_all(&mut chain, values, newest, averages);
+                [*first, *second, *third] = chain;
+                taken
+            }
+            MovingAverage::Triangular(average) => {
+                average.push_all(&mut (), values, newest, averages)
+            }
+            MovingAverage::Hull(average) => average.push_all(&mut (), values, newest, averages),
+            MovingAverage::ZeroLag(average) => average.push_all(first, values, newest, averages),
+            MovingAverage::Wilder(average) => average.push_all(first, values, newest, averages),
+            MovingAverage::Tillson(average) => average.push_all(&mut state.chain, values, averages),
+            MovingAverage::Adaptive(average) => {
+                average.push_all(&mut state.adaptive, values, newest, averages)
+            }
+            MovingAverage::None | MovingAverage::Mesa(_) => 0,
+        }
     }
 }
 
