@@ -235,10 +235,10 @@ fn usual_sums(values: &Wide) -> [Row; 3] {
         for place in 0..7 {
             lanes[place] += oldest[place][at];
         }
-        for place in 0..7 {
+        for (place, column) in old.iter().enumerate() {
             // The eighth value ends the first chunk; those after it belong to the newest lanes.
             let lane = if place == 0 { 7 } else { place + 1 };
-            lanes[lane] += old[place][at];
+            lanes[lane] += column[at];
         }
         let middle = short + middle;
         sums[0].0[at] = short;

@@ -42,7 +42,7 @@ impl Filter {
     }
 
     /// The line's height, given the distance from the middle of the window to either end, so far after the middle.
-    fn height(fit: Fit, place: impl Fn(f64) -> f64) -> Self {
+    fn height(fit: &Fit, place: impl Fn(f64) -> f64) -> Self {
         let length = fit.weights.len();
         let place = place((length - 1) as f64 / 2.0);
         let share = 1.0 / length as f64;
@@ -212,7 +212,7 @@ line_kernel!(
         output("linearreg", "height of the fitted line at the current bar"),
         output("ratio", "value / linearreg - 1; 0 when linearreg is 0")
     ],
-    |fit| Filter::height(fit, |half| half),
+    |fit| Filter::height(&fit, |half| half),
     true,
     |value, line| [line, ratio_by::<Way>(value, line)]
 );
@@ -237,7 +237,7 @@ line_kernel!(
     "intercept of the linear regression",
     1,
     [output("intercept", "height of the fitted line at the oldest bar of the window")],
-    |fit| Filter::height(fit, |half| -half),
+    |fit| Filter::height(&fit, |half| -half),
     true,
     |value, line| [line]
 );
@@ -262,7 +262,7 @@ line_kernel!(
         output("tsf", "height of the fitted line one bar ahead"),
         output("ratio", "tsf / value - 1; 0 when the value is 0")
     ],
-    |fit| Filter::height(fit, |half| half + 1.0),
+    |fit| Filter::height(&fit, |half| half + 1.0),
     true,
     |value, line| [line, ratio_by::<Way>(line, value)]
 );
