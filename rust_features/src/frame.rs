@@ -371,28 +371,10 @@ impl<'a> Block<'a> {
         self.own(self.source)
     }
 
-    /// Highs of the block's bars.
-    #[inline(always)]
-    pub(crate) fn high(self) -> Option<&'a [f64; WINDOWS]> {
-        self.own(self.columns.high)
-    }
-
-    /// Lows of the block's bars.
-    #[inline(always)]
-    pub(crate) fn low(self) -> Option<&'a [f64; WINDOWS]> {
-        self.own(self.columns.low)
-    }
-
     /// Closes of the block's bars.
     #[inline(always)]
     pub(crate) fn close(self) -> Option<&'a [f64; WINDOWS]> {
         self.own(self.columns.close)
-    }
-
-    /// Volumes of the block's bars.
-    #[inline(always)]
-    pub(crate) fn volume(self) -> Option<&'a [f64; WINDOWS]> {
-        self.own(self.columns.volume)
     }
 }
 

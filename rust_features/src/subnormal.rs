@@ -58,6 +58,22 @@ pub(crate) fn all_near(values: &[f64]) -> bool {
     largest > 0 && largest < const { NEAR.to_bits().cast_signed() }
 }
 
+/// Whether every number can be lifted, zero too: one look at all of them, which vectors can take.
+#[inline(always)]
+pub(crate) fn each_near(values: &[f64]) -> bool {
+    values
+        .iter()
+        .fold(true, |near, value| near & is_near(*value))
+}
+
+/// Whether every number is one that [`is_factor`] allows, as [`each_near`].
+#[inline(always)]
+pub(crate) fn all_factors(values: &[f64]) -> bool {
+    values
+        .iter()
+        .fold(true, |all, value| all & is_factor(*value))
+}
+
 /// Whether [`crate::window::flush_tiny`] would make all of the values zero.
 #[inline(always)]
 pub(crate) fn all_tiny(values: &[f64]) -> bool {
@@ -231,7 +247,8 @@ fn near_product(value: f64, factor: f64) -> f64 {
 /// Whether a lifted number can be multiplied by it.
 #[inline(always)]
 pub(crate) fn is_factor(factor: f64) -> bool {
-    factor == 0.0 || (factor.abs() > FACTORS.0 && factor.abs() < FACTORS.1)
+    let size = factor.abs();
+    (size == 0.0) | ((size > FACTORS.0) & (size < FACTORS.1))
 }
 
 /// `value / count` for a whole number below 2^50.
@@ -265,8 +282,6 @@ pub(crate) trait Arithmetic {
     fn quotient(dividend: f64, divisor: f64) -> f64;
     /// `value * factor`.
     fn product(value: f64, factor: f64) -> f64;
-    /// `value / count` for a whole number below 2^50.
-    fn share(value: f64, count: f64) -> f64;
     /// `a.midpoint(b)` of finite numbers.
     fn middle(a: f64, b: f64) -> f64;
 }
@@ -283,11 +298,6 @@ impl Arithmetic for Careful {
     #[inline(always)]
     fn product(value: f64, factor: f64) -> f64 {
         product(value, factor)
-    }
-
-    #[inline(always)]
-    fn share(value: f64, count: f64) -> f64 {
-        share(value, count)
     }
 
     #[inline(always)]
@@ -311,11 +321,6 @@ impl Arithmetic for Plain {
     }
 
     #[inline(always)]
-    fn share(value: f64, count: f64) -> f64 {
-        value / count
-    }
-
-    #[inline(always)]
     fn middle(a: f64, b: f64) -> f64 {
         a.midpoint(b)
     }
@@ -333,11 +338,6 @@ impl Arithmetic for Lifted {
     #[inline(always)]
     fn product(value: f64, factor: f64) -> f64 {
         lower(lifted_product(lift(value), factor))
-    }
-
-    #[inline(always)]
-    fn share(value: f64, count: f64) -> f64 {
-        lower(lifted_share(lift(value), count))
     }
 
     #[inline(always)]
@@ -436,11 +436,6 @@ mod tests {
                 let mut shared = [value];
                 share_all(&mut shared, count, 1.0 / count);
                 assert_eq!(shared[0].to_bits(), expected, "{value:e} / {count}");
-                assert_eq!(
-                    Lifted::share(value, count).to_bits(),
-                    expected,
-                    "{value:e} / {count}"
-                );
             }
         }
     }

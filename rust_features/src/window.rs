@@ -379,18 +379,27 @@ pub(crate) fn ring_values(ring: &[f64]) -> &[f64] {
 /// As [`ring`] for each of `added`, without looking at what only passes through.
 #[inline(always)]
 pub(crate) fn ring_extend(memory: &mut [f64], added: &[f64]) {
-    let length = memory.len() / 2;
+    let Some((position, values)) = memory.split_first_mut() else {
+        return;
+    };
+    let length = values.len() / 2;
+    if length == 0 {
+        return;
+    }
     let passing = added.len().saturating_sub(length);
-    if let Some(position) = memory.first_mut()
-        && length > 0
-    {
-        let at = *position as usize;
-        let at = if at < length { at } else { 0 };
-        *position = ((at + passing) % length) as f64;
-    }
+    // As in `ring`, but for the place of the next value, which is read and written once.
+    let first = *position as usize;
+    let first = if first < length { first } else { 0 };
+    let mut at = (first + passing) % length;
     for value in &added[passing..] {
-        ring(memory, *value);
+        for place in [at, at + length] {
+            if let Some(cell) = values.get_mut(place) {
+                *cell = *value;
+            }
+        }
+        at = if at + 1 < length { at + 1 } else { 0 };
     }
+    *position = at as f64;
 }
 
 /// Numbers of `window` that a [`delay`] of `values` takes.

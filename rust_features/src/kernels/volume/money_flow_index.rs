@@ -1,13 +1,14 @@
 //! Money flow index.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame};
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{LONGEST, Row, WINDOWS, Wide, sums};
+use crate::neighbouring_means::all_sums;
+use crate::neighbours::{LONGEST, Row, TILE, divide};
 use crate::side_by_side::{Memories, SideBySide, each_series};
 use crate::state::state;
-use crate::subnormal::{self, Arithmetic, Careful, Lifted, Plain, all_near, is_factor, is_near};
+use crate::subnormal::{self, Arithmetic, Careful, Lifted, Plain, all_factors, all_near, is_near};
 use crate::window::{ring, ring_extend, ring_len, ring_values, sum_of};
 
 /// Typical prices this close to each other, as a fraction of their sum, differ by rounding only.
@@ -88,7 +89,7 @@ impl Kernel for Mfi {
                 .sums(state, window, flows.0[at])
                 .unwrap_or([f64::NAN, 1.0]);
         });
-        shares::<Plain>(&positive, &total, row);
+        shares::<Plain>(&positive.0, &total.0, &mut row.0);
         true
     }
 
@@ -104,60 +105,89 @@ impl Kernel for Mfi {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         state: &mut MoneyFlow,
         window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let length = self.period;
-        let (Some(highs), Some(lows), Some(closes), Some(volumes), [row]) = (
-            block.high(),
-            block.low(),
-            block.close(),
-            block.volume(),
-            outputs,
-        ) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [cells] = outputs else {
+            return 0;
         };
-        if state.bars < length as u64 || length > LONGEST {
-            return false;
+        if state.bars < self.period as u64 || self.period > LONGEST {
+            return 0;
         }
-        let mut typical = [state.previous_typical; WINDOWS + 1];
-        let mut flows = Row::ZEROS;
-        let bars = [highs, lows, closes, volumes];
-        // A product with a tiny volume is nothing, which costs nothing.
-        let near = all_near(highs) && is_near(state.previous_typical);
-        match (
-            near,
-            near && volumes.iter().all(|volume| is_factor(*volume)),
-        ) {
-            (false, _) => signed_flows::<Plain, Plain>(bars, &mut typical, &mut flows),
-            (_, false) => signed_flows::<Lifted, Plain>(bars, &mut typical, &mut flows),
-            (_, true) => signed_flows::<Lifted, Lifted>(bars, &mut typical, &mut flows),
+        let [_, highs, lows, closes, volumes] = span.prices();
+        let mut taken = 0;
+        for cells in cells.chunks_mut(TILE) {
+            let own = taken..taken + cells.len();
+            let bars = [highs, lows, closes, volumes].map(|values| &values[own.clone()]);
+            if !self.take_tile(state, window, bars, cells) {
+                break;
+            }
+            taken += cells.len();
         }
-        state.previous_typical = typical[WINDOWS];
-        let (mut rises, mut sizes): (Wide, Wide) = ([0.0; _], [0.0; _]);
-        let past = ring_values(window).get(1..).unwrap_or_default();
-        for ((rise, size), flow) in
-            (rises.iter_mut().zip(&mut sizes)).zip(past.iter().chain(&flows.0))
-        {
-            (*rise, *size) = (rising(*flow), flow.abs());
-        }
-        ring_extend(window, &flows.0);
-        let cut = length + WINDOWS - 1;
-        let (rises, sizes) = (sums(&rises[..cut], length), sums(&sizes[..cut], length));
-        if all_near(&sizes.0) {
-            shares::<Lifted>(&rises, &sizes, row);
-        } else {
-            shares::<Plain>(&rises, &sizes, row);
-        }
-        true
+        taken
     }
 }
 
 impl Mfi {
+    /// The index of at most a tile of bars, given their highs, lows, closes and volumes; false, and nothing done, where a
+    /// flow is not finite.
+    #[inline(always)]
+    fn take_tile(
+        &self,
+        state: &mut MoneyFlow,
+        window: &mut [f64],
+        [highs, lows, closes, volumes]: [&[f64]; 4],
+        cells: &mut [f64],
+    ) -> bool {
+        let bars = cells.len();
+        let mut typical = [state.previous_typical; TILE + 1];
+        let typical = &mut typical[..=bars];
+        for (at, cell) in typical[1..].iter_mut().enumerate() {
+            *cell = highs[at] + lows[at] + closes[at];
+        }
+        divide(&mut typical[1..], 3.0);
+        let mut flows = [0.0; TILE];
+        let flows = &mut flows[..bars];
+        // A product with a tiny volume is nothing, which costs nothing.
+        let near = all_near(highs) && is_near(state.previous_typical);
+        match (near, near && all_factors(volumes)) {
+            (false, _) => signed_flows::<Plain, Plain>(typical, volumes, flows),
+            (_, false) => signed_flows::<Lifted, Plain>(typical, volumes, flows),
+            (_, true) => signed_flows::<Lifted, Lifted>(typical, volumes, flows),
+        }
+        let mut parts = [[0.0; TILE + LONGEST]; 2];
+        let past = ring_values(window).get(1..).unwrap_or_default();
+        let cut = past.len() + bars;
+        let [rises, sizes] = parts.each_mut().map(|values| &mut values[..cut]);
+        // Two loops: vectors take only the longer one, and none that chains both.
+        for (at, flow) in past.iter().enumerate() {
+            (rises[at], sizes[at]) = (rising(*flow), flow.abs());
+        }
+        let (own_rises, own_sizes) = (&mut rises[past.len()..], &mut sizes[past.len()..]);
+        for (at, flow) in flows.iter().enumerate() {
+            (own_rises[at], own_sizes[at]) = (rising(*flow), flow.abs());
+        }
+        let mut totals = [[0.0; TILE]; 2];
+        for (totals, values) in totals.iter_mut().zip(&parts) {
+            if all_sums(&values[..cut], self.period, &mut totals[..bars]) < bars {
+                return false;
+            }
+        }
+        let [rises, sizes] = totals.each_ref().map(|totals| &totals[..bars]);
+        if all_near(sizes) {
+            shares::<Lifted>(rises, sizes, cells);
+        } else {
+            shares::<Plain>(rises, sizes, cells);
+        }
+        state.previous_typical = typical[bars];
+        ring_extend(window, flows);
+        true
+    }
+
     /// Takes a bar's flow; the sums of positive and of all flows once the window is full. The first bar of all has no flow.
     #[inline(always)]
     fn sums(&self, state: &mut MoneyFlow, window: &mut [f64], flow: f64) -> Option<[f64; 2]> {
@@ -174,19 +204,13 @@ impl Mfi {
     }
 }
 
-/// Typical prices of a block, after the one before it, and the flows; of highs, lows, closes and volumes.
+/// Flows of some bars, given their typical prices after the one before them.
 #[inline(always)]
-fn signed_flows<A: Arithmetic, F: Arithmetic>(
-    [highs, lows, closes, volumes]: [&[f64; WINDOWS]; 4],
-    typical: &mut [f64; WINDOWS + 1],
-    flows: &mut Row,
-) {
-    for (at, cell) in typical[1..].iter_mut().enumerate() {
-        *cell = A::share(highs[at] + lows[at] + closes[at], 3.0);
-    }
-    for (at, flow) in flows.0.iter_mut().enumerate() {
-        let (own, previous) = (typical[at + 1], typical[at]);
-        *flow = signed::<A>(F::product(own, volumes[at]), own, previous);
+fn signed_flows<A: Arithmetic, F: Arithmetic>(typical: &[f64], volumes: &[f64], flows: &mut [f64]) {
+    let bars = flows.len();
+    let (previous, own, volumes) = (&typical[..bars], &typical[1..][..bars], &volumes[..bars]);
+    for (at, flow) in flows.iter_mut().enumerate() {
+        *flow = signed::<A>(F::product(own[at], volumes[at]), own[at], previous[at]);
     }
 }
 
@@ -213,9 +237,11 @@ fn rising(flow: f64) -> f64 {
 }
 
 #[inline(always)]
-fn shares<A: Arithmetic>(positive: &Row, total: &Row, row: &mut Row) {
-    for (at, cell) in row.0.iter_mut().enumerate() {
-        *cell = share::<A>(positive.0[at], total.0[at]);
+fn shares<A: Arithmetic>(positive: &[f64], total: &[f64], cells: &mut [f64]) {
+    let bars = cells.len();
+    let (positive, total) = (&positive[..bars], &total[..bars]);
+    for (at, cell) in cells.iter_mut().enumerate() {
+        *cell = share::<A>(positive[at], total[at]);
     }
 }
 
