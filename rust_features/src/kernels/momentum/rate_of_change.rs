@@ -5,7 +5,7 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{Row, TILE};
 use crate::side_by_side::{Memories, SideBySide};
-use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, is_near};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, each_near};
 use crate::window::Finite;
 
 /// One kernel of the family: how it relates the value to the old one.
@@ -96,7 +96,7 @@ macro_rules! change_kernel {
                 let mut taken = 0;
                 let tiles = span.source().chunks(TILE).zip(olds.chunks(TILE));
                 for (changes, (values, olds)) in changes.chunks_mut(TILE).zip(tiles) {
-                    let near = all_near(olds) && values.iter().all(|value| is_near(*value));
+                    let near = all_near(olds) && each_near(values);
                     let finite = if near {
                         type Way = Lifted;
                         changes_by(changes, values, olds, $relate)

@@ -9,7 +9,7 @@ use crate::known_length::known_length;
 use crate::neighbouring_filters::{all_averages, all_deviations};
 use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::{Memories, SideBySide, weighted_deviations};
-use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, is_near};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, each_near};
 use crate::window::weighted_deviation;
 
 pub(super) const PARAMETERS: [Parameter; 2] = [
@@ -182,7 +182,7 @@ macro_rules! line_kernel {
                 let values = &span.source()[..taken];
                 for (block, values) in values.chunks(WINDOWS).enumerate() {
                     let lines = &mut lines[block * WINDOWS..][..values.len()];
-                    let near = all_near(values) && lines.iter().all(|line| is_near(*line));
+                    let near = all_near(values) && each_near(lines);
                     for (at, value) in values.iter().enumerate() {
                         let all = if near {
                             Self::shown::<Lifted>(*value, lines[at])

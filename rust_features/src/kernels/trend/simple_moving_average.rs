@@ -7,7 +7,7 @@ use crate::known_length::known_length;
 use crate::neighbouring_means::all_means;
 use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::{Memories, SideBySide, means};
-use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, is_near};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, each_near};
 use crate::window::mean;
 
 /// Mean of the last bars.
@@ -131,7 +131,7 @@ pub(crate) fn ratios(values: &[f64], averages: &[f64], cells: &mut [f64]) {
     for first in (0..bars).step_by(WINDOWS) {
         let own = first..bars.min(first + WINDOWS);
         let (values, averages) = (&values[own.clone()], &averages[own.clone()]);
-        if all_near(averages) && values.iter().all(|value| is_near(*value)) {
+        if all_near(averages) && each_near(values) {
             ratios_by::<Lifted>(values, averages, &mut cells[own]);
         } else {
             ratios_by::<Plain>(values, averages, &mut cells[own]);

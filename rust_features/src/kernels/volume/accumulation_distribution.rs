@@ -11,7 +11,7 @@ use crate::neighbours::Row;
 use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
 use crate::state::state;
 use crate::subnormal::{
-    Arithmetic, Careful, Lifted, Plain, all_near, all_tiny, is_factor, quotient,
+    Arithmetic, Careful, Lifted, Plain, all_factors, all_near, all_tiny, quotient,
 };
 use crate::trailing::{append, room_for};
 use crate::window::{Finite, all_finite, flush_tiny, sum};
@@ -55,7 +55,7 @@ fn flows_by<A: Arithmetic>(own: Bars<'_>, flows: &mut [f64]) -> bool {
         *flow = place::<A>(highs[at], lows[at], closes[at]);
         finite.look(look(at));
     }
-    if flows.iter().all(|place| is_factor(*place)) {
+    if all_factors(flows) {
         weigh::<Lifted>(flows, volumes);
     } else {
         weigh::<Careful>(flows, volumes);
