@@ -388,6 +388,12 @@ impl Kernel for Natr {
             return 0;
         };
         state.take_span(self.period, span, cells, |average, close| {
+            // Nothing over a subnormal number costs a hundred times as much as over another of its sign.
+            let close = if (average == 0.0) & (close != 0.0) {
+                1.0_f64.copysign(close)
+            } else {
+                close
+            };
             average / close * 100.0
         })
     }
