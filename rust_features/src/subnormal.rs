@@ -248,7 +248,10 @@ fn near_product(value: f64, factor: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn is_factor(factor: f64) -> bool {
     let size = factor.abs();
-    (size == 0.0) | ((size > FACTORS.0) & (size < FACTORS.1))
+    let mut fits = size > FACTORS.0;
+    fits &= size < FACTORS.1;
+    fits |= size == 0.0;
+    fits
 }
 
 /// `value / count` for a whole number below 2^50.

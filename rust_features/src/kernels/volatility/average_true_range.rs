@@ -389,7 +389,9 @@ impl Kernel for Natr {
         };
         state.take_span(self.period, span, cells, |average, close| {
             // Nothing over a subnormal number costs a hundred times as much as over another of its sign.
-            let close = if (average == 0.0) & (close != 0.0) {
+            let mut vanished = average == 0.0;
+            vanished &= close != 0.0;
+            let close = if vanished {
                 1.0_f64.copysign(close)
             } else {
                 close
