@@ -3,8 +3,8 @@
 
 use crate::instructions::{Work, with_widest_vectors};
 use crate::neighbours::{Row, TILE, WINDOWS, weighted_deviations};
-use crate::subnormal::needs_lift;
-use crate::window::{Finite, LANES, all_finite, fold_lanes};
+use crate::subnormal::{ROUNDED, ROUNDING, all_near, lift, lower, needs_lift};
+use crate::window::{Finite, LANES, all_finite, plain_weighted_deviation};
 
 /// For the windows that start at the first, second, … of `values`, with as many values as there are weights: the bits of
 /// [`crate::window::weighted_deviation`] from each window's newest value. As many as there are `cells`; those taken,
@@ -71,7 +71,8 @@ impl<const ADD: bool> Work for Filter<'_, ADD> {
     }
 }
 
-/// A tile of windows of `LENGTH` values, one chunk to less than four; none where the first one is near zero.
+/// A tile of windows of `LENGTH` values, one chunk to less than four; none where the first one is near zero and the
+/// others are not, or of so few.
 #[inline(always)]
 fn tile<const LENGTH: usize, const ADD: bool>(
     values: &[f64],
@@ -81,66 +82,201 @@ fn tile<const LENGTH: usize, const ADD: bool>(
     let Ok(weights) = <&[f64; LENGTH]>::try_from(weights) else {
         return 0;
     };
-    if values.first().copied().is_some_and(needs_lift) {
+    if cells.len() < TOGETHER {
         return 0;
     }
-    let windows = cells.len();
-    let newest = &values[LENGTH - 1..][..windows];
-    // No closure: it would stay a call.
-    let first = columns(values, 0, windows);
-    let second = columns(values, LANES, windows);
-    let third = columns(values, 2 * LANES, windows);
-    let last = columns(values, LENGTH - LANES, windows);
+    if values.first().copied().is_some_and(needs_lift) {
+        return near_tile::<LENGTH, ADD>(values, weights, cells);
+    }
+    sum_up::<LENGTH, ADD, false>(values, weights, cells);
+    cells.len()
+}
+
+/// As [`tile`] for numbers near zero, in the way of [`crate::subnormal_windows::weighted_deviations`]; none where a sum
+/// might leave the subnormal numbers.
+#[cold]
+#[inline(never)]
+fn near_tile<const LENGTH: usize, const ADD: bool>(
+    values: &[f64],
+    weights: &[f64; LENGTH],
+    cells: &mut [f64],
+) -> usize {
+    with_widest_vectors(NearTile::<LENGTH, ADD> {
+        values,
+        weights,
+        cells,
+    })
+}
+
+struct NearTile<'a, const LENGTH: usize, const ADD: bool> {
+    values: &'a [f64],
+    weights: &'a [f64; LENGTH],
+    cells: &'a mut [f64],
+}
+
+impl<const LENGTH: usize, const ADD: bool> Work for NearTile<'_, LENGTH, ADD> {
+    type Result = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        let (values, cells) = (self.values, self.cells);
+        let mut lifted = [0.0; TILE + 4 * LANES];
+        let Some(lifted) = lifted.get_mut(..values.len()) else {
+            return 0;
+        };
+        if !all_near(values) {
+            return 0;
+        }
+        let (mut least, mut most) = (f64::INFINITY, 0.0);
+        for (cell, value) in lifted.iter_mut().zip(values) {
+            *cell = lift(*value);
+            least = if *cell < least { *cell } else { least };
+            most = if *cell > most { *cell } else { most };
+        }
+        let weight = self
+            .weights
+            .iter()
+            .fold(0.0, |sum, weight| sum + weight.abs());
+        if (most - least) * weight >= ROUNDED {
+            return 0;
+        }
+        sum_up::<LENGTH, false, true>(lifted, self.weights, cells);
+        let newest = &values[LENGTH - 1..][..cells.len()];
+        let mut vanished = false;
+        for cell in cells.iter_mut() {
+            vanished |= *cell == 0.0;
+            *cell = lower(*cell);
+        }
+        // Only the processor knows the sign of a sum that vanished.
+        if vanished && most > least {
+            for (at, cell) in cells.iter_mut().enumerate() {
+                if *cell == 0.0 {
+                    *cell =
+                        plain_weighted_deviation(&values[at..][..LENGTH], self.weights, newest[at]);
+                }
+            }
+        }
+        if ADD {
+            for (cell, value) in cells.iter_mut().zip(newest) {
+                *cell += value;
+            }
+        }
+        cells.len()
+    }
+}
+
+/// Vectors of windows for which each weight is loaded once: as many as there are registers for.
+const VECTORS: usize = 4;
+/// Windows that are taken together.
+const TOGETHER: usize = VECTORS * LANES;
+
+/// A number for each of the windows that are taken together.
+type Vectors = [[f64; LANES]; VECTORS];
+
+/// The windows' deviations, added to the newest value where `ADD` says so; lifted ones, each product rounded to the grid, of
+/// lifted values where `NEAR` says so. At least as many windows as are taken together.
+#[inline(always)]
+fn sum_up<const LENGTH: usize, const ADD: bool, const NEAR: bool>(
+    values: &[f64],
+    weights: &[f64; LENGTH],
+    cells: &mut [f64],
+) {
+    let Some(last) = cells.len().checked_sub(TOGETHER) else {
+        return;
+    };
+    for first in (0..cells.len()).step_by(TOGETHER) {
+        // Those at the end are taken with some that were taken before.
+        let first = first.min(last);
+        let values = &values[first..][..TOGETHER + LENGTH - 1];
+        let newest = vectors(values, LENGTH - 1);
+        let of = (values, weights, &newest);
+        // As `fold_lanes`, and without a closure, which would stay a call.
+        let even = added(
+            added(
+                lane_of::<LENGTH, NEAR>(of, 0),
+                lane_of::<LENGTH, NEAR>(of, 4),
+            ),
+            added(
+                lane_of::<LENGTH, NEAR>(of, 2),
+                lane_of::<LENGTH, NEAR>(of, 6),
+            ),
+        );
+        let odd = added(
+            added(
+                lane_of::<LENGTH, NEAR>(of, 1),
+                lane_of::<LENGTH, NEAR>(of, 5),
+            ),
+            added(
+                lane_of::<LENGTH, NEAR>(of, 3),
+                lane_of::<LENGTH, NEAR>(of, 7),
+            ),
+        );
+        let mut sums = added(even, odd);
+        if ADD {
+            sums = added(newest, sums);
+        }
+        cells[first..][..TOGETHER].copy_from_slice(sums.as_flattened());
+    }
+}
+
+/// What a lane of the windows adds up to.
+#[inline(always)]
+fn lane_of<const LENGTH: usize, const NEAR: bool>(
+    (values, weights, newest): (&[f64], &[f64; LENGTH], &Vectors),
+    lane: usize,
+) -> Vectors {
+    // High enough that every addition of a product rounds to the grid by itself.
+    let start = const { if NEAR { ROUNDING } else { 0.0 } };
+    let mut totals = [[start; LANES]; VECTORS];
+    for chunk in 0..LENGTH / LANES {
+        add_product(&mut totals, values, weights, newest, chunk * LANES + lane);
+    }
     // The values after the last chunk belong to the lanes of the newest full one.
-    let counted = LANES - LENGTH % LANES;
-    for (at, cell) in cells.iter_mut().enumerate() {
-        let newest = newest[at];
-        let mut lanes = [0.0; LANES];
-        // Three loops of few turns, each of which the compiler unrolls.
-        if const { LENGTH >= LANES } {
-            add(&mut lanes, &first, &weights[..LANES], at, newest);
-        }
-        if const { LENGTH >= 2 * LANES } {
-            add(&mut lanes, &second, &weights[LANES..][..LANES], at, newest);
-        }
-        if const { LENGTH >= 3 * LANES } {
-            add(
-                &mut lanes,
-                &third,
-                &weights[2 * LANES..][..LANES],
-                at,
-                newest,
-            );
-        }
-        for lane in counted..LANES {
-            let weight = weights[LENGTH - LANES + lane];
-            lanes[lane] = (last[lane][at] - newest).mul_add(weight, lanes[lane]);
-        }
-        let deviation = fold_lanes(lanes);
-        *cell = if ADD { newest + deviation } else { deviation };
+    if lane >= LANES - LENGTH % LANES {
+        add_product(&mut totals, values, weights, newest, LENGTH - LANES + lane);
     }
-    windows
+    if NEAR {
+        totals = added(totals, [[-ROUNDING; LANES]; VECTORS]);
+    }
+    totals
 }
 
-/// The values of each window from `first` on, a slice of all windows for each.
+/// Adds what the windows' values at a place contribute.
 #[inline(always)]
-fn columns(values: &[f64], first: usize, windows: usize) -> [&[f64]; LANES] {
-    let mut columns = [&values[..windows]; LANES];
-    for (lane, column) in columns.iter_mut().enumerate() {
-        // Of a chunk that the windows do not have nothing is read.
-        *column = values
-            .get(first + lane..first + lane + windows)
-            .unwrap_or(column);
+fn add_product<const LENGTH: usize>(
+    totals: &mut Vectors,
+    values: &[f64],
+    weights: &[f64; LENGTH],
+    newest: &Vectors,
+    place: usize,
+) {
+    let own = vectors(values, place);
+    for ((totals, own), newest) in totals.iter_mut().zip(&own).zip(newest) {
+        for at in 0..LANES {
+            totals[at] = (own[at] - newest[at]).mul_add(weights[place], totals[at]);
+        }
     }
-    columns
 }
 
-/// Adds what a chunk contributes to a window's lanes.
+/// The windows' values at a place.
 #[inline(always)]
-fn add(lanes: &mut [f64; LANES], chunk: &[&[f64]; LANES], weights: &[f64], at: usize, newest: f64) {
-    for (lane, total) in lanes.iter_mut().enumerate() {
-        *total = (chunk[lane][at] - newest).mul_add(weights[lane], *total);
+fn vectors(values: &[f64], place: usize) -> Vectors {
+    let mut vectors = [[0.0; LANES]; VECTORS];
+    let values = &values[place..][..TOGETHER];
+    for (vector, values) in vectors.iter_mut().zip(values.as_chunks().0) {
+        *vector = *values;
     }
+    vectors
+}
+
+#[inline(always)]
+fn added(mut left: Vectors, right: Vectors) -> Vectors {
+    for (left, right) in left.iter_mut().zip(&right) {
+        for at in 0..LANES {
+            left[at] += right[at];
+        }
+    }
+    left
 }
 
 /// The whole blocks of a tile.
