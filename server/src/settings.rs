@@ -27,6 +27,8 @@ pub struct Settings {
     pub metrics_listen: SocketAddr,
     /// Threads that serve the network and run models; zero means one a core.
     pub worker_threads: usize,
+    /// How long a thread keeps looking at its sockets after a lone caller was served; zero lets it sleep at once.
+    pub busy_poll_us: u64,
     /// Engines a model has, so runs at the same time; zero means one a core.
     pub executors: usize,
     /// How tree ensembles are evaluated.
@@ -122,6 +124,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             worker_threads: 0,
+            busy_poll_us: 20,
             executors: 0,
             tree_kernel: TreeKernel::Auto,
             max_batch_rows: 256,

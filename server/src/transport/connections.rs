@@ -25,6 +25,7 @@ use tonic::body::Body;
 
 use super::{
     access::Access,
+    busy_poll::BusyPoll,
     dispatch::AnnouncingExecutor,
     frame_watch::Watched,
     guard::{Answer, GuardRules, Guarded},
@@ -91,6 +92,7 @@ struct Shared {
     metrics: ServerMetrics,
     draining: CancellationToken,
     gate: Arc<Gate>,
+    busy_poll: Option<Arc<BusyPoll>>,
     handshake_timeout: Duration,
     most_control_frames_per_second: u32,
 }
@@ -131,6 +133,7 @@ impl Connections {
             metrics: metrics.server(),
             draining,
             gate,
+            busy_poll: BusyPoll::new(Duration::from_micros(settings.busy_poll_us)),
             handshake_timeout: Duration::from_millis(settings.tls_handshake_timeout_ms),
             most_control_frames_per_second: settings.max_control_frames_per_second,
         };
@@ -235,6 +238,8 @@ impl Shared {
         let connection = self.builder.serve_connection(TokioIo::new(io), guarded);
         tokio::pin!(connection);
         let mut beginning = std::pin::pin!(sleep(self.handshake_timeout));
+        let watched =
+            (self.busy_poll.as_ref()).map(|busy_poll| (busy_poll, busy_poll.connection()));
         let mut began = false;
         let mut rested = false;
         loop {
@@ -246,6 +251,9 @@ impl Shared {
                     if rested {
                         context.waker().wake_by_ref();
                         return Poll::Pending;
+                    }
+                    if let Some((busy_poll, number)) = &watched {
+                        busy_poll.saw(*number);
                     }
                     match connection.as_mut().poll(context) {
                         Poll::Ready(ended) => Poll::Ready(Step::Ended(ended)),

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod bar_service;
+mod busy_poll;
 pub mod connections;
 pub mod convert;
 pub mod credential_watch;

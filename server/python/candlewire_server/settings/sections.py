@@ -20,6 +20,8 @@ SmallCountOrZero = Annotated[int, Field(ge=0, le=MOST_SMALL)]
 Threads = Annotated[int, Field(ge=0, le=MOST_THREADS)]
 Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_MS)]
 MillisecondsOrZero = Annotated[int, Field(ge=0, le=LONGEST_MS)]
+# Longer is a processor that never sleeps; what a window of a second cannot catch is no conversation.
+BusyPoll = Annotated[int, Field(ge=0, le=1_000_000)]
 TreeKernel = Literal["auto", "off", "portable", "avx2", "avx512"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -51,6 +53,8 @@ class Server(_Section):
     """Serve without encryption on addresses that other machines reach."""
     worker_threads: Threads = 0
     """Threads that serve the network and run models; zero means one a core."""
+    busy_poll_us: BusyPoll = 20
+    """How long a thread looks at its sockets on, in place of sleeping, after a lone caller was served."""
     store_watch_ms: MillisecondsOrZero = 1_000
     """Time between looks at the store for new versions and deployments; zero looks only when asked."""
     drain_timeout_ms: MillisecondsOrZero = 10_000
