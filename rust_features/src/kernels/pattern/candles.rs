@@ -1,6 +1,10 @@
 //! The last candles and what TA-Lib calls long, short and near: the ground that the candlestick patterns stand on.
 
-use crate::frame::Frame;
+use std::cell::OnceCell;
+
+use crate::frame::{Column, Frame, Span};
+use crate::instructions::{Work, with_widest_vectors};
+use crate::subnormal::{Arithmetic, Lifted, Plain, all_near};
 
 /// What a candle is measured by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +17,29 @@ pub(super) enum Measure {
     Shadows,
 }
 
+impl Measure {
+    #[inline(always)]
+    fn of(self, open: f64, high: f64, low: f64, close: f64) -> f64 {
+        match self {
+            Self::Body => (close - open).abs(),
+            Self::Range => high - low,
+            Self::Shadows => (high - top(open, close)) + (bottom(open, close) - low),
+        }
+    }
+}
+
+/// Upper end of a body.
+#[inline(always)]
+fn top(open: f64, close: f64) -> f64 {
+    if close >= open { close } else { open }
+}
+
+/// Lower end of a body.
+#[inline(always)]
+fn bottom(open: f64, close: f64) -> f64 {
+    if close >= open { open } else { close }
+}
+
 /// A size relative to the average candle before.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
@@ -20,35 +47,78 @@ pub(super) struct Size {
     /// Candles in the average; the candle itself when zero.
     candles: usize,
     factor: f64,
+    /// Where a tile keeps it; those of the candle itself are not kept.
+    slot: usize,
 }
 
-const fn size(measure: Measure, candles: usize, factor: f64) -> Size {
+const fn size(measure: Measure, candles: usize, factor: f64, slot: usize) -> Size {
     Size {
         measure,
         candles,
         factor,
+        slot,
     }
 }
 
-// TA-Lib's default candle settings.
-pub(super) const BODY_LONG: Size = size(Measure::Body, 10, 1.0);
-pub(super) const BODY_SHORT: Size = size(Measure::Body, 10, 1.0);
-pub(super) const BODY_DOJI: Size = size(Measure::Range, 10, 0.1);
-pub(super) const SHADOW_LONG: Size = size(Measure::Body, 0, 1.0);
-pub(super) const SHADOW_VERY_LONG: Size = size(Measure::Body, 0, 2.0);
-pub(super) const SHADOW_SHORT: Size = size(Measure::Shadows, 10, 1.0);
-pub(super) const SHADOW_VERY_SHORT: Size = size(Measure::Range, 10, 0.1);
-pub(super) const NEAR: Size = size(Measure::Range, 5, 0.2);
-pub(super) const FAR: Size = size(Measure::Range, 5, 0.6);
-pub(super) const EQUAL: Size = size(Measure::Range, 5, 0.05);
+/// Slots of a tile.
+const SLOTS: usize = 6;
 
-/// The last `N` candles; every method takes how many candles back, 0 for the newest.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Candles<'a, const N: usize> {
+// TA-Lib's default candle settings.
+pub(super) const BODY_LONG: Size = size(Measure::Body, 10, 1.0, 0);
+pub(super) const BODY_SHORT: Size = size(Measure::Body, 10, 1.0, 0);
+pub(super) const BODY_DOJI: Size = size(Measure::Range, 10, 0.1, 1);
+pub(super) const SHADOW_LONG: Size = size(Measure::Body, 0, 1.0, SLOTS);
+pub(super) const SHADOW_VERY_LONG: Size = size(Measure::Body, 0, 2.0, SLOTS);
+pub(super) const SHADOW_SHORT: Size = size(Measure::Shadows, 10, 1.0, 2);
+pub(super) const SHADOW_VERY_SHORT: Size = size(Measure::Range, 10, 0.1, 1);
+pub(super) const NEAR: Size = size(Measure::Range, 5, 0.2, 3);
+pub(super) const FAR: Size = size(Measure::Range, 5, 0.6, 4);
+pub(super) const EQUAL: Size = size(Measure::Range, 5, 0.05, 5);
+
+impl Size {
+    /// `factor` times the mean of `candles` measures with this sum.
+    #[inline(always)]
+    fn of_total<A: Arithmetic>(self, total: f64) -> f64 {
+        let mean = if self.candles == 0 {
+            total
+        } else {
+            A::share(total, self.candles as f64)
+        };
+        let scaled = A::product(mean, self.factor);
+        if self.measure == Measure::Shadows {
+            A::share(scaled, 2.0)
+        } else {
+            scaled
+        }
+    }
+}
+
+/// The last `N` candles; every method takes how many candles back, 0 for the newest. What sizes count is known from
+/// `sizes`, or found out.
+#[derive(Clone, Copy)]
+pub(super) struct Candles<'a, const N: usize, S = FoundOut> {
     opens: &'a [f64; N],
     highs: &'a [f64; N],
     lows: &'a [f64; N],
     closes: &'a [f64; N],
+    sizes: S,
+}
+
+/// What is known of the sizes that count.
+pub(super) trait KnownSizes: Copy {
+    /// The size at a candle, where it is known.
+    fn known(self, size: Size, back: usize) -> Option<f64>;
+}
+
+/// Nothing is known.
+#[derive(Clone, Copy)]
+pub(super) struct FoundOut;
+
+impl KnownSizes for FoundOut {
+    #[inline(always)]
+    fn known(self, _: Size, _: usize) -> Option<f64> {
+        None
+    }
 }
 
 impl<'a, const N: usize> Candles<'a, N> {
@@ -60,9 +130,12 @@ impl<'a, const N: usize> Candles<'a, N> {
             highs: frame.highs(N)?.first_chunk()?,
             lows: frame.lows(N)?.first_chunk()?,
             closes: frame.closes(N)?.first_chunk()?,
+            sizes: FoundOut,
         })
     }
+}
 
+impl<const N: usize, S: KnownSizes> Candles<'_, N, S> {
     #[inline(always)]
     pub(super) fn open(&self, back: usize) -> f64 {
         self.opens[N - 1 - back]
@@ -104,21 +177,13 @@ impl<'a, const N: usize> Candles<'a, N> {
     /// Upper end of the body.
     #[inline(always)]
     pub(super) fn top(&self, back: usize) -> f64 {
-        if self.white(back) {
-            self.close(back)
-        } else {
-            self.open(back)
-        }
+        top(self.open(back), self.close(back))
     }
 
     /// Lower end of the body.
     #[inline(always)]
     pub(super) fn bottom(&self, back: usize) -> f64 {
-        if self.white(back) {
-            self.open(back)
-        } else {
-            self.close(back)
-        }
+        bottom(self.open(back), self.close(back))
     }
 
     #[inline(always)]
@@ -165,26 +230,26 @@ impl<'a, const N: usize> Candles<'a, N> {
     /// Summed afresh, oldest first, so that it has the bits of a TA-Lib run that starts at this candle.
     #[inline(always)]
     pub(super) fn average(&self, size: Size, back: usize) -> f64 {
-        let measured = |back: usize| match size.measure {
-            Measure::Body => self.body(back),
-            Measure::Range => self.high(back) - self.low(back),
-            Measure::Shadows => self.upper_shadow(back) + self.lower_shadow(back),
-        };
-        let mean = if size.candles == 0 {
-            measured(back)
-        } else {
-            let mut total = 0.0;
-            for before in (1..=size.candles).rev() {
-                total += measured(back + before);
-            }
-            total / size.candles as f64
-        };
-        let scaled = size.factor * mean;
-        if size.measure == Measure::Shadows {
-            scaled / 2.0
-        } else {
-            scaled
+        if let Some(known) = self.sizes.known(size, back) {
+            return known;
         }
+        let measured = |back: usize| {
+            let measure = size.measure;
+            measure.of(
+                self.open(back),
+                self.high(back),
+                self.low(back),
+                self.close(back),
+            )
+        };
+        if size.candles == 0 {
+            return size.of_total::<Plain>(measured(back));
+        }
+        let mut total = 0.0;
+        for before in (1..=size.candles).rev() {
+            total += measured(back + before);
+        }
+        size.of_total::<Plain>(total)
     }
 
     #[inline(always)]
@@ -219,6 +284,140 @@ impl<'a, const N: usize> Candles<'a, N> {
     pub(super) fn within(&self, value: f64, level: f64, size: Size, back: usize) -> bool {
         let distance = self.average(size, back);
         value <= level + distance && value >= level - distance
+    }
+}
+
+/// Newest candles of a tile.
+pub(super) const TILE: usize = 128;
+/// Candles of a tile, with those that its first one is judged by.
+const ROOM: usize = TILE + 16;
+
+/// Opens, highs, lows and closes.
+pub(super) type Prices<'a> = [&'a [f64]; 4];
+
+/// The prices of a span's candles, and of those before that its first one is judged by: `candles` with itself.
+#[inline(always)]
+pub(super) fn prices(span: Span<'_>, candles: usize) -> Option<Prices<'_>> {
+    let [Some(opens), Some(highs), Some(lows), Some(closes)] =
+        [Column::Open, Column::High, Column::Low, Column::Close]
+            .map(|column| span.windows(column, candles))
+    else {
+        return None;
+    };
+    Some([opens, highs, lows, closes])
+}
+
+/// Candles in a row; what sizes count at each is found out for all of them when a pattern first asks.
+pub(super) struct Tile<'a> {
+    prices: Prices<'a>,
+    sizes: [OnceCell<[f64; ROOM]>; SLOTS],
+}
+
+impl<'a> Tile<'a> {
+    /// Of at most [`ROOM`] candles.
+    pub(super) fn of(prices: Prices<'a>) -> Self {
+        Self {
+            prices,
+            sizes: [const { OnceCell::new() }; SLOTS],
+        }
+    }
+
+    /// The `N` candles that begin at one of the tile.
+    #[inline(always)]
+    pub(super) fn candles<const N: usize>(&self, first: usize) -> Option<Candles<'a, N, At<'_>>> {
+        let [opens, highs, lows, closes] = self.prices;
+        Some(Candles {
+            opens: opens.get(first..)?.first_chunk()?,
+            highs: highs.get(first..)?.first_chunk()?,
+            lows: lows.get(first..)?.first_chunk()?,
+            closes: closes.get(first..)?.first_chunk()?,
+            sizes: At {
+                tile: self,
+                newest: first + N - 1,
+            },
+        })
+    }
+}
+
+/// A candle of a tile.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    tile: &'a Tile<'a>,
+    newest: usize,
+}
+
+impl KnownSizes for At<'_> {
+    #[inline(always)]
+    fn known(self, size: Size, back: usize) -> Option<f64> {
+        let kept = self.tile.sizes.get(size.slot)?;
+        let sizes = kept.get_or_init(|| {
+            with_widest_vectors(SizesOf {
+                size,
+                prices: self.tile.prices,
+            })
+        });
+        sizes.get(self.newest - back).copied()
+    }
+}
+
+/// The size that counts at each candle of a tile that has enough before it: the bits of [`Candles::average`].
+struct SizesOf<'a> {
+    size: Size,
+    prices: Prices<'a>,
+}
+
+impl Work for SizesOf<'_> {
+    type Result = [f64; ROOM];
+
+    #[inline(always)]
+    fn run(self) -> [f64; ROOM] {
+        let size = self.size;
+        // One loop for each measure, or no vector takes it.
+        let measured = match size.measure {
+            Measure::Body => self.measured(Measure::Body),
+            Measure::Range => self.measured(Measure::Range),
+            Measure::Shadows => self.measured(Measure::Shadows),
+        };
+        let mut sizes = [0.0; ROOM];
+        // Those of TA-Lib.
+        match size.candles {
+            10 => add_up::<10>(&measured, &mut sizes),
+            _ => add_up::<5>(&measured, &mut sizes),
+        }
+        let [_, _, _, closes] = self.prices;
+        if all_near(closes) && all_near(&sizes) {
+            for cell in &mut sizes {
+                *cell = size.of_total::<Lifted>(*cell);
+            }
+        } else {
+            for cell in &mut sizes {
+                *cell = size.of_total::<Plain>(*cell);
+            }
+        }
+        sizes
+    }
+}
+
+impl SizesOf<'_> {
+    #[inline(always)]
+    fn measured(&self, measure: Measure) -> [f64; ROOM] {
+        let mut measured = [0.0; ROOM];
+        let [opens, highs, lows, closes] = self.prices;
+        let candles = opens.iter().zip(highs).zip(lows.iter().zip(closes));
+        for (cell, ((open, high), (low, close))) in measured.iter_mut().zip(candles) {
+            *cell = measure.of(*open, *high, *low, *close);
+        }
+        measured
+    }
+}
+
+/// The sum of the values before each, oldest first.
+#[inline(always)]
+fn add_up<const VALUES: usize>(values: &[f64; ROOM], totals: &mut [f64; ROOM]) {
+    for (total, before) in totals[VALUES..].iter_mut().zip(values.windows(VALUES)) {
+        for value in before {
+            *total += value;
+        }
     }
 }
 
@@ -285,6 +484,34 @@ macro_rules! patterns {
                     };
                     $(let $penetration = self.$penetration;)?
                     [$signal]
+                }
+
+                #[inline(always)]
+                fn span(
+                    &self,
+                    (): &mut (),
+                    _window: &mut [f64],
+                    span: $crate::frame::Span<'_>,
+                    outputs: &mut [&mut [f64]],
+                ) -> usize {
+                    use $crate::kernels::pattern::candles::{TILE, Tile, prices};
+                    let (Some(prices), [signals]) = (prices(span, $count), outputs) else {
+                        return 0;
+                    };
+                    $(let $penetration = self.$penetration;)?
+                    let mut taken = 0;
+                    for cells in signals.chunks_mut(TILE) {
+                        let candles = cells.len() + $count - 1;
+                        let tile = Tile::of(prices.map(|values| &values[taken..taken + candles]));
+                        for (first, cell) in cells.iter_mut().enumerate() {
+                            let Some($candles) = tile.candles::<$count>(first) else {
+                                return taken;
+                            };
+                            *cell = $signal;
+                        }
+                        taken += cells.len();
+                    }
+                    taken
                 }
             }
         )+

@@ -1,6 +1,6 @@
 //! Hikkake: a false break out of an inside bar, and its confirmation within three bars.
 
-use super::candles::{Candles, NEAR, patterns};
+use super::candles::{Candles, KnownSizes, NEAR, patterns};
 
 /// Bars within which a pattern may be confirmed.
 const PATIENCE: usize = 3;
@@ -10,7 +10,10 @@ const PATIENCE: usize = 3;
 ///
 /// `pattern` tells of a candle whether a pattern ends there, and whether it is bullish.
 #[inline(always)]
-fn hikkake<const N: usize>(c: &Candles<'_, N>, pattern: impl Fn(usize) -> Option<bool>) -> f64 {
+fn hikkake<const N: usize, S: KnownSizes>(
+    c: &Candles<'_, N, S>,
+    pattern: impl Fn(usize) -> Option<bool>,
+) -> f64 {
     let mut open: Option<(usize, bool)> = None;
     for back in (0..=PATIENCE).rev() {
         if let Some(bullish) = pattern(back) {
