@@ -72,7 +72,8 @@ def pattern(kernel: str, parameters: dict[str, Any], columns: tuple[str, ...], g
     """A pattern's strength as int32, 0 before its warm-up, as TA-Lib gives it."""
     arrays = tuple(_floats(name, values) for name, values in zip(columns, given, strict=True))
     (result,) = indicator(kernel, parameters, columns, arrays, 1)
-    return _like(given[0], np.nan_to_num(result).astype(np.int32))
+    np.copyto(result, 0.0, where=np.isnan(result))
+    return _like(given[0], result.astype(np.int32))
 
 
 def _prepare(kernel: str, columns: tuple[str, ...], outputs: int, /, **parameters: Any) -> Indicator:  # noqa: ANN401

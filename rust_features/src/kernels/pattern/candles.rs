@@ -322,20 +322,20 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// The `N` candles that begin at one of the tile.
+    /// The last `N` candles at each that has as many.
     #[inline(always)]
-    pub(super) fn candles<const N: usize>(&self, first: usize) -> Option<Candles<'a, N, At<'_>>> {
-        let [opens, highs, lows, closes] = self.prices;
-        Some(Candles {
-            opens: opens.get(first..)?.first_chunk()?,
-            highs: highs.get(first..)?.first_chunk()?,
-            lows: lows.get(first..)?.first_chunk()?,
-            closes: closes.get(first..)?.first_chunk()?,
-            sizes: At {
-                tile: self,
-                newest: first + N - 1,
-            },
-        })
+    pub(super) fn candles<const N: usize>(&self) -> impl Iterator<Item = Candles<'a, N, At<'_>>> {
+        let [opens, highs, lows, closes] = self.prices.map(<[f64]>::array_windows);
+        let columns = opens.zip(highs).zip(lows.zip(closes));
+        columns
+            .zip(N - 1..)
+            .map(|(((opens, highs), (lows, closes)), newest)| Candles {
+                opens,
+                highs,
+                lows,
+                closes,
+                sizes: At { tile: self, newest },
+            })
     }
 }
 
@@ -503,10 +503,7 @@ macro_rules! patterns {
                     for cells in signals.chunks_mut(TILE) {
                         let candles = cells.len() + $count - 1;
                         let tile = Tile::of(prices.map(|values| &values[taken..taken + candles]));
-                        for (first, cell) in cells.iter_mut().enumerate() {
-                            let Some($candles) = tile.candles::<$count>(first) else {
-                                return taken;
-                            };
+                        for (cell, $candles) in cells.iter_mut().zip(tile.candles::<$count>()) {
                             *cell = $signal;
                         }
                         taken += cells.len();
