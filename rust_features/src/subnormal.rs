@@ -285,6 +285,8 @@ pub(crate) trait Arithmetic {
     fn quotient(dividend: f64, divisor: f64) -> f64;
     /// `value * factor`.
     fn product(value: f64, factor: f64) -> f64;
+    /// `value / count` for a whole number below 2^50.
+    fn share(value: f64, count: f64) -> f64;
     /// `a.midpoint(b)` of finite numbers.
     fn middle(a: f64, b: f64) -> f64;
 }
@@ -301,6 +303,11 @@ impl Arithmetic for Careful {
     #[inline(always)]
     fn product(value: f64, factor: f64) -> f64 {
         product(value, factor)
+    }
+
+    #[inline(always)]
+    fn share(value: f64, count: f64) -> f64 {
+        share(value, count)
     }
 
     #[inline(always)]
@@ -324,6 +331,11 @@ impl Arithmetic for Plain {
     }
 
     #[inline(always)]
+    fn share(value: f64, count: f64) -> f64 {
+        value / count
+    }
+
+    #[inline(always)]
     fn middle(a: f64, b: f64) -> f64 {
         a.midpoint(b)
     }
@@ -341,6 +353,11 @@ impl Arithmetic for Lifted {
     #[inline(always)]
     fn product(value: f64, factor: f64) -> f64 {
         lower(lifted_product(lift(value), factor))
+    }
+
+    #[inline(always)]
+    fn share(value: f64, count: f64) -> f64 {
+        lower(lifted_share(lift(value), count))
     }
 
     #[inline(always)]

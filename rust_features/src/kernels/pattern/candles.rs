@@ -325,7 +325,7 @@ impl<'a> Tile<'a> {
     /// The last `N` candles at each that has as many.
     #[inline(always)]
     pub(super) fn candles<const N: usize>(&self) -> impl Iterator<Item = Candles<'a, N, At<'_>>> {
-        let [opens, highs, lows, closes] = self.prices.map(<[f64]>::array_windows);
+        let [opens, highs, lows, closes] = self.prices.map(|values| values.windows(N).map(whole));
         let columns = opens.zip(highs).zip(lows.zip(closes));
         columns
             .zip(N - 1..)
@@ -337,6 +337,12 @@ impl<'a> Tile<'a> {
                 sizes: At { tile: self, newest },
             })
     }
+}
+
+/// A window of `N` values, whose length is known from now on.
+#[inline(always)]
+fn whole<const N: usize>(window: &[f64]) -> &[f64; N] {
+    window.first_chunk().unwrap_or(const { &[0.0; N] })
 }
 
 /// A candle of a tile.
