@@ -40,7 +40,7 @@ PYTHON = "Python client, one caller"
 CANDLEWIRE, ECHO, CANDLEWIRE_LARGE = "Candlewire", "own echo (no model)", f"Candlewire, {LARGE_TREES:,} trees"
 BEFORE = "Candlewire, tree kernel off"
 BEFORE_LARGE = f"{CANDLEWIRE_LARGE}, tree kernel off"
-ASLEEP = "Candlewire, busy polling off"
+AWAKE = "Candlewire, busy polling"
 CANDLEWIRE_FUSED, BEFORE_FUSED = "Candlewire, fused", "Candlewire, fused, tree kernel off"
 
 
@@ -114,9 +114,9 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
             before,
             before_addresses,
         ),
-        candlewire_server(model.store, folder / "asleep", "--set", "server.busy_poll_us=0") as (
-            asleep,
-            asleep_addresses,
+        candlewire_server(model.store, folder / "awake", "--set", "server.busy_poll_us=20") as (
+            awake,
+            awake_addresses,
         ),
         echo_server() as (echo, echo_address),
         contextlib.ExitStack() as stack,
@@ -133,7 +133,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
             process_id=before.pid,
         )
         bars.warm_panel(without_kernel.target)
-        at_rest = replace(ours, name=ASLEEP, target=asleep_addresses["data"], process_id=asleep.pid)
+        on_watch = replace(ours, name=AWAKE, target=awake_addresses["data"], process_id=awake.pid)
         large_without = replace(without_kernel, name=BEFORE_LARGE, body=prepared.large.one)
         fused_ours = replace(ours, name=CANDLEWIRE_FUSED, body=prepared.fused.one)
         fused_without = replace(without_kernel, name=BEFORE_FUSED, body=prepared.fused.one)
@@ -150,13 +150,13 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Report:
                 # Whoever goes second finds a warmer machine: take turns.
                 first = number % len(compared)
                 record(report, load, *compared[first:], *compared[:first])
-            record(report, closed_loads[0], at_rest)
+            record(report, closed_loads[0], on_watch)
             record(report, closed_loads[-1], large, large_without)
             for load in own_loads:
                 record(report, load, ours, without_kernel)
             for load in fused_loads:
                 record(report, load, fused_ours, fused_without)
-            for peer in (ours, limit, without_kernel, at_rest):
+            for peer in (ours, limit, without_kernel, on_watch):
                 found = python_client.measure(peer.target, row.tolist(), calls)
                 overload.keep(report, PYTHON, peer, found)
             deliveries.measure(report, delivered, ours)

@@ -124,7 +124,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             worker_threads: 0,
-            busy_poll_us: 20,
+            busy_poll_us: 0,
             executors: 0,
             tree_kernel: TreeKernel::Auto,
             max_batch_rows: 256,

@@ -53,8 +53,8 @@ class Server(_Section):
     """Serve without encryption on addresses that other machines reach."""
     worker_threads: Threads = 0
     """Threads that serve the network and run models; zero means one a core."""
-    busy_poll_us: BusyPoll = 20
-    """How long a thread looks at its sockets on, in place of sleeping, after a lone caller was served."""
+    busy_poll_us: BusyPoll = 0
+    """How long a thread looks at its sockets on, rather than sleep, after a lone caller was served; zero: not."""
     store_watch_ms: MillisecondsOrZero = 1_000
     """Time between looks at the store for new versions and deployments; zero looks only when asked."""
     drain_timeout_ms: MillisecondsOrZero = 10_000
