@@ -54,7 +54,7 @@ class Server(_Section):
     worker_threads: Threads = 0
     """Threads that serve the network and run models; zero means one a core."""
     busy_poll_us: BusyPoll = 0
-    """How long a thread looks at its sockets on, rather than sleep, after a lone caller was served; zero: not."""
+    """How long a thread looks at its sockets on, not asleep, after a lone caller was served; zero: not."""
     store_watch_ms: MillisecondsOrZero = 1_000
     """Time between looks at the store for new versions and deployments; zero looks only when asked."""
     drain_timeout_ms: MillisecondsOrZero = 10_000
