@@ -3,8 +3,10 @@
 
 use crate::instructions::{Work, with_widest_vectors};
 use crate::neighbours::{Row, TILE, WINDOWS, weighted_deviations};
-use crate::subnormal::{ROUNDED, ROUNDING, all_near, lift, lower, needs_lift};
-use crate::window::{Finite, LANES, all_finite, plain_weighted_deviation};
+use crate::subnormal::{
+    ROUNDED, ROUNDING, all_near, all_subnormal, lift, lower_subnormal, needs_lift, raise,
+};
+use crate::window::{Finite, LANES, all_finite, highest, lowest, plain_weighted_deviation};
 
 /// For the windows that start at the first, second, … of `values`, with as many values as there are weights: the bits of
 /// [`crate::window::weighted_deviation`] from each window's newest value. As many as there are `cells`; those taken,
@@ -124,15 +126,18 @@ impl<const LENGTH: usize, const ADD: bool> Work for NearTile<'_, LENGTH, ADD> {
         let Some(lifted) = lifted.get_mut(..values.len()) else {
             return 0;
         };
-        if !all_near(values) {
+        if all_subnormal(values) {
+            for (cell, value) in lifted.iter_mut().zip(values) {
+                *cell = raise(*value);
+            }
+        } else if all_near(values) {
+            for (cell, value) in lifted.iter_mut().zip(values) {
+                *cell = lift(*value);
+            }
+        } else {
             return 0;
         }
-        let (mut least, mut most) = (f64::INFINITY, 0.0);
-        for (cell, value) in lifted.iter_mut().zip(values) {
-            *cell = lift(*value);
-            least = if *cell < least { *cell } else { least };
-            most = if *cell > most { *cell } else { most };
-        }
+        let (least, most) = range(lifted);
         let weight = self
             .weights
             .iter()
@@ -143,12 +148,13 @@ impl<const LENGTH: usize, const ADD: bool> Work for NearTile<'_, LENGTH, ADD> {
         sum_up::<LENGTH, false, true>(lifted, self.weights, cells);
         let newest = &values[LENGTH - 1..][..cells.len()];
         let mut vanished = false;
-        for cell in cells.iter_mut() {
+        for (cell, value) in cells.iter_mut().zip(newest) {
             vanished |= *cell == 0.0;
-            *cell = lower(*cell);
+            let deviation = lower_subnormal(*cell);
+            *cell = if ADD { value + deviation } else { deviation };
         }
         // Only the processor knows the sign of a sum that vanished.
-        if vanished && most > least {
+        if !ADD && vanished && most > least {
             for (at, cell) in cells.iter_mut().enumerate() {
                 if *cell == 0.0 {
                     *cell =
@@ -156,13 +162,30 @@ impl<const LENGTH: usize, const ADD: bool> Work for NearTile<'_, LENGTH, ADD> {
                 }
             }
         }
-        if ADD {
-            for (cell, value) in cells.iter_mut().zip(newest) {
-                *cell += value;
-            }
-        }
         cells.len()
     }
+}
+
+/// The least and the largest of some values, at least as many as are taken together.
+#[inline(always)]
+fn range(values: &[f64]) -> (f64, f64) {
+    let last = values.last_chunk().unwrap_or(&[0.0; TOGETHER]);
+    let (mut least, mut most) = (*last, *last);
+    for values in values.as_chunks::<TOGETHER>().0 {
+        for at in 0..TOGETHER {
+            least[at] = if values[at] < least[at] {
+                values[at]
+            } else {
+                least[at]
+            };
+            most[at] = if values[at] > most[at] {
+                values[at]
+            } else {
+                most[at]
+            };
+        }
+    }
+    (lowest(&least), highest(&most))
 }
 
 /// Vectors of windows for which each weight is loaded once: as many as there are registers for.
@@ -225,8 +248,12 @@ fn lane_of<const LENGTH: usize, const NEAR: bool>(
     (values, weights, newest): (&[f64], &[f64; LENGTH], &Vectors),
     lane: usize,
 ) -> Vectors {
-    // High enough that every addition of a product rounds to the grid by itself.
-    let start = const { if NEAR { ROUNDING } else { 0.0 } };
+    // High enough that every addition of a product rounds to the grid by itself; no more when lanes are added up.
+    let start = match lane {
+        _ if !NEAR => 0.0,
+        0..4 => ROUNDING,
+        _ => -ROUNDING,
+    };
     let mut totals = [[start; LANES]; VECTORS];
     for chunk in 0..LENGTH / LANES {
         add_product(&mut totals, values, weights, newest, chunk * LANES + lane);
@@ -234,9 +261,6 @@ fn lane_of<const LENGTH: usize, const NEAR: bool>(
     // The values after the last chunk belong to the lanes of the newest full one.
     if lane >= LANES - LENGTH % LANES {
         add_product(&mut totals, values, weights, newest, LENGTH - LANES + lane);
-    }
-    if NEAR {
-        totals = added(totals, [[-ROUNDING; LANES]; VECTORS]);
     }
     totals
 }

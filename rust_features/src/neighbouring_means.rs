@@ -2,7 +2,7 @@
 
 use crate::neighbours::{TILE, WINDOWS, divide, is_safe};
 use crate::subnormal::{corrected, is_near};
-use crate::window::{LANES, all_finite};
+use crate::window::{LANES, all_finite, fold_lanes};
 
 /// Means of the windows of `length` values that start at the first, second, … of `values`, as many as there are
 /// `cells`, with the bits of [`crate::window::mean`]: those taken, fewer when a value is not finite.
@@ -41,6 +41,38 @@ fn all_totals<const MEANS: bool>(values: &[f64], length: usize, cells: &mut [f64
         taken += cells.len();
     }
     taken
+}
+
+/// Sums of the windows of a tile at most, with the bits of [`crate::window::sum_over`].
+#[inline(always)]
+pub(crate) fn tile_sums_over(values: &[f64], length: usize, cells: &mut [f64]) {
+    let windows = cells.len();
+    if length < LANES {
+        cells.fill(0.0);
+        for place in 0..length {
+            for (cell, value) in cells.iter_mut().zip(&values[place..]) {
+                *cell += *value;
+            }
+        }
+        return;
+    }
+    // What a window's lane holds is another window's, one lane further; those with a value after the chunks are others.
+    let (mut chunks, mut ends) = (Aligned([0.0; TILE + LANES]), Aligned([0.0; TILE + LANES]));
+    let wide = windows + LANES - 1;
+    add_columns(values, length / LANES, &mut chunks.0[..wide]);
+    let last = &values[length - LANES..][..wide];
+    for (at, end) in ends.0[..wide].iter_mut().enumerate() {
+        *end = chunks.0[at] + last[at];
+    }
+    let counted = LANES - length % LANES;
+    let mut lanes = [&chunks.0[..windows]; LANES];
+    for (at, lane) in lanes.iter_mut().enumerate() {
+        let own = if at < counted { &chunks.0 } else { &ends.0 };
+        *lane = &own[at..][..windows];
+    }
+    for (at, cell) in cells.iter_mut().enumerate() {
+        *cell = fold_lanes(lanes.map(|lane| lane[at]));
+    }
 }
 
 /// A tile's numbers, of which no vector straddles two cache lines.
@@ -254,6 +286,22 @@ mod tests {
                     let [mean, sum] = [window::mean(own), window::sum(own)].map(f64::to_bits);
                     assert_eq!(means[at].to_bits(), mean, "{length} from {at}");
                     assert_eq!(sums[at].to_bits(), sum, "{length} from {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_in_lanes_have_the_bits_of_each_alone() {
+        let values: Vec<f64> = (0..400).map(|i| f64::from(i * 7 % 31).sqrt()).collect();
+        for length in 1..80 {
+            for windows in [1, 8, 100, TILE] {
+                let mut sums = vec![0.0; windows];
+                tile_sums_over(&values[..length + windows - 1], length, &mut sums);
+                for (at, sum) in sums.iter().enumerate() {
+                    let own = &values[at..][..length];
+                    let expected = window::sum_over([own], |[value]| value);
+                    assert_eq!(*sum, expected, "{length} from {at}");
                 }
             }
         }

@@ -36,11 +36,13 @@ pub(crate) fn is_near(value: f64) -> bool {
 /// Whether a number can be lifted and is not zero, which no operation minds.
 #[inline(always)]
 pub(crate) const fn needs_lift(value: f64) -> bool {
-    /// The order of sizes, with zero last.
-    const fn place(value: f64) -> u64 {
-        (value.to_bits() << 1).wrapping_sub(1)
-    }
-    place(value) < const { place(NEAR) }
+    order(value) < const { order(NEAR) }
+}
+
+/// The order of sizes, with zero last.
+#[inline(always)]
+const fn order(value: f64) -> u64 {
+    (value.to_bits() << 1).wrapping_sub(1)
 }
 
 /// Whether all of some numbers can be lifted, and one of them is not zero.
@@ -114,6 +116,48 @@ pub(crate) fn lower(lifted: f64) -> f64 {
     f64::from_bits(lowered | (lifted.to_bits() & SIGN))
 }
 
+/// Whether no value is negative or normal.
+#[inline(always)]
+pub(crate) fn all_subnormal(values: &[f64]) -> bool {
+    let bits = values.iter().fold(0, |bits, value| bits | value.to_bits());
+    bits < f64::MIN_POSITIVE.to_bits()
+}
+
+/// A number that [`all_subnormal`] allows, lifted and a constant higher: distances of such numbers are those of lifted
+/// ones, for a fraction of the work.
+#[inline(always)]
+pub(crate) fn raise(value: f64) -> f64 {
+    f64::from_bits(value.to_bits() | LEAST_NORMAL.to_bits())
+}
+
+/// As [`lift`] of a number that [`all_subnormal`] allows.
+#[inline(always)]
+pub(crate) fn lift_subnormal(value: f64) -> f64 {
+    raise(value) - LEAST_NORMAL
+}
+
+/// What was raised, as it is.
+#[inline(always)]
+pub(crate) fn lower_raised(raised: f64) -> f64 {
+    f64::from_bits(raised.to_bits() ^ LEAST_NORMAL.to_bits())
+}
+
+/// Largest share for [`toward_raised`].
+pub(crate) const RAISED_SHARE: f64 = 0.49;
+
+/// [`toward`] of raised numbers, and a share of at most [`RAISED_SHARE`].
+#[inline(always)]
+pub(crate) fn toward_raised(from: f64, to: f64, share: f64) -> f64 {
+    (from - ROUNDING) + (to - from).mul_add(share, ROUNDING)
+}
+
+/// As [`lower`] where the result is subnormal.
+#[inline(always)]
+pub(crate) fn lower_subnormal(lifted: f64) -> f64 {
+    let multiple = (lifted.abs() + LEAST_NORMAL).to_bits() ^ LEAST_NORMAL.to_bits();
+    f64::from_bits(multiple | (lifted.to_bits() & SIGN))
+}
+
 /// A lifted number rounded to the grid; exact results only, as it is a second rounding.
 #[inline(always)]
 pub(crate) fn snap(lifted: f64) -> f64 {
@@ -137,28 +181,26 @@ pub(crate) fn lifted_product(lifted: f64, factor: f64) -> f64 {
     }
 }
 
-/// `lifted / count` for a whole number below 2^50, lifted and rounded once.
+/// `lifted / count` for a whole number below 2^50 as it is, rounded once, given the quotient as it is rounded lifted.
 #[inline(always)]
-pub(crate) fn lifted_share(lifted: f64, count: f64) -> f64 {
-    on_grid(lifted / count, lifted, count)
-}
-
-/// `lifted / count`, given that quotient rounded, rounded to the grid where it is subnormal.
-#[inline(always)]
-fn on_grid(quotient: f64, lifted: f64, count: f64) -> f64 {
-    // Rounded twice; what is left is exact and tells whether that was wrong: a tie is exact already in the first.
-    let rounded = snap(quotient);
-    let rest = (-rounded).mul_add(count, lifted);
-    let correction = if 2.0 * rest.abs() > count * GRID {
-        GRID.copysign(rest)
+fn lowered_share(quotient: f64, lifted: f64, count: f64) -> f64 {
+    // Rounded to the grid after it was rounded before; what is left is exact and tells whether that was wrong: a tie
+    // is exact already in the first. Whatever the sizes of numbers, there is no branch.
+    let size = quotient.abs();
+    let raised = size + LEAST_NORMAL;
+    let rest = (LEAST_NORMAL - raised).mul_add(count, lifted.abs());
+    let half = 0.5 * GRID * count;
+    let multiple = raised
+        .to_bits()
+        .wrapping_sub(LEAST_NORMAL.to_bits())
+        .wrapping_add(u64::from(rest > half))
+        .wrapping_sub(u64::from(rest < -half));
+    let lowered = if size < LEAST_NORMAL {
+        multiple
     } else {
-        0.0
+        size.to_bits().wrapping_sub(LIFT)
     };
-    if quotient.abs() < LEAST_NORMAL {
-        (rounded + correction).copysign(lifted)
-    } else {
-        quotient
-    }
+    f64::from_bits(lowered | (lifted.to_bits() & SIGN))
 }
 
 /// Divides numbers [`NEAR`] zero by a whole one below 2^50, as [`share`], with its `reciprocal`.
@@ -166,7 +208,7 @@ fn on_grid(quotient: f64, lifted: f64, count: f64) -> f64 {
 pub(crate) fn share_all(values: &mut [f64], count: f64, reciprocal: f64) {
     for value in values {
         let lifted = lift(*value);
-        *value = lower(on_grid(corrected(lifted, count, reciprocal), lifted, count));
+        *value = lowered_share(corrected(lifted, count, reciprocal), lifted, count);
     }
 }
 
@@ -244,6 +286,23 @@ fn near_product(value: f64, factor: f64) -> f64 {
     }
 }
 
+/// A number moved toward another by a share of their distance: rounded once, which is what a recursion waits for. Near
+/// zero the product is rounded before, where that costs less than a subnormal number.
+#[inline(always)]
+pub(crate) fn toward(from: f64, to: f64, share: f64) -> f64 {
+    let distance = to - from;
+    if needs_two_roundings(distance) {
+        return from + product(distance, share);
+    }
+    distance.mul_add(share, from)
+}
+
+/// Whether it may be the distance of two different numbers near zero.
+#[inline(always)]
+const fn needs_two_roundings(distance: f64) -> bool {
+    order(distance) < const { order(2.0 * NEAR) }
+}
+
 /// Whether a lifted number can be multiplied by it.
 #[inline(always)]
 pub(crate) fn is_factor(factor: f64) -> bool {
@@ -266,7 +325,7 @@ pub(crate) fn share(value: f64, count: f64) -> f64 {
 #[cold]
 #[inline(never)]
 fn near_share(value: f64, count: f64) -> f64 {
-    lower(lifted_share(lift(value), count))
+    Lifted::share(value, count)
 }
 
 /// `a.midpoint(b)` of finite numbers.
@@ -357,7 +416,8 @@ impl Arithmetic for Lifted {
 
     #[inline(always)]
     fn share(value: f64, count: f64) -> f64 {
-        lower(lifted_share(lift(value), count))
+        let lifted = lift(value);
+        lowered_share(lifted / count, lifted, count)
     }
 
     #[inline(always)]

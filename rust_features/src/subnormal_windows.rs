@@ -4,7 +4,7 @@ use crate::instructions::{Work, with_widest_vectors};
 use crate::neighbours::{LONGEST, Row, WINDOWS, Wide};
 use crate::subnormal::{Arithmetic, Lifted, ROUNDED, ROUNDING, all_near, is_near, lift};
 use crate::subnormal::{lifted_product, lower, snap};
-use crate::window::{LANES, fold_lanes, plain_weighted_deviation};
+use crate::window::{LANES, fold_lanes, highest, lowest, plain_weighted_deviation};
 
 /// Windows of at most [`LONGEST`] values [`crate::subnormal::NEAR`] zero, one of them not zero; `None` for others.
 #[inline(always)]
@@ -175,11 +175,8 @@ fn deviations(values: &[f64], weights: &[f64], origins: &[f64; WINDOWS]) -> Opti
     if length < LANES || !all_near(origins) {
         return None;
     }
-    let (mut least, mut most) = (f64::INFINITY, 0.0);
-    for value in values.iter().chain(origins) {
-        least = if *value < least { *value } else { least };
-        most = if *value > most { *value } else { most };
-    }
+    let least = lowest(values).min(lowest(origins));
+    let most = highest(values).max(highest(origins));
     let weight = weights.iter().fold(0.0, |sum, weight| sum + weight.abs());
     if lift(most - least) * weight >= ROUNDED {
         return None;

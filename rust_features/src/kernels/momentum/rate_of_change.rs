@@ -5,7 +5,9 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{Row, TILE};
 use crate::side_by_side::{Memories, SideBySide};
-use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, each_near};
+use crate::subnormal::{
+    Arithmetic, Careful, Lifted, Plain, all_near, all_subnormal, each_near, lift_subnormal,
+};
 use crate::window::Finite;
 
 /// One kernel of the family: how it relates the value to the old one.
@@ -62,7 +64,7 @@ macro_rules! change_kernel {
                 else {
                     return false;
                 };
-                changes_by(&mut changes.0, &values.0, &olds.0, $relate);
+                changes_by(&mut changes.0, &values.0, &olds.0, |value| value, $relate);
                 true
             }
 
@@ -96,13 +98,15 @@ macro_rules! change_kernel {
                 let mut taken = 0;
                 let tiles = span.source().chunks(TILE).zip(olds.chunks(TILE));
                 for (changes, (values, olds)) in changes.chunks_mut(TILE).zip(tiles) {
-                    let near = all_near(olds) && each_near(values);
-                    let finite = if near {
+                    let finite = if all_subnormal(olds) && all_subnormal(values) {
+                        type Way = Plain;
+                        changes_by(changes, values, olds, lift_subnormal, $relate)
+                    } else if all_near(olds) && each_near(values) {
                         type Way = Lifted;
-                        changes_by(changes, values, olds, $relate)
+                        changes_by(changes, values, olds, |value| value, $relate)
                     } else {
                         type Way = Plain;
-                        changes_by(changes, values, olds, $relate)
+                        changes_by(changes, values, olds, |value| value, $relate)
                     };
                     if !finite {
                         break;
@@ -115,12 +119,13 @@ macro_rules! change_kernel {
     };
 }
 
-/// Relates each value to the old one, 0 when that is 0; false when a value is not finite.
+/// Relates each value to the old one, both as `change` has them, 0 when that is 0; false when a value is not finite.
 #[inline(always)]
 fn changes_by(
     changes: &mut [f64],
     values: &[f64],
     olds: &[f64],
+    change: impl Fn(f64) -> f64,
     relate: impl Fn(f64, f64) -> f64,
 ) -> bool {
     let bars = changes.len();
@@ -131,7 +136,7 @@ fn changes_by(
         *cell = if olds[at] == 0.0 {
             0.0
         } else {
-            relate(values[at], olds[at])
+            relate(change(values[at]), change(olds[at]))
         };
     }
     finite.all()

@@ -2,10 +2,14 @@
 
 use super::average::{Average, AverageKernel};
 use crate::known_length::known_length;
-use crate::neighbours::{self, LONGEST, Row, WINDOWS, Wide};
+use crate::neighbouring_means::tile_sums_over;
+use crate::neighbours::{LONGEST, Row, TILE};
 use crate::side_by_side::{Memories, each_series, sums_over};
 use crate::state::state;
-use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, product};
+use crate::subnormal::{
+    Arithmetic, Careful, Lifted, Plain, all_near, all_subnormal, lower_raised, raise, toward,
+    toward_raised,
+};
 use crate::window::sum_of_pairs;
 
 /// Kaufman's adaptive moving average.
@@ -72,7 +76,7 @@ impl Average for Adaptive {
             [before, after] of [20] => sum_of_pairs(before, after, |old, new| (new - old).abs())
         );
         let smoothing = smoothing::<Careful>((value - oldest).abs(), path);
-        state.average += product(value - state.average, smoothing);
+        state.average = toward(state.average, value, smoothing);
         Some(state.average)
     }
 
@@ -90,27 +94,29 @@ impl Average for Adaptive {
         if self.period == 1 || self.period > LONGEST || !state.started {
             return 0;
         }
+        let mut changes = [0.0; TILE + LONGEST];
+        let mut paths = [0.0; TILE];
         let mut taken = 0;
-        for cells in averages.as_chunks_mut::<WINDOWS>().0 {
-            let Some(windows) = newest.get(taken..taken + WINDOWS + self.period) else {
+        for cells in averages.chunks_mut(TILE) {
+            let bars = cells.len();
+            let Some(windows) = newest.get(taken..taken + bars + self.period) else {
                 break;
             };
-            let (oldest, values) = (&windows[..WINDOWS], &windows[self.period..]);
-            let mut changes: Wide = [0.0; _];
-            for (change, (old, new)) in changes.iter_mut().zip(windows.iter().zip(&windows[1..])) {
-                *change = (new - old).abs();
+            let (before, after) = (&windows[..windows.len() - 1], &windows[1..]);
+            let changes = &mut changes[..after.len()];
+            for (at, change) in changes.iter_mut().enumerate() {
+                *change = (after[at] - before[at]).abs();
             }
-            let paths = neighbours::sums_over([&changes], self.period, |[change], _| change);
-            if all_near(&paths.0) {
-                smoothings::<Lifted>(values, oldest, &paths, cells);
+            let paths = &mut paths[..bars];
+            tile_sums_over(changes, self.period, paths);
+            let (oldest, values) = (&windows[..bars], &windows[self.period..]);
+            if all_near(paths) {
+                smoothings::<Lifted>(values, oldest, paths, cells);
             } else {
-                smoothings::<Plain>(values, oldest, &paths, cells);
+                smoothings::<Plain>(values, oldest, paths, cells);
             }
-            for (cell, value) in cells.iter_mut().zip(values) {
-                state.average += product(value - state.average, *cell);
-                *cell = state.average;
-            }
-            taken += WINDOWS;
+            state.follow(values, cells);
+            taken += bars;
         }
         taken
     }
@@ -137,24 +143,42 @@ impl Average for Adaptive {
                 state.started = true;
                 state.average = previous.0[at];
             }
-            state.average += (values.0[at] - state.average) * rows.0[at];
+            state.average = toward(state.average, values.0[at], rows.0[at]);
             rows.0[at] = state.average;
         });
         Some(rows)
     }
 }
 
-/// The [`smoothing`] of each bar of a block.
+impl AdaptiveState {
+    /// Moves the average toward each value by the share in its cell, and shows it there.
+    #[inline(always)]
+    fn follow(&mut self, values: &[f64], cells: &mut [f64]) {
+        if all_subnormal(values) && all_subnormal(&[self.average]) {
+            let mut average = raise(self.average);
+            for (cell, value) in cells.iter_mut().zip(values) {
+                average = toward_raised(average, raise(*value), *cell);
+                *cell = lower_raised(average);
+            }
+            self.average = lower_raised(average);
+            return;
+        }
+        let mut average = self.average;
+        for (cell, value) in cells.iter_mut().zip(values) {
+            average = toward(average, *value, *cell);
+            *cell = average;
+        }
+        self.average = average;
+    }
+}
+
+/// The [`smoothing`] of each bar of a tile.
 #[inline(always)]
-fn smoothings<A: Arithmetic>(
-    values: &[f64],
-    oldest: &[f64],
-    paths: &Row,
-    cells: &mut [f64; WINDOWS],
-) {
-    let (values, oldest) = (&values[..WINDOWS], &oldest[..WINDOWS]);
+fn smoothings<A: Arithmetic>(values: &[f64], oldest: &[f64], paths: &[f64], cells: &mut [f64]) {
+    let bars = cells.len();
+    let (values, oldest, paths) = (&values[..bars], &oldest[..bars], &paths[..bars]);
     for (at, cell) in cells.iter_mut().enumerate() {
-        *cell = smoothing::<A>((values[at] - oldest[at]).abs(), paths.0[at]);
+        *cell = smoothing::<A>((values[at] - oldest[at]).abs(), paths[at]);
     }
 }
 

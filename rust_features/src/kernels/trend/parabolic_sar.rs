@@ -5,7 +5,10 @@ use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::WINDOWS;
 use crate::state::state;
-use crate::subnormal::{NEAR, all_near, is_factor, is_near, lift, lifted_product, lower, product};
+use crate::subnormal::{
+    RAISED_SHARE, all_near, all_subnormal, is_factor, is_near, lift, lifted_product, lower,
+    lower_raised, raise, toward, toward_raised,
+};
 
 use super::simple_moving_average::{ratio, ratios};
 
@@ -166,7 +169,8 @@ impl Trade {
         }
     }
 
-    /// As [`Trade::follow`] for a block of numbers near zero, with the same bits: all of them lifted.
+    /// As [`Trade::follow`] for a block of numbers near zero, with the same bits: all of them changed for others with
+    /// the same order, and back.
     #[inline(always)]
     fn follow_near(
         &mut self,
@@ -174,19 +178,24 @@ impl Trade {
         ranges: [&[f64]; 2],
         stops: &mut [f64],
         directions: Option<&mut [f64]>,
+        (change, back, toward): (
+            impl Fn(f64) -> f64,
+            impl Fn(f64) -> f64,
+            impl Fn(f64, f64, f64) -> f64 + Copy,
+        ),
     ) {
-        let mut lifted = [[0.0; WINDOWS]; 2];
-        for (lifted, values) in lifted.iter_mut().zip(ranges) {
-            for (lifted, value) in lifted.iter_mut().zip(values) {
-                *lifted = lift(*value);
+        let mut changed = [[0.0; WINDOWS]; 2];
+        for (changed, values) in changed.iter_mut().zip(ranges) {
+            for (changed, value) in changed.iter_mut().zip(values) {
+                *changed = change(*value);
             }
         }
-        self.change_prices(lift);
-        let ranges = lifted.each_ref().map(|values| &values[..]);
-        self.follow(limits, ranges, stops, directions, toward_lifted);
-        self.change_prices(lower);
+        self.change_prices(change);
+        let ranges = changed.each_ref().map(|values| &values[..]);
+        self.follow(limits, ranges, stops, directions, toward);
+        self.change_prices(&back);
         for stop in stops {
-            *stop = lower(*stop);
+            *stop = back(*stop);
         }
     }
 
@@ -199,6 +208,10 @@ impl Trade {
         ] {
             *price = change(*price);
         }
+    }
+
+    fn prices(&self) -> [f64; 4] {
+        [self.stop, self.extreme, self.high, self.low]
     }
 
     #[inline(always)]
@@ -217,31 +230,10 @@ impl Trade {
     }
 }
 
-/// A stop, moved to an extreme by a share of their distance: rounded once, which is what bars wait for. Near zero the
-/// product is rounded before, where that costs less than a subnormal number.
-#[inline(always)]
-fn toward(stop: f64, extreme: f64, share: f64) -> f64 {
-    let distance = extreme - stop;
-    if needs_two_roundings(distance) {
-        return stop + product(distance, share);
-    }
-    distance.mul_add(share, stop)
-}
-
 /// [`toward`] of lifted numbers.
 #[inline(always)]
 fn toward_lifted(stop: f64, extreme: f64, share: f64) -> f64 {
     stop + lifted_product(extreme - stop, share)
-}
-
-/// Whether it may be the distance of two different numbers near zero.
-#[inline(always)]
-const fn needs_two_roundings(distance: f64) -> bool {
-    /// The order of sizes, with zero last.
-    const fn place(value: f64) -> u64 {
-        (value.to_bits() << 1).wrapping_sub(1)
-    }
-    place(distance) < const { place(2.0 * NEAR) }
 }
 
 /// A stop that the range of the last two bars holds back: out of line, and its value kept from the compiler, which would
@@ -340,8 +332,12 @@ impl Kernel for Sar {
             let bars = block * WINDOWS..block * WINDOWS + cells.len();
             let ranges = [&highs[bars.clone()], &lows[bars.clone()]];
             let directions = more.get_mut(1).map(|directions| &mut directions[bars]);
-            if ranges.into_iter().all(all_near) && self.can_lift(state) {
-                state.follow_near(self.limits(), ranges, cells, directions);
+            if ranges.into_iter().all(all_subnormal) && self.can_raise(state) {
+                let ways = (raise, lower_raised, toward_raised);
+                state.follow_near(self.limits(), ranges, cells, directions, ways);
+            } else if ranges.into_iter().all(all_near) && self.can_lift(state) {
+                let ways = (lift, lower, toward_lifted);
+                state.follow_near(self.limits(), ranges, cells, directions, ways);
             } else {
                 state.follow(self.limits(), ranges, cells, directions, toward);
             }
@@ -360,9 +356,14 @@ impl Sar {
         (self.acceleration, self.maximum)
     }
 
+    /// Whether a trade can go on with raised numbers. Of flat prices, zeros too, nothing is gained.
+    fn can_raise(&self, trade: &Trade) -> bool {
+        all_subnormal(&trade.prices()) && trade.stop > 0.0 && self.maximum <= RAISED_SHARE
+    }
+
     /// Whether a trade can go on with lifted numbers.
     fn can_lift(&self, trade: &Trade) -> bool {
-        let prices = [trade.stop, trade.extreme, trade.high, trade.low];
+        let prices = trade.prices();
         let factors = [self.acceleration, self.maximum, trade.acceleration];
         prices.into_iter().all(is_near) && factors.into_iter().all(is_factor)
     }
