@@ -1,6 +1,7 @@
 //! Volume weighted by the place of the close in the bar: Chaikin's indicators.
 
 use std::hint::black_box;
+use std::ops::Range;
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::bar::Bar;
@@ -11,7 +12,8 @@ use crate::neighbours::Row;
 use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
 use crate::state::state;
 use crate::subnormal::{
-    Arithmetic, Careful, Lifted, Plain, all_factors, all_near, all_tiny, quotient,
+    Arithmetic, Careful, Lifted, Plain, all_factors, all_near, all_subnormal, all_tiny, is_near,
+    needs_lift, quotient, raise,
 };
 use crate::trailing::{append, room_for};
 use crate::window::{Finite, all_finite, flush_tiny, sum};
@@ -36,23 +38,24 @@ fn place<A: Arithmetic>(high: f64, low: f64, close: f64) -> f64 {
 /// Columns of a block: highs, lows, closes and volumes.
 type Bars<'a> = [&'a [f64]; 4];
 
-/// The flows of a block; false when a number is not finite.
+/// The flows of a block, of prices as `change` has them; false when a number is not finite.
 #[inline(always)]
-fn flows_by<A: Arithmetic>(own: Bars<'_>, flows: &mut [f64]) -> bool {
+fn flows_by<A: Arithmetic>(own: Bars<'_>, flows: &mut [f64], change: impl Fn(f64) -> f64) -> bool {
     let bars = flows.len();
     let [highs, lows, closes, volumes] = own.map(|values| &values[..bars]);
     let mut finite = Finite::default();
     // One look for four numbers: what is not finite stays in sums and differences.
     let look = |at: usize| (highs[at] - lows[at]) + (closes[at] - lows[at]) + volumes[at];
-    if !all_near(volumes) {
+    let place = |at: usize| place::<A>(change(highs[at]), change(lows[at]), change(closes[at]));
+    if !needs_care(volumes) {
         for (at, flow) in flows.iter_mut().enumerate() {
-            *flow = volumes[at] * place::<A>(highs[at], lows[at], closes[at]);
+            *flow = volumes[at] * place(at);
             finite.look(look(at));
         }
         return finite.all() || own.into_iter().all(all_finite);
     }
     for (at, flow) in flows.iter_mut().enumerate() {
-        *flow = place::<A>(highs[at], lows[at], closes[at]);
+        *flow = place(at);
         finite.look(look(at));
     }
     if all_factors(flows) {
@@ -61,6 +64,16 @@ fn flows_by<A: Arithmetic>(own: Bars<'_>, flows: &mut [f64]) -> bool {
         weigh::<Careful>(flows, volumes);
     }
     finite.all() || own.into_iter().all(all_finite)
+}
+
+/// Whether volumes are subnormal, or so are most of their products with a place. Of usual ones none needs a second look.
+#[inline(always)]
+fn needs_care(volumes: &[f64]) -> bool {
+    volumes.first().copied().is_some_and(needs_lift)
+        && volumes.iter().fold(false, |small, volume| {
+            small | (volume.abs() < f64::MIN_POSITIVE)
+        })
+        && all_near(volumes)
 }
 
 /// Multiplies each place by its volume.
@@ -74,37 +87,38 @@ fn weigh<A: Arithmetic>(places: &mut [f64], volumes: &[f64]) {
 /// Bars of a block: so few that a processor makes the flows of the next one beside the sums of this one.
 const BARS: usize = 32;
 
-/// Gives `take` the flows of a span's bars and a cell for each, in blocks; the bars taken, up to one with a number that
-/// is not finite.
+/// Gives `take` the flows of a span's first `count` bars in blocks, each with the place of its first bar; the bars
+/// taken, up to one with a number that is not finite.
 #[inline(always)]
-fn take_flows(
-    span: Span<'_>,
-    cells: &mut [f64],
-    mut take: impl FnMut(&[f64], &mut [f64]),
-) -> usize {
+fn take_flows(span: Span<'_>, count: usize, mut take: impl FnMut(usize, &[f64])) -> usize {
     let [_, highs, lows, closes, volumes] = span.prices();
     let columns = [highs, lows, closes, volumes];
     let mut taken = 0;
-    for cells in cells.chunks_mut(BARS) {
-        let bars = cells.len();
+    while taken < count {
+        let bars = BARS.min(count - taken);
         let own = columns.map(|values| &values[taken..taken + bars]);
         let mut flows = [0.0; BARS];
         let blocks = own.map(<[f64]>::first_chunk::<BARS>);
         let finite = if let [Some(highs), Some(lows), Some(closes), Some(volumes)] = blocks {
             let own: Bars<'_> = [highs, lows, closes, volumes];
-            if all_near(highs) {
-                flows_by::<Lifted>(own, &mut flows)
+            let [prices @ .., _] = own;
+            if !is_near(highs[0]) {
+                flows_by::<Plain>(own, &mut flows, |price| price)
+            } else if prices.into_iter().all(all_subnormal) {
+                flows_by::<Plain>(own, &mut flows, raise)
+            } else if all_near(highs) {
+                flows_by::<Lifted>(own, &mut flows, |price| price)
             } else {
-                flows_by::<Plain>(own, &mut flows)
+                flows_by::<Plain>(own, &mut flows, |price| price)
             }
         } else {
-            flows_by::<Careful>(own, &mut flows[..bars])
+            flows_by::<Careful>(own, &mut flows[..bars], |price| price)
         };
         if !finite {
             break;
         }
         // In memory: a compiler that keeps the whole block in registers runs out of them.
-        take(&black_box(&flows)[..bars], cells);
+        take(taken, &black_box(&flows)[..bars]);
         taken += bars;
     }
     taken
@@ -172,9 +186,25 @@ impl Kernel for Ad {
         let [totals] = outputs else {
             return 0;
         };
-        take_flows(span, totals, |flows, totals| {
-            state.add_all(flows, totals);
-        })
+        let (mut last, mut older) = (Stage::NONE, Stage::NONE);
+        let (mut last, mut older) = (&mut last, &mut older);
+        let taken = take_flows(span, totals.len(), |first, flows| {
+            if let Some(flows) = flows.first_chunk() {
+                older.show(totals);
+                state.add_block(flows, last, older);
+                older.bars = first..first + BARS;
+                std::mem::swap(&mut last, &mut older);
+                return;
+            }
+            older.show(totals);
+            last.finish(state, totals);
+            for (cell, flow) in totals[first..].iter_mut().zip(flows) {
+                *cell = state.add(*flow);
+            }
+        });
+        older.show(totals);
+        last.finish(state, totals);
+        taken
     }
 }
 
@@ -188,37 +218,73 @@ impl RunningTotal {
         total + self.lost
     }
 
-    /// The line after each flow of at most a block: nothing waits for anything but the two sums.
+    /// Adds a block's flows to the total, for `next`, and beside it what the block before lost: two sums, of which
+    /// neither waits for the other.
     #[inline(always)]
-    fn add_all(&mut self, flows: &[f64], line: &mut [f64]) {
-        let (Some(flows), Some(line)) = (flows.first_chunk(), line.first_chunk_mut()) else {
-            for (cell, flow) in line.iter_mut().zip(flows) {
-                *cell = self.add(*flow);
-            }
-            return;
-        };
-        self.add_block(flows, line);
+    fn add_block(&mut self, flows: &[f64; BARS], last: &mut Stage, next: &mut Stage) {
+        next.flows = *flows;
+        let losses = last.losses();
+        let losses = black_box(&losses);
+        next.totals[0] = self.total;
+        let totals = &mut next.totals[1..];
+        for at in 0..BARS {
+            self.total += flows[at];
+            totals[at] = self.total;
+            self.lost += losses[at];
+            last.lost[at] = self.lost;
+        }
     }
+}
+
+/// A block on its way: first its totals are added up, then what they lost, then both to the line. Each a block later
+/// than the one before: a vector that reads what was just written number by number would wait for it.
+struct Stage {
+    bars: Range<usize>,
+    flows: [f64; BARS],
+    /// The total before each bar, and after the last.
+    totals: [f64; BARS + 1],
+    /// What was lost up to each bar.
+    lost: [f64; BARS],
+}
+
+impl Stage {
+    const NONE: Self = Self {
+        bars: 0..0,
+        flows: [0.0; BARS],
+        totals: [0.0; BARS + 1],
+        lost: [0.0; BARS],
+    };
 
     #[inline(always)]
-    fn add_block(&mut self, flows: &[f64; BARS], line: &mut [f64; BARS]) {
-        let (mut before, mut after) = ([0.0; BARS], [0.0; BARS]);
-        for (at, flow) in flows.iter().enumerate() {
-            before[at] = self.total;
-            self.total += flow;
-            after[at] = self.total;
-        }
-        // In memory, as the flows.
-        let (before, after) = black_box((&before, &after));
+    fn losses(&self) -> [f64; BARS] {
         let mut losses = [0.0; BARS];
-        for at in 0..BARS {
-            losses[at] = lost(before[at], flows[at], after[at]);
+        for (at, loss) in losses.iter_mut().enumerate() {
+            *loss = lost(self.totals[at], self.flows[at], self.totals[at + 1]);
         }
-        let losses = black_box(&losses);
-        for at in 0..BARS {
-            self.lost += losses[at];
-            line[at] = after[at] + self.lost;
+        losses
+    }
+
+    /// Writes the line, once it has all it is made of.
+    #[inline(always)]
+    fn show(&mut self, line: &mut [f64]) {
+        let own = line.get_mut(std::mem::take(&mut self.bars));
+        if let Some(cells) = own.and_then(|cells| cells.first_chunk_mut::<BARS>()) {
+            for (at, cell) in cells.iter_mut().enumerate() {
+                *cell = self.totals[at + 1] + self.lost[at];
+            }
         }
+    }
+
+    /// Adds what is left to add.
+    #[inline(always)]
+    fn finish(&mut self, state: &mut RunningTotal, line: &mut [f64]) {
+        let losses = self.losses();
+        for (cell, loss) in self.lost.iter_mut().zip(losses) {
+            state.lost += loss;
+            *cell = state.lost;
+        }
+        self.show(line);
+        *self = Self::NONE;
     }
 }
 
@@ -323,8 +389,12 @@ impl Kernel for AdOsc {
         if state.bars < self.warmup.max(1) as u64 {
             return 0;
         }
-        take_flows(span, differences, |flows, cells| {
-            self.take_block(state, flows, cells);
+        take_flows(span, differences.len(), |first, flows| {
+            let cells = &mut differences[first..][..flows.len()];
+            match (flows.first_chunk(), cells.first_chunk_mut()) {
+                (Some(flows), Some(cells)) => self.take_block(state, flows, cells),
+                _ => self.take_each(state, flows, cells),
+            }
         })
     }
 }
@@ -332,23 +402,34 @@ impl Kernel for AdOsc {
 impl AdOsc {
     /// The oscillator after each flow of a block.
     #[inline(always)]
-    fn take_block(&self, state: &mut LineAverages, flows: &[f64], cells: &mut [f64]) {
+    fn take_block(&self, state: &mut LineAverages, flows: &[f64; BARS], cells: &mut [f64; BARS]) {
         let (mut fast, mut slow) = (state.fast, state.slow);
         if is_far(fast) & is_far(slow) & flows.iter().fold(true, |far, flow| far & is_far(*flow)) {
-            // Neither average comes near the numbers that count as zero, and nobody need look.
-            for (cell, flow) in cells.iter_mut().zip(flows) {
-                fast = behind(fast, self.keep_fast, *flow);
-                slow = behind(slow, self.keep_slow, *flow);
+            // Neither average comes near the numbers that count as zero, and nobody need look. What no bar waits for
+            // comes before the recursions, and through memory, which keeps them two chains of one operation.
+            let (mut fasts, mut slows) = ([0.0; BARS], [0.0; BARS]);
+            for (at, flow) in flows.iter().enumerate() {
+                (fasts[at], slows[at]) = (-(self.keep_fast * flow), -(self.keep_slow * flow));
+            }
+            let (fasts, slows) = black_box((&fasts, &slows));
+            for (at, cell) in cells.iter_mut().enumerate() {
+                fast = self.keep_fast.mul_add(fast, fasts[at]);
+                slow = self.keep_slow.mul_add(slow, slows[at]);
                 *cell = fast - slow;
             }
             (state.fast, state.slow) = (fast, slow);
         } else if fast == 0.0 && slow == 0.0 && all_tiny(flows) {
             cells.fill(0.0);
         } else {
-            for (cell, flow) in cells.iter_mut().zip(flows) {
-                self.fall_behind(state, *flow);
-                *cell = state.fast - state.slow;
-            }
+            self.take_each(state, flows, cells);
+        }
+    }
+
+    #[inline(always)]
+    fn take_each(&self, state: &mut LineAverages, flows: &[f64], cells: &mut [f64]) {
+        for (cell, flow) in cells.iter_mut().zip(flows) {
+            self.fall_behind(state, *flow);
+            *cell = state.fast - state.slow;
         }
     }
 
