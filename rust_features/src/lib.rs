@@ -50,6 +50,7 @@ mod nearest;
 mod neighbouring_extremes;
 mod neighbouring_filters;
 mod neighbouring_means;
+mod neighbouring_pairs;
 mod neighbours;
 mod panel;
 mod plan;

@@ -1,8 +1,11 @@
 //! Correlation and beta of two series, by TA-Lib's definitions.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbouring_pairs::{Pairs, Spread, spread};
+use crate::neighbours::{LONGEST, TILE};
+use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
 
 /// Columns that TA-Lib reads where it is not told others; its functions name any two.
 const COLUMNS: [Column; 2] = [Column::High, Column::Low];
@@ -50,19 +53,70 @@ impl Kernel for Correl {
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         match (frame.highs(self.period), frame.lows(self.period)) {
             (Some(first), Some(second)) => {
-                let (x, y) = (frame.bar.high, frame.bar.low);
-                // Distances from the newest values are exact where the values are close.
-                let pairs = || first.iter().zip(second).map(|(a, b)| (a - x, b - y));
-                let [left, right, both] = spread(pairs, self.period);
-                let deviations = left.sqrt() * right.sqrt();
-                [if deviations > 0.0 {
-                    both / deviations
-                } else {
-                    0.0
-                }]
+                let pairs = first.iter().copied().zip(second.iter().copied());
+                let newest = (frame.bar.high, frame.bar.low);
+                [correlation(spread(pairs, newest, self.period))]
             }
             _ => [f64::NAN],
         }
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let windows = COLUMNS.map(|column| span.windows(column, self.period));
+        let ([Some(first), Some(second)], [cells]) = (windows, outputs) else {
+            return 0;
+        };
+        let mut pairs = Pairs::ZEROS;
+        for (tile, cells) in cells.chunks_mut(TILE).enumerate() {
+            let own = [first, second]
+                .map(|values| &values[tile * TILE..][..cells.len() + self.period - 1]);
+            if own.into_iter().any(all_near) {
+                // Squares of such distances are zero.
+                cells.fill(0.0);
+                continue;
+            }
+            let mut safe = true;
+            pairs.measure(own[0], own[1], self.period, cells.len(), |at, spread| {
+                let [left, right, both] = spread;
+                let (product, moves) = (left * right, (left > 0.0) & (right > 0.0));
+                safe &= has_root(product) | !moves;
+                cells[at] = if moves { both / product.sqrt() } else { 0.0 };
+            });
+            if !safe {
+                pairs.measure(own[0], own[1], self.period, cells.len(), |at, spread| {
+                    cells[at] = correlation(spread);
+                });
+            }
+        }
+        cells.len()
+    }
+}
+
+/// Whether a product of variances has all its digits.
+#[inline(always)]
+fn has_root(product: f64) -> bool {
+    (product > 1e-280) & (product < 1e300)
+}
+
+#[inline(always)]
+fn correlation([left, right, both]: Spread) -> f64 {
+    if left > 0.0 && right > 0.0 {
+        let product = left * right;
+        let root = if has_root(product) {
+            product.sqrt()
+        } else {
+            left.sqrt() * right.sqrt()
+        };
+        both / root
+    } else {
+        0.0
     }
 }
 
@@ -109,48 +163,77 @@ impl Kernel for Beta {
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         match (frame.highs(self.period + 1), frame.lows(self.period + 1)) {
             (Some(first), Some(second)) => {
-                let changes = || {
-                    first
-                        .windows(2)
-                        .map(change)
-                        .zip(second.windows(2).map(change))
+                let changes = |values: &[f64]| match values {
+                    [before, after] => change::<Careful>(*before, *after),
+                    _ => 0.0,
                 };
-                let [variance, _, covariance] = spread(changes, self.period);
-                [if variance > 0.0 {
-                    covariance / variance
-                } else {
-                    0.0
-                }]
+                let newest = [first, second].map(|values| changes(&values[self.period - 1..]));
+                let pairs = (first.windows(2).map(changes)).zip(second.windows(2).map(changes));
+                [slope(spread(pairs, newest.into(), self.period))]
             }
             _ => [f64::NAN],
         }
     }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let windows = COLUMNS.map(|column| span.windows(column, self.period + 1));
+        let ([Some(first), Some(second)], [cells]) = (windows, outputs) else {
+            return 0;
+        };
+        if self.period > LONGEST {
+            return 0;
+        }
+        let mut pairs = Pairs::ZEROS;
+        let mut room = [[0.0; TILE + LONGEST]; 2];
+        for (tile, cells) in cells.chunks_mut(TILE).enumerate() {
+            let count = cells.len() + self.period - 1;
+            for (changes, values) in room.iter_mut().zip([first, second]) {
+                let values = &values[tile * TILE..][..=count];
+                if all_near(values) {
+                    changes_of::<Lifted>(values, &mut changes[..count]);
+                } else {
+                    changes_of::<Plain>(values, &mut changes[..count]);
+                }
+            }
+            let [x, y] = room.each_ref().map(|changes| &changes[..count]);
+            pairs.measure(x, y, self.period, cells.len(), |at, spread| {
+                cells[at] = slope(spread);
+            });
+        }
+        cells.len()
+    }
 }
 
-/// Relative change from the first to the second of two values; none from zero.
+/// Relative change from one value to the next; none from zero.
 #[inline(always)]
-fn change(values: &[f64]) -> f64 {
-    match values {
-        [before, after] if *before != 0.0 => (after - before) / before,
-        _ => 0.0,
+fn change<A: Arithmetic>(before: f64, after: f64) -> f64 {
+    if before == 0.0 {
+        0.0
+    } else {
+        A::quotient(after - before, before)
     }
 }
 
-/// Sums of the squared distances from the mean, of each series, and of their products.
 #[inline(always)]
-fn spread<P: Iterator<Item = (f64, f64)>>(pairs: impl Fn() -> P, count: usize) -> [f64; 3] {
-    let (mut x, mut y) = (0.0, 0.0);
-    for (a, b) in pairs() {
-        x += a;
-        y += b;
+fn changes_of<A: Arithmetic>(values: &[f64], changes: &mut [f64]) {
+    let (before, after) = (&values[..changes.len()], &values[1..][..changes.len()]);
+    for (at, cell) in changes.iter_mut().enumerate() {
+        *cell = change::<A>(before[at], after[at]);
     }
-    let (x, y) = (x / count as f64, y / count as f64);
-    let mut sums = [0.0; 3];
-    for (a, b) in pairs() {
-        let (a, b) = (a - x, b - y);
-        sums[0] += a * a;
-        sums[1] += b * b;
-        sums[2] += a * b;
+}
+
+#[inline(always)]
+fn slope([variance, _, covariance]: Spread) -> f64 {
+    if variance > 0.0 {
+        covariance / variance
+    } else {
+        0.0
     }
-    sums
 }
