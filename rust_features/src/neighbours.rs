@@ -297,6 +297,68 @@ fn add_both(
     }
 }
 
+/// Sums of the weights in each window, and of the distances from its origin times the weight of their bar: the bits of
+/// [`crate::window::sum_over`] and [`crate::window::plain_weighted_deviation`]. Columns as in [`sums`].
+#[inline(always)]
+pub(crate) fn weighted_by(
+    values: &[f64],
+    weights: &[f64],
+    length: usize,
+    origins: &[f64; WINDOWS],
+) -> [Row; 2] {
+    if length < LANES {
+        let mut both = [Row::ZEROS; 2];
+        for bar in 0..length {
+            add_weighted::<1>([values, weights], bar, origins, &mut both);
+        }
+        return both;
+    }
+    let (mut totals, mut deviations) = ([Row::ZEROS; LANES], [Row::ZEROS; LANES]);
+    let counted = LANES - length % LANES;
+    for lane in 0..LANES {
+        let mut both = [Row::ZEROS; 2];
+        let mut left = length / LANES;
+        let mut bar = lane;
+        while left > 0 {
+            // Several at a time, for each time costs a pass over the sums.
+            let taken = left.min(3);
+            match taken {
+                3 => add_weighted::<3>([values, weights], bar, origins, &mut both),
+                2 => add_weighted::<2>([values, weights], bar, origins, &mut both),
+                _ => add_weighted::<1>([values, weights], bar, origins, &mut both),
+            }
+            left -= taken;
+            bar += taken * LANES;
+        }
+        if lane >= counted {
+            let bar = length - LANES + lane;
+            add_weighted::<1>([values, weights], bar, origins, &mut both);
+        }
+        [totals[lane], deviations[lane]] = both;
+    }
+    [folded(&totals), folded(&deviations)]
+}
+
+/// Adds what `COUNT` bars of each window contribute: the first one, a chunk further, two chunks further, …
+#[inline(always)]
+fn add_weighted<const COUNT: usize>(
+    columns: [&[f64]; 2],
+    first: usize,
+    origins: &[f64; WINDOWS],
+    [totals, deviations]: &mut [Row; 2],
+) {
+    let mut own = [[&Row::ZEROS.0; 2]; COUNT];
+    for (place, own) in own.iter_mut().enumerate() {
+        *own = columns.map(|column| row_of(column, first + place * LANES));
+    }
+    for at in 0..WINDOWS {
+        for [values, weights] in own {
+            totals.0[at] += weights[at];
+            deviations.0[at] = (values[at] - origins[at]).mul_add(weights[at], deviations.0[at]);
+        }
+    }
+}
+
 /// Adds what some bars of each window contribute: the first one, that `stride` further, …, `count` in all.
 #[inline(always)]
 fn add_deviations(

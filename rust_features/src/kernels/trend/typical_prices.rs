@@ -2,12 +2,14 @@
 
 use crate::arguments::{ArgumentError, Arguments};
 use crate::bar::Bar;
-use crate::frame::{Frame, Span};
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::window::Finite;
 
-/// Declares a price of the current bar: name, summary, formula text and a function of the bar.
+/// Declares a price of the current bar: name, summary, formula text, the columns that it reads and a function of the
+/// bar, which is finite for no bar with another number in them.
 macro_rules! prices {
-    ($($kernel:ident, $name:literal, $summary:literal, $formula:literal, |$bar:ident| $price:expr;)+) => {
+    ($($kernel:ident, $name:literal, $summary:literal, $formula:literal, $columns:pat, |$bar:ident| $price:expr;)+) => {
         $(
             #[doc = $summary]
             #[derive(Debug)]
@@ -44,6 +46,11 @@ macro_rules! prices {
                 }
 
                 #[inline(always)]
+                fn span_checks(&self, column: Column) -> bool {
+                    matches!(column, $columns)
+                }
+
+                #[inline(always)]
                 fn span(
                     &self,
                     (): &mut (),
@@ -54,8 +61,26 @@ macro_rules! prices {
                     let [prices, ratios @ ..] = outputs else {
                         return 0;
                     };
-                    let bars = prices.len();
-                    span.bars(bars, |at, $bar| prices[at] = $price);
+                    let mut finite = Finite::default();
+                    span.bars(prices.len(), |at, $bar| {
+                        prices[at] = $price;
+                        finite.look(prices[at]);
+                    });
+                    let mut bars = prices.len();
+                    if !finite.all() {
+                        // A price of large numbers may be infinite too.
+                        let is_finite = |bar: &Bar| {
+                            let numbers = [bar.open, bar.high, bar.low, bar.close, bar.volume];
+                            let own = Column::ALL.into_iter().zip(numbers);
+                            own.into_iter().all(|(column, number)| !self.span_checks(column) || number.is_finite())
+                        };
+                        let given = bars;
+                        span.bars(given, |at, bar| {
+                            if bars > at && !is_finite(bar) {
+                                bars = at;
+                            }
+                        });
+                    }
                     if let [ratios, ..] = ratios {
                         let prices = &prices[..];
                         span.bars(bars, |at, bar| {
@@ -70,11 +95,15 @@ macro_rules! prices {
 }
 
 prices! {
-    AvgPrice, "avgprice", "mean of a bar's four prices", "(open + high + low + close) / 4", |bar|
+    AvgPrice, "avgprice", "mean of a bar's four prices", "(open + high + low + close) / 4",
+        Column::Open | Column::High | Column::Low | Column::Close, |bar|
         (bar.high + bar.low + bar.close + bar.open) / 4.0;
-    MedPrice, "medprice", "middle of a bar's range", "(high + low) / 2", |bar| bar.high.midpoint(bar.low);
-    TypPrice, "typprice", "typical price of a bar", "(high + low + close) / 3", |bar|
+    MedPrice, "medprice", "middle of a bar's range", "(high + low) / 2",
+        Column::High | Column::Low, |bar| bar.high.midpoint(bar.low);
+    TypPrice, "typprice", "typical price of a bar", "(high + low + close) / 3",
+        Column::High | Column::Low | Column::Close, |bar|
         (bar.high + bar.low + bar.close) / 3.0;
-    WclPrice, "wclprice", "price of a bar that weighs the close twice", "(high + low + 2 close) / 4", |bar|
+    WclPrice, "wclprice", "price of a bar that weighs the close twice", "(high + low + 2 close) / 4",
+        Column::High | Column::Low | Column::Close, |bar|
         (bar.high + bar.low + bar.close * 2.0) / 4.0;
 }

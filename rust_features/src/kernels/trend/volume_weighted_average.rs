@@ -2,11 +2,12 @@
 
 use super::simple_moving_average::ratio;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::Row;
+use crate::neighbours::{Row, sums_over as sums_of_windows, weighted_by};
 use crate::side_by_side::{Memories, SideBySide, means, sums_over, totals_over};
+use crate::subnormal::{all_near, each_near};
 use crate::window::{mean, plain_weighted_deviation, sum_over};
 
 /// Mean of the last bars, each weighted by its volume.
@@ -35,6 +36,7 @@ impl Kernel for Vwma {
         ],
         source: "TA-Lib VWMA",
     };
+    const CLASSIC_OUTPUTS: usize = 1;
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
@@ -105,5 +107,51 @@ impl Kernel for Vwma {
             }
         });
         [average, ratio(value, average)]
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values), Some(volumes), Some(newest), [averages, more @ ..]) = (
+            block.sources(self.period),
+            block.volumes(self.period),
+            block.source(),
+            outputs,
+        ) else {
+            return false;
+        };
+        let near = all_near(values) && each_near(volumes);
+        if near && newest.contains(&0.0) {
+            return false;
+        }
+        let [sums, deviations] = if near {
+            // Products of such numbers are zero.
+            let sums = sums_of_windows([volumes], self.period, |[volume], _| volume);
+            [sums, Row::ZEROS]
+        } else {
+            weighted_by(values, volumes, self.period, newest)
+        };
+        let mut has_volume = true;
+        for (at, sum) in sums.0.iter().enumerate() {
+            let deviation = if near { 0.0 } else { deviations.0[at] / sum };
+            averages.0[at] = newest[at] + deviation;
+            has_volume &= *sum > 0.0;
+        }
+        if !has_volume {
+            for (at, sum) in sums.0.iter().enumerate() {
+                if *sum <= 0.0 {
+                    averages.0[at] = mean(&values[at..][..self.period]);
+                }
+            }
+        }
+        if let [ratios, ..] = more {
+            super::simple_moving_average::ratios(newest, &averages.0, &mut ratios.0);
+        }
+        true
     }
 }

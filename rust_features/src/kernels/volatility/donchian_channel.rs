@@ -1,12 +1,13 @@
 //! Donchian channel.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::Row;
+use crate::neighbouring_extremes::{all_highest, all_lowest};
+use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::{self, Memories, SideBySide};
-use crate::subnormal::{Arithmetic, Lifted, Plain, is_near};
+use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, each_near, is_near};
 use crate::window::{highest, lowest};
 
 /// Highest high and lowest low of the last bars.
@@ -54,6 +55,7 @@ impl Kernel for DonchianChannel {
         self.period - 1
     }
 
+    const CLASSIC_OUTPUTS: usize = 3;
     const SIDE_BY_SIDE: bool = true;
 
     #[inline(always)]
@@ -90,12 +92,68 @@ impl Kernel for DonchianChannel {
             channel::<Plain>(upper, lower, frame.bar.close)
         }
     }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let windows = [Column::High, Column::Low].map(|column| span.windows(column, self.period));
+        let ([Some(highs), Some(lows)], [upper, middle, lower, more @ ..]) = (windows, outputs)
+        else {
+            return 0;
+        };
+        let bars = upper.len();
+        if all_highest(highs, self.period, upper) < bars
+            || all_lowest(lows, self.period, lower) < bars
+        {
+            return 0;
+        }
+        for first in (0..bars).step_by(WINDOWS) {
+            let own = first..bars.min(first + WINDOWS);
+            let (upper, lower) = (&upper[own.clone()], &lower[own.clone()]);
+            let middle = &mut middle[own.clone()];
+            let near = all_near(upper) && each_near(lower);
+            if near {
+                middles::<Lifted>(upper, lower, middle);
+            } else {
+                middles::<Plain>(upper, lower, middle);
+            }
+            if let [positions, widths] = more {
+                let closes = &span.closes(bars)[own.clone()];
+                for (at, bar) in own.enumerate() {
+                    let all = if near && is_near(closes[at]) {
+                        channel::<Lifted>(upper[at], lower[at], closes[at])
+                    } else {
+                        channel::<Plain>(upper[at], lower[at], closes[at])
+                    };
+                    [_, _, _, positions[bar], widths[bar]] = all;
+                }
+            }
+        }
+        bars
+    }
+}
+
+#[inline(always)]
+fn middles<A: Arithmetic>(upper: &[f64], lower: &[f64], middles: &mut [f64]) {
+    for ((cell, upper), lower) in middles.iter_mut().zip(upper).zip(lower) {
+        *cell = middle::<A>(*upper, *lower);
+    }
+}
+
+/// Halves first: two prices near the largest number have no sum.
+#[inline(always)]
+fn middle<A: Arithmetic>(upper: f64, lower: f64) -> f64 {
+    A::product(upper, 0.5) + A::product(lower, 0.5)
 }
 
 #[inline(always)]
 fn channel<A: Arithmetic>(upper: f64, lower: f64, close: f64) -> [f64; 5] {
-    // Halves first: two prices near the largest number have no sum.
-    let middle = A::product(upper, 0.5) + A::product(lower, 0.5);
+    let middle = middle::<A>(upper, lower);
     let distance = upper - lower;
     let position = if distance > 0.0 {
         A::quotient(close - lower, distance)
