@@ -58,7 +58,7 @@ impl GainsAndLosses {
         let (values, Some(previous)) = (span.source(), span.earlier_source(1)) else {
             return 0;
         };
-        if self.values <= period as u64 {
+        if !self.is_warm(period) {
             return 0;
         }
         let bars = values.len() - values.len() % WINDOWS;
@@ -79,7 +79,7 @@ impl GainsAndLosses {
     ///
     /// First without a look at tiny numbers, which no market has; that keeps both recursions in registers.
     #[inline(always)]
-    fn take(
+    pub(crate) fn take(
         &mut self,
         period: usize,
         [values, previous]: [&[f64]; 2],
@@ -137,10 +137,16 @@ impl GainsAndLosses {
         )
     }
 
+    /// Whether the averages are warm, for a period.
+    #[inline(always)]
+    pub(crate) fn is_warm(&self, period: usize) -> bool {
+        self.values > period as u64
+    }
+
     /// Takes a value; the averages of gains and losses once they are warm.
     #[inline(always)]
     pub(crate) fn averages(&mut self, period: usize, value: f64) -> Option<(f64, f64)> {
-        if self.values > period as u64 {
+        if self.is_warm(period) {
             return Some(self.advance(period, value));
         }
         let (gain, loss) = self.moves(value);
@@ -212,7 +218,7 @@ impl Kernel for Rsi {
 }
 
 #[inline(always)]
-fn index(gain: f64, total: f64) -> f64 {
+pub(super) fn index(gain: f64, total: f64) -> f64 {
     if total > 0.0 {
         100.0 * (gain / total)
     } else {

@@ -277,6 +277,6 @@ impl Kernel for StochF {
             return false;
         };
         *fast_ks = places;
-        (self.fast_d).push_own_block(state, window, fast_ks, fast_ds)
+        (self.fast_d).push_own_all(state, window, &fast_ks.0, &mut fast_ds.0)
     }
 }

@@ -1,10 +1,12 @@
 //! Stochastic oscillator of the relative strength index.
 
-use super::relative_strength_index::GainsAndLosses;
+use super::relative_strength_index::{GainsAndLosses, index};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame};
+use crate::frame::{Block, Column, Frame};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
+use crate::neighbouring_extremes::{tile_highest, tile_lowest};
+use crate::neighbours::{LONGEST, Row, WINDOWS, Wide};
 use crate::state::state;
 use crate::window::{highest, lowest, slide};
 
@@ -83,16 +85,67 @@ impl Kernel for StochRsi {
         if state.filled < full {
             return [f64::NAN; 2];
         }
-        let low = lowest(indices);
-        let range = highest(indices) - low;
-        let fast_k = if range > SAME {
-            100.0 * ((index - low) / range)
-        } else {
-            0.0
-        };
+        let fast_k = place(index, highest(indices), lowest(indices));
         match self.fast_d.push_own(&mut state.fast_d, fast_ks, fast_k) {
             Some(fast_d) => [fast_k, fast_d],
             None => [f64::NAN; 2],
         }
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut StochRsiState,
+        window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(values), [fast_ks, fast_ds]) = (block.sources(2), outputs) else {
+            return false;
+        };
+        let length = self.fast_k;
+        let is_warm = state.index.is_warm(self.period) && state.filled >= length as u64;
+        if !is_warm || length > LONGEST {
+            return false;
+        }
+        let before = *state;
+        let (window, own_fast_ks) = window.split_at_mut(length);
+        let mut indices: Wide = [0.0; _];
+        let past = window.get(1..).unwrap_or_default();
+        indices[..past.len()].copy_from_slice(past);
+        let own = &mut indices[past.len()..][..WINDOWS];
+        let mut losses = Row::ZEROS;
+        let moves = [&values[1..], &values[..WINDOWS]];
+        state
+            .index
+            .take(self.period, moves, [&mut *own, &mut losses.0]);
+        for (cell, loss) in own.iter_mut().zip(&losses.0) {
+            *cell = index(*cell, *cell + loss);
+        }
+        let (mut highs, mut lows) = (Row::ZEROS, Row::ZEROS);
+        let indices = &indices[..past.len() + WINDOWS];
+        tile_highest(indices, length, &mut highs.0);
+        tile_lowest(indices, length, &mut lows.0);
+        let own = &indices[past.len()..];
+        for (at, cell) in fast_ks.0.iter_mut().enumerate() {
+            *cell = place(own[at], highs.0[at], lows.0[at]);
+        }
+        if !(self.fast_d).push_own_all(&mut state.fast_d, own_fast_ks, &fast_ks.0, &mut fast_ds.0) {
+            *state = before;
+            return false;
+        }
+        window.copy_from_slice(&indices[WINDOWS - 1..]);
+        true
+    }
+}
+
+/// Place of an index between the highest and the lowest one in percent; 0 without range.
+#[inline(always)]
+fn place(index: f64, highest: f64, lowest: f64) -> f64 {
+    let range = highest - lowest;
+    if range > SAME {
+        100.0 * ((index - lowest) / range)
+    } else {
+        0.0
     }
 }

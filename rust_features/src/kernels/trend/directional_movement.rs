@@ -69,7 +69,7 @@ impl Movement {
             let own = first..first + WINDOWS;
             let given = [own_highs, own_lows].map(|values| &values[own.clone()]);
             let previous = [highs, lows, closes].map(|values| &values[own.clone()]);
-            // A market that stands still has no index of its own: every bar of it is a step.
+            // A market that stands still has no index of its own.
             let still = self.plus == 0.0 && self.minus == 0.0;
             if still && self.range == 0.0 && self.high < TINY && all_tiny(given[0]) {
                 // Ranges of such prices count as none: the index stays.
@@ -84,7 +84,20 @@ impl Movement {
                 }
                 continue;
             }
-            if still || any_tiny(given[0]) {
+            if still {
+                if !self.stand_still(period, given, previous) {
+                    return first;
+                }
+                let all = [self.adx, 0.0, 0.0, self.dx];
+                for (output, number) in outputs.iter_mut().zip(shown) {
+                    output[own.clone()].fill(all[*number]);
+                }
+                if let [.., close] = own_closes[own] {
+                    self.close = close;
+                }
+                continue;
+            }
+            if any_tiny(given[0]) {
                 return first;
             }
             let mut all = [Row::ZEROS; 4];
@@ -101,6 +114,39 @@ impl Movement {
             }
         }
         bars
+    }
+
+    /// A few bars of a market that stands still: nothing but the range decays. False, with nothing changed, when a bar
+    /// moves.
+    #[inline(always)]
+    fn stand_still(
+        &mut self,
+        period: usize,
+        [highs, lows]: [&[f64]; 2],
+        previous: [&[f64]; 3],
+    ) -> bool {
+        let (highs, lows) = (&highs[..WINDOWS], &lows[..WINDOWS]);
+        let previous = previous.map(|values| &values[..WINDOWS]);
+        let mut ranges = Row::ZEROS;
+        let mut moved = false;
+        for (at, range) in ranges.0.iter_mut().enumerate() {
+            let before = previous.map(|values| values[at]);
+            let [plus, minus, own] = moves([highs[at], lows[at]], before);
+            moved |= plus + minus > 0.0;
+            *range = own;
+        }
+        if moved {
+            return false;
+        }
+        let length = period as f64;
+        let keep = (length - 1.0) / length;
+        for range in &ranges.0 {
+            self.range = flush_tiny(self.range.mul_add(keep, *range));
+        }
+        if let ([.., high], [.., low]) = (highs, lows) {
+            (self.high, self.low) = (*high, *low);
+        }
+        true
     }
 
     /// A few bars, loop by loop; false when a step is needed to do them right.
@@ -202,10 +248,16 @@ impl Movement {
 fn moves([high, low]: [f64; 2], [previous_high, previous_low, close]: [f64; 3]) -> [f64; 3] {
     let (rise, fall) = (high - previous_high, previous_low - low);
     [
-        if rise > 0.0 && rise > fall { rise } else { 0.0 },
-        if fall > 0.0 && rise < fall { fall } else { 0.0 },
+        one_move(rise, fall),
+        one_move(fall, rise),
         true_range(high, low, close),
     ]
+}
+
+/// A bar's move to one side, if it is up and beyond the other side's.
+#[inline(always)]
+pub(super) fn one_move(own: f64, other: f64) -> f64 {
+    if own > 0.0 && own > other { own } else { 0.0 }
 }
 
 /// Largest of high - low and the distances of high and low from the previous close.

@@ -4,9 +4,9 @@ use super::exponential_moving_average::Smoothing;
 use super::macd::{Averages, MacdState, lines};
 use super::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame, Lookback, Span};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
-use crate::neighbours::{Row, WINDOWS};
+use crate::neighbours::{TILE, WINDOWS};
 use crate::state::state;
 
 const OUTPUTS: [OutputDescription; 6] = [
@@ -144,45 +144,68 @@ impl Kernel for MacdExt {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         state: &mut MacdExtState,
         window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let (Some(values), [macds, signals, more @ ..]) = (block.source(), outputs) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (values, [macds, signals, more @ ..]) = (span.source(), outputs) else {
+            return 0;
+        };
+        let windows = [&self.fast, &self.slow].map(|average| span.sources(average.taps()));
+        let ([Some(fast), Some(slow)], Some(window)) = (
+            windows,
+            window.get_mut(self.fast.memory() + self.slow.memory()..),
+        ) else {
+            return 0;
         };
         if state.values < self.lines_lookback() as u64 {
-            return false;
+            return 0;
         }
-        let before = *state;
-        let mut slow = Row::ZEROS;
-        let newest = block.sources(self.fast.taps());
-        let fast = (self.fast).push_all(&mut state.fast, values, newest, &mut macds.0);
-        let newest = block.sources(self.slow.taps());
-        let taken = (self.slow).push_all(&mut state.slow, values, newest, &mut slow.0);
-        let mut done = fast == WINDOWS && taken == WINDOWS;
-        if done {
-            for (macd, slow) in macds.0.iter_mut().zip(&slow.0) {
+        let mut slows = [0.0; TILE];
+        let mut taken = 0;
+        while taken < values.len() {
+            let bars = match values.len() - taken {
+                TILE.. => TILE,
+                WINDOWS.. => WINDOWS,
+                rest => rest,
+            };
+            let (own, values) = (taken..taken + bars, &values[taken..][..bars]);
+            let (macds, signals) = (&mut macds[own.clone()], &mut signals[own]);
+            let before = *state;
+            let newest = [fast, slow].map(|windows| Some(&windows[taken..]));
+            let mut done = bars == (self.fast).push_all(&mut state.fast, values, newest[0], macds);
+            let slows = &mut slows[..bars];
+            done &= bars == (self.slow).push_all(&mut state.slow, values, newest[1], slows);
+            for (macd, slow) in macds.iter_mut().zip(&*slows) {
                 *macd -= slow;
             }
-            let memory = self.fast.memory() + self.slow.memory();
-            let window = window.get_mut(memory..).unwrap_or_default();
-            done = (self.signal).push_own_block(&mut state.signal, window, macds, signals);
+            if !done || !(self.signal).push_own_all(&mut state.signal, window, macds, signals) {
+                *state = before;
+                break;
+            }
+            taken += bars;
         }
-        if !done {
-            *state = before;
-            return false;
+        let [histograms, ratios @ ..] = more else {
+            return 0;
+        };
+        for (cell, (macd, signal)) in histograms[..taken]
+            .iter_mut()
+            .zip(macds.iter().zip(&**signals))
+        {
+            *cell = macd - signal;
         }
-        for (at, value) in values.iter().enumerate() {
-            let [_, _, rest @ ..] = lines(macds.0[at], signals.0[at], *value);
-            for (row, number) in more.iter_mut().zip(rest) {
-                row.0[at] = number;
+        if !ratios.is_empty() {
+            for at in 0..taken {
+                let [_, _, _, rest @ ..] = lines(macds[at], signals[at], values[at]);
+                for (cells, number) in ratios.iter_mut().zip(rest) {
+                    cells[at] = number;
+                }
             }
         }
-        true
+        taken
     }
 }
 

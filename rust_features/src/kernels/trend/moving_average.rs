@@ -11,7 +11,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::instructions::{Work, with_half_vectors};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{LONGEST, Row, WINDOWS, Wide};
+use crate::neighbours::{LONGEST, TILE};
 use crate::state::{State, Words, WordsMut, state};
 use crate::window::slide;
 
@@ -218,14 +218,14 @@ impl MovingAverage {
         self.push(state, memory, value, newest)
     }
 
-    /// As `push_own` for a block of values; false, with nothing changed, when it cannot.
+    /// As `push_own` for values of a tile at most; false, with nothing changed, when it cannot.
     #[inline(always)]
-    pub(crate) fn push_own_block(
+    pub(crate) fn push_own_all(
         &self,
         state: &mut MovingAverageState,
         window: &mut [f64],
-        added: &Row,
-        averages: &mut Row,
+        added: &[f64],
+        averages: &mut [f64],
     ) -> bool {
         let taps = self.taps();
         let Some(window) = window.get_mut(..taps) else {
@@ -234,15 +234,16 @@ impl MovingAverage {
         if taps > LONGEST || state.filled < taps as u64 {
             return false;
         }
-        let mut values: Wide = [0.0; _];
+        let mut values = [0.0; TILE + LONGEST];
         let past = window.get(1..).unwrap_or_default();
-        let length = past.len() + WINDOWS;
-        for (cell, value) in values.iter_mut().zip(past.iter().chain(&added.0)) {
-            *cell = *value;
-        }
-        let values = &values[..length];
+        let length = past.len() + added.len();
+        let Some(values) = values.get_mut(..length) else {
+            return false;
+        };
+        values[..past.len()].copy_from_slice(past);
+        values[past.len()..].copy_from_slice(added);
         let before = *state;
-        if self.push_all(state, &added.0, Some(values), &mut averages.0) != WINDOWS {
+        if self.push_all(state, added, Some(values), averages) != added.len() {
             *state = before;
             return false;
         }

@@ -4,7 +4,7 @@ use super::average::{Average, AverageKernel};
 use crate::known_length::known_length;
 use crate::neighbouring_filters::all_averages;
 use crate::neighbouring_means::all_means;
-use crate::neighbours::Row;
+use crate::neighbours::{Row, WINDOWS, means};
 use crate::side_by_side::{self, Memories};
 use crate::window::{mean, weighted_deviation};
 
@@ -99,6 +99,11 @@ impl Average for Mean {
     ) -> usize {
         // No closure: it would stay a call, and be compiled without wide vectors.
         match newest {
+            // A block has less to prepare than a tile.
+            Some(newest) if values.len() == WINDOWS => {
+                averages[..WINDOWS].copy_from_slice(&means(newest, self.period).0);
+                WINDOWS
+            }
             Some(newest) => all_means(newest, self.period, &mut averages[..values.len()]),
             None => 0,
         }
