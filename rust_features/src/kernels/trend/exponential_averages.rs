@@ -61,56 +61,80 @@ pub(crate) fn cascade_all<const N: usize>(
     taken
 }
 
-/// Plain exponential average.
-#[derive(Debug)]
-pub(crate) struct Exponential(Smoothing);
+/// Implements [`Average`] for an exponential average that is all there is to it; they differ in their factor.
+macro_rules! exponential_average {
+    ($(#[$meta:meta])* $average:ident, $name:literal, $summary:literal, $formula:literal, $source:literal, $smoothing:expr) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub(crate) struct $average(Smoothing);
 
-impl Average for Exponential {
-    type State = ExponentialAverage;
-    const NAME: &'static str = "ema";
-    const SUMMARY: &'static str = "exponential moving average";
-    const DEFAULT_PERIOD: i64 = 30;
-    const FORMULA: &'static str =
-        "ema + (value - ema) * 2 / (timeperiod + 1), seeded with the first timeperiod values' mean";
-    const SOURCE: &'static str = "TA-Lib EMA";
-    const IS_CHAIN: bool = true;
+        impl Average for $average {
+            type State = ExponentialAverage;
+            const NAME: &'static str = $name;
+            const SUMMARY: &'static str = $summary;
+            const DEFAULT_PERIOD: i64 = 30;
+            const FORMULA: &'static str = $formula;
+            const SOURCE: &'static str = $source;
+            const IS_CHAIN: bool = true;
+            const CHECKS: bool = true;
 
-    fn over(period: usize) -> Self {
-        Self(Smoothing::of(period))
-    }
+            fn over(period: usize) -> Self {
+                Self($smoothing(period))
+            }
 
-    fn lookback(&self) -> usize {
-        self.0.period - 1
-    }
+            fn lookback(&self) -> usize {
+                self.0.period - 1
+            }
 
-    fn taps(&self) -> usize {
-        0
-    }
+            fn taps(&self) -> usize {
+                0
+            }
 
-    #[inline(always)]
-    fn push(
-        &self,
-        state: &mut ExponentialAverage,
-        value: f64,
-        _newest: Option<&[f64]>,
-    ) -> Option<f64> {
-        state.push(self.0, value)
-    }
+            #[inline(always)]
+            fn push(
+                &self,
+                state: &mut ExponentialAverage,
+                value: f64,
+                _newest: Option<&[f64]>,
+            ) -> Option<f64> {
+                state.push(self.0, value)
+            }
 
-    #[inline(always)]
-    fn push_all(
-        &self,
-        state: &mut ExponentialAverage,
-        values: &[f64],
-        _newest: Option<&[f64]>,
-        averages: &mut [f64],
-    ) -> usize {
-        if !state.is_warm(self.0) {
-            return 0;
+            #[inline(always)]
+            fn push_all(
+                &self,
+                state: &mut ExponentialAverage,
+                values: &[f64],
+                _newest: Option<&[f64]>,
+                averages: &mut [f64],
+            ) -> usize {
+                if !state.is_warm(self.0) {
+                    return 0;
+                }
+                state.take_span(self.0, values, averages)
+            }
         }
-        state.take_span(self.0, values, averages)
-    }
+    };
 }
+
+exponential_average!(
+    /// Plain exponential average.
+    Exponential,
+    "ema",
+    "exponential moving average",
+    "ema + (value - ema) * 2 / (timeperiod + 1), seeded with the first timeperiod values' mean",
+    "TA-Lib EMA",
+    Smoothing::of
+);
+exponential_average!(
+    /// Wilder's average: one part in `period` new.
+    Wilder,
+    "rma",
+    "Wilder's moving average",
+    "rma + (value - rma) / timeperiod, seeded with the first timeperiod values' mean",
+    "TA-Lib RMA; Wilder (1978), New Concepts in Technical Trading Systems",
+    Smoothing::wilder
+);
 
 /// Twice the average less the average of the average.
 #[derive(Debug)]
@@ -243,59 +267,6 @@ impl Average for ZeroLag {
         newest: Option<&[f64]>,
     ) -> Option<f64> {
         state.push(self.smoothing, 2.0 * value - newest?.first()?)
-    }
-}
-
-/// Wilder's average: one part in `period` new.
-#[derive(Debug)]
-pub(crate) struct Wilder(Smoothing);
-
-impl Average for Wilder {
-    type State = ExponentialAverage;
-    const NAME: &'static str = "rma";
-    const SUMMARY: &'static str = "Wilder's moving average";
-    const DEFAULT_PERIOD: i64 = 30;
-    const FORMULA: &'static str =
-        "rma + (value - rma) / timeperiod, seeded with the first timeperiod values' mean";
-    const SOURCE: &'static str =
-        "TA-Lib RMA; Wilder (1978), New Concepts in Technical Trading Systems";
-    const IS_CHAIN: bool = true;
-    const CHECKS: bool = true;
-
-    fn over(period: usize) -> Self {
-        Self(Smoothing::wilder(period))
-    }
-
-    fn lookback(&self) -> usize {
-        self.0.period - 1
-    }
-
-    fn taps(&self) -> usize {
-        0
-    }
-
-    #[inline(always)]
-    fn push(
-        &self,
-        state: &mut ExponentialAverage,
-        value: f64,
-        _newest: Option<&[f64]>,
-    ) -> Option<f64> {
-        state.push(self.0, value)
-    }
-
-    #[inline(always)]
-    fn push_all(
-        &self,
-        state: &mut ExponentialAverage,
-        values: &[f64],
-        _newest: Option<&[f64]>,
-        averages: &mut [f64],
-    ) -> usize {
-        if !state.is_warm(self.0) {
-            return 0;
-        }
-        state.take_span(self.0, values, averages)
     }
 }
 
