@@ -9,13 +9,6 @@ use crate::state::state;
 use crate::subnormal::all_tiny;
 use crate::window::{all_finite, all_plain, any_tiny};
 
-/// Difference of a fast and a slow exponential average, and its own average.
-#[derive(Debug)]
-pub(crate) struct Macd {
-    averages: Averages,
-    column: Column,
-}
-
 /// How the three averages follow.
 #[derive(Debug)]
 pub(super) struct Averages {
@@ -34,10 +27,68 @@ state! {
     }
 }
 
-impl Kernel for Macd {
-    type State = MacdState;
-    type Output = [f64; 6];
-    const DESCRIPTION: Description = Description {
+/// A kernel of the three recursions: what it is called, and the averages that its arguments name.
+macro_rules! macd_kernel {
+    ($(#[$meta:meta])* $kernel:ident, $description:expr, |$arguments:ident| $averages:expr) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub(crate) struct $kernel {
+            averages: Averages,
+            column: Column,
+        }
+
+        impl Kernel for $kernel {
+            type State = MacdState;
+            type Output = [f64; 6];
+            const DESCRIPTION: Description = $description;
+            const CLASSIC_OUTPUTS: usize = 3;
+            const IS_CHAIN: bool = true;
+
+            fn new($arguments: &Arguments) -> Result<Self, ArgumentError> {
+                Ok(Self {
+                    averages: $averages,
+                    column: $arguments.column()?,
+                })
+            }
+
+            fn warmup_bars(&self, _output: usize) -> usize {
+                self.averages.warmup_bars()
+            }
+
+            #[inline(always)]
+            fn step(
+                &self,
+                state: &mut MacdState,
+                _window: &mut [f64],
+                frame: &Frame<'_>,
+            ) -> [f64; 6] {
+                self.averages.step(state, frame.current(self.column))
+            }
+
+            #[inline(always)]
+            fn span_checks(&self, column: Column) -> bool {
+                column == self.column
+            }
+
+            #[inline(always)]
+            fn span(
+                &self,
+                state: &mut MacdState,
+                _window: &mut [f64],
+                span: Span<'_>,
+                outputs: &mut [&mut [f64]],
+            ) -> usize {
+                self.averages.span(state, span.source(), outputs)
+            }
+        }
+    };
+}
+pub(super) use macd_kernel;
+
+macd_kernel!(
+    /// Difference of a fast and a slow exponential average, and its own average.
+    Macd,
+    Description {
         name: "macd",
         summary: "moving average convergence/divergence",
         parameters: &[
@@ -66,52 +117,21 @@ impl Kernel for Macd {
             ),
         ],
         source: "TA-Lib MACD; Appel (1979), The Moving Average Convergence-Divergence Method",
-    };
-    const CLASSIC_OUTPUTS: usize = 3;
-    const IS_CHAIN: bool = true;
-
-    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
+    },
+    |arguments| {
         let (fast, slow) = (
             arguments.count("fastperiod")?,
             arguments.count("slowperiod")?,
         );
         // The longer period is the slow one, as in TA-Lib.
         let (fast, slow) = (fast.min(slow), fast.max(slow));
-        Ok(Self {
-            averages: Averages {
-                fast: Smoothing::of(fast),
-                slow: Smoothing::of(slow),
-                signal: Smoothing::of(arguments.count("signalperiod")?),
-            },
-            column: arguments.column()?,
-        })
+        Averages {
+            fast: Smoothing::of(fast),
+            slow: Smoothing::of(slow),
+            signal: Smoothing::of(arguments.count("signalperiod")?),
+        }
     }
-
-    fn warmup_bars(&self, _output: usize) -> usize {
-        self.averages.warmup_bars()
-    }
-
-    #[inline(always)]
-    fn step(&self, state: &mut MacdState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 6] {
-        self.averages.step(state, frame.current(self.column))
-    }
-
-    #[inline(always)]
-    fn span_checks(&self, column: Column) -> bool {
-        column == self.column
-    }
-
-    #[inline(always)]
-    fn span(
-        &self,
-        state: &mut MacdState,
-        _window: &mut [f64],
-        span: Span<'_>,
-        outputs: &mut [&mut [f64]],
-    ) -> usize {
-        self.averages.span(state, span.source(), outputs)
-    }
-}
+);
 
 impl Averages {
     /// Index of the first bar at which all three are warm.

@@ -1,7 +1,7 @@
 //! MACD with averages of any kind, and with Appel's fixed factors.
 
 use super::exponential_moving_average::Smoothing;
-use super::macd::{Averages, MacdState, lines};
+use super::macd::{Averages, MacdState, lines, macd_kernel};
 use super::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
@@ -209,20 +209,13 @@ impl Kernel for MacdExt {
     }
 }
 
-/// MACD with Appel's factors of 0.15 and 0.075.
-#[derive(Debug)]
-pub(crate) struct MacdFix {
-    averages: Averages,
-    column: Column,
-}
-
 const FAST_SEED: usize = 12;
 const SLOW_SEED: usize = 26;
 
-impl Kernel for MacdFix {
-    type State = MacdState;
-    type Output = [f64; 6];
-    const DESCRIPTION: Description = Description {
+macd_kernel!(
+    /// MACD with Appel's factors of 0.15 and 0.075.
+    MacdFix,
+    Description {
         name: "macdfix",
         summary: "moving average convergence/divergence with factors 0.15 and 0.075",
         parameters: &[
@@ -231,43 +224,10 @@ impl Kernel for MacdFix {
         ],
         outputs: &OUTPUTS,
         source: "TA-Lib MACDFIX: seeds of 12 and 26 bars; Appel (1979), The Moving Average Convergence-Divergence Method",
-    };
-    const CLASSIC_OUTPUTS: usize = 3;
-    const IS_CHAIN: bool = true;
-
-    fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
-        Ok(Self {
-            averages: Averages {
-                fast: Smoothing::fixed(FAST_SEED, 0.15),
-                slow: Smoothing::fixed(SLOW_SEED, 0.075),
-                signal: Smoothing::of(arguments.count("signalperiod")?),
-            },
-            column: arguments.column()?,
-        })
+    },
+    |arguments| Averages {
+        fast: Smoothing::fixed(FAST_SEED, 0.15),
+        slow: Smoothing::fixed(SLOW_SEED, 0.075),
+        signal: Smoothing::of(arguments.count("signalperiod")?),
     }
-
-    fn warmup_bars(&self, _output: usize) -> usize {
-        self.averages.warmup_bars()
-    }
-
-    #[inline(always)]
-    fn step(&self, state: &mut MacdState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 6] {
-        self.averages.step(state, frame.current(self.column))
-    }
-
-    #[inline(always)]
-    fn span_checks(&self, column: Column) -> bool {
-        column == self.column
-    }
-
-    #[inline(always)]
-    fn span(
-        &self,
-        state: &mut MacdState,
-        _window: &mut [f64],
-        span: Span<'_>,
-        outputs: &mut [&mut [f64]],
-    ) -> usize {
-        self.averages.span(state, span.source(), outputs)
-    }
-}
+);
