@@ -306,35 +306,33 @@ pub(crate) fn weighted_by(
     length: usize,
     origins: &[f64; WINDOWS],
 ) -> [Row; 2] {
-    if length < LANES {
-        let mut both = [Row::ZEROS; 2];
-        for bar in 0..length {
-            add_weighted::<1>([values, weights], bar, origins, &mut both);
-        }
-        return both;
-    }
+    let columns = [values, weights];
     let (mut totals, mut deviations) = ([Row::ZEROS; LANES], [Row::ZEROS; LANES]);
+    if length < LANES {
+        for bar in 0..length {
+            add_weighted::<1>(columns, bar, origins, [&mut totals[0], &mut deviations[0]]);
+        }
+        return [totals[0], deviations[0]];
+    }
     let counted = LANES - length % LANES;
-    for lane in 0..LANES {
-        let mut both = [Row::ZEROS; 2];
+    for (lane, (total, deviation)) in totals.iter_mut().zip(&mut deviations).enumerate() {
         let mut left = length / LANES;
         let mut bar = lane;
+        // Several at a time, for each time costs a pass over the sums.
+        while left >= 3 {
+            add_weighted::<3>(columns, bar, origins, [&mut *total, &mut *deviation]);
+            left -= 3;
+            bar += 3 * LANES;
+        }
         while left > 0 {
-            // Several at a time, for each time costs a pass over the sums.
-            let taken = left.min(3);
-            match taken {
-                3 => add_weighted::<3>([values, weights], bar, origins, &mut both),
-                2 => add_weighted::<2>([values, weights], bar, origins, &mut both),
-                _ => add_weighted::<1>([values, weights], bar, origins, &mut both),
-            }
-            left -= taken;
-            bar += taken * LANES;
+            add_weighted::<1>(columns, bar, origins, [&mut *total, &mut *deviation]);
+            left -= 1;
+            bar += LANES;
         }
         if lane >= counted {
             let bar = length - LANES + lane;
-            add_weighted::<1>([values, weights], bar, origins, &mut both);
+            add_weighted::<1>(columns, bar, origins, [&mut *total, &mut *deviation]);
         }
-        [totals[lane], deviations[lane]] = both;
     }
     [folded(&totals), folded(&deviations)]
 }
@@ -345,17 +343,19 @@ fn add_weighted<const COUNT: usize>(
     columns: [&[f64]; 2],
     first: usize,
     origins: &[f64; WINDOWS],
-    [totals, deviations]: &mut [Row; 2],
+    [totals, deviations]: [&mut Row; 2],
 ) {
     let mut own = [[&Row::ZEROS.0; 2]; COUNT];
     for (place, own) in own.iter_mut().enumerate() {
         *own = columns.map(|column| row_of(column, first + place * LANES));
     }
     for at in 0..WINDOWS {
+        let (mut total, mut deviation) = (totals.0[at], deviations.0[at]);
         for [values, weights] in own {
-            totals.0[at] += weights[at];
-            deviations.0[at] = (values[at] - origins[at]).mul_add(weights[at], deviations.0[at]);
+            total += weights[at];
+            deviation = (values[at] - origins[at]).mul_add(weights[at], deviation);
         }
+        (totals.0[at], deviations.0[at]) = (total, deviation);
     }
 }
 

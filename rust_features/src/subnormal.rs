@@ -119,8 +119,12 @@ pub(crate) fn lower(lifted: f64) -> f64 {
 /// Whether no value is negative or normal.
 #[inline(always)]
 pub(crate) fn all_subnormal(values: &[f64]) -> bool {
-    let bits = values.iter().fold(0, |bits, value| bits | value.to_bits());
-    bits < f64::MIN_POSITIVE.to_bits()
+    // Of usual numbers none needs a second look.
+    let is_subnormal = |bits: u64| bits < f64::MIN_POSITIVE.to_bits();
+    values
+        .first()
+        .is_none_or(|first| is_subnormal(first.to_bits()))
+        && is_subnormal(values.iter().fold(0, |bits, value| bits | value.to_bits()))
 }
 
 /// A number that [`all_subnormal`] allows, lifted and a constant higher: distances of such numbers are those of lifted

@@ -85,8 +85,12 @@ impl Kernel for Correl {
             let mut safe = true;
             pairs.measure(own[0], own[1], self.period, cells.len(), |at, spread| {
                 let [left, right, both] = spread;
-                let (product, moves) = (left * right, (left > 0.0) & (right > 0.0));
-                safe &= has_root(product) | !moves;
+                let product = left * right;
+                let mut moves = left > 0.0;
+                moves &= right > 0.0;
+                let mut fits = has_root(product);
+                fits |= !moves;
+                safe &= fits;
                 cells[at] = if moves { both / product.sqrt() } else { 0.0 };
             });
             if !safe {
@@ -102,7 +106,9 @@ impl Kernel for Correl {
 /// Whether a product of variances has all its digits.
 #[inline(always)]
 fn has_root(product: f64) -> bool {
-    (product > 1e-280) & (product < 1e300)
+    let mut has_root = product > 1e-280;
+    has_root &= product < 1e300;
+    has_root
 }
 
 #[inline(always)]

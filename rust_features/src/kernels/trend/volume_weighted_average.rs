@@ -5,7 +5,9 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{Row, sums_over as sums_of_windows, weighted_by};
+use crate::neighbours::{
+    Row, means as means_of_windows, sums_over as sums_of_windows, weighted_by,
+};
 use crate::side_by_side::{Memories, SideBySide, means, sums_over, totals_over};
 use crate::subnormal::{all_near, each_near};
 use crate::window::{mean, plain_weighted_deviation, sum_over};
@@ -143,9 +145,10 @@ impl Kernel for Vwma {
             has_volume &= *sum > 0.0;
         }
         if !has_volume {
+            let means = means_of_windows(values, self.period);
             for (at, sum) in sums.0.iter().enumerate() {
                 if *sum <= 0.0 {
-                    averages.0[at] = mean(&values[at..][..self.period]);
+                    averages.0[at] = means.0[at];
                 }
             }
         }
