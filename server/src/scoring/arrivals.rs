@@ -2,11 +2,44 @@
 //!
 //! A burst of requests on one connection is read at once and handled one by one. Without this count the first of them
 //! would find the model idle and run alone, and so would the next: no batch would ever form.
+//!
+//! Who looks at a burst on one thread says so, and what a handler then wants done for the whole burst is put off until
+//! all of it has been seen.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
+
+type Work = Box<dyn FnOnce()>;
+
+thread_local! {
+    /// Work put off while this thread looks at requests together.
+    static PUT_OFF: RefCell<Option<Vec<Work>>> = const { RefCell::new(None) };
+}
+
+/// Lets `look` look at requests that came together, and then does what they put off.
+pub fn together(look: impl FnOnce()) {
+    PUT_OFF.set(Some(Vec::new()));
+    look();
+    for work in PUT_OFF.take().into_iter().flatten() {
+        work();
+    }
+}
+
+/// Puts `work` off until all requests that came together have been seen; gives it back when this thread looks at none.
+pub fn put_off<F: FnOnce() + 'static>(work: F) -> Option<F> {
+    PUT_OFF.with_borrow_mut(|put_off| match put_off {
+        Some(works) => {
+            works.push(Box::new(work));
+            None
+        }
+        None => Some(work),
+    })
+}
 
 /// Counts announced requests.
 #[derive(Debug, Default)]

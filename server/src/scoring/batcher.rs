@@ -23,7 +23,10 @@ use parking_lot::{Mutex, MutexGuard};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 
-use super::{arrivals::Arrivals, engine::Engine};
+use super::{
+    arrivals::{self, Arrivals},
+    engine::Engine,
+};
 use crate::{error::ServeError, telemetry::metrics::ModelMetrics};
 
 /// Expected length of the longest run on a thread that also serves the network; longer runs go to other threads.
@@ -330,14 +333,16 @@ impl Shared {
             return;
         }
         let shared = Arc::clone(self);
-        tokio::spawn(async move {
-            // Whatever was read from the network together gets into the queue first.
-            tokio::task::yield_now().await;
-            shared.drain().await;
-        });
+        if let Some(drain) = arrivals::put_off(move || shared.drain()) {
+            tokio::spawn(async move {
+                // Whatever was read from the network together gets into the queue first.
+                tokio::task::yield_now().await;
+                drain();
+            });
+        }
     }
 
-    async fn drain(self: Arc<Self>) {
+    fn drain(self: Arc<Self>) {
         let next_rows = {
             let queue = self.queue.lock();
             let heads = queue.iter().filter_map(|lane| lane.jobs.front());
@@ -354,8 +359,7 @@ impl Shared {
         if quick {
             run();
         } else {
-            // A failed join means that the runtime is going down.
-            let _ = tokio::task::spawn_blocking(run).await;
+            tokio::task::spawn_blocking(run);
         }
     }
 

@@ -26,11 +26,11 @@ use tonic::body::Body;
 use super::{
     access::Access,
     busy_poll::BusyPoll,
-    dispatch::AnnouncingExecutor,
     frame_watch::Watched,
     guard::{Answer, GuardRules, Guarded},
     request_body::RequestBody,
     tls::Tls,
+    together::TogetherExecutor,
 };
 use crate::{
     scoring::{arrivals::Arrivals, gate::Gate},
@@ -51,6 +51,8 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 const HEADER_BYTES: u32 = 16 << 10;
 /// Pause after the system refused a connection, so that a lack of file handles does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// Requests in hand that are worth a rest before a connection writes: fewer are read together, and answered together.
+const CROWD: usize = 32;
 /// How long a peer that was told to go away may take to read it.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -85,7 +87,7 @@ pub struct Connections {
 
 /// What every connection's task needs.
 struct Shared {
-    builder: http2::Builder<AnnouncingExecutor>,
+    builder: http2::Builder<TogetherExecutor>,
     door: Door,
     rules: GuardRules,
     open: Arc<AtomicUsize>,
@@ -109,7 +111,7 @@ impl Connections {
         draining: CancellationToken,
         tracker: TaskTracker,
     ) -> Self {
-        let mut builder = http2::Builder::new(AnnouncingExecutor::new(arrivals));
+        let mut builder = http2::Builder::new(TogetherExecutor::new(arrivals));
         builder
             .timer(TokioTimer::new())
             .auto_date_header(false)
@@ -245,9 +247,9 @@ impl Shared {
         loop {
             let step = tokio::select! {
                 step = poll_fn(|context| {
-                    // Who is answered together is told together, by one write: what else is ready to run goes first, and
-                    // often has something to say on this connection.
-                    rested = !rested && self.gate.in_flight() > 0;
+                    // Who is answered together is told together, by one write: in a crowd what else is ready to run goes
+                    // first, and often has something to say on this connection.
+                    rested = !rested && self.gate.in_flight() > CROWD;
                     if rested {
                         context.waker().wake_by_ref();
                         return Poll::Pending;

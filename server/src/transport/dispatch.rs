@@ -1,18 +1,10 @@
 //! Sends a request to the service that its path names.
 
-use std::{
-    cell::Cell,
-    convert::Infallible,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Waker},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Buf;
-use parking_lot::Mutex;
 use tonic::{body::Body, codec::CompressionEncoding, service::Routes};
 use tower_service::Service;
 
@@ -21,13 +13,11 @@ use super::{
     one_row,
     proto::scoring_service_server::{ScoringService, ScoringServiceServer},
     request_body::RequestBody,
+    together::{Next, announce_next},
 };
 use crate::{
     error::ServeError,
-    scoring::{
-        arrivals::Arrivals,
-        gate::{Gate, RETRY_AFTER},
-    },
+    scoring::gate::{Gate, RETRY_AFTER},
 };
 
 /// Paths of `ScoringService`.
@@ -69,11 +59,6 @@ const GUARDED: [&str; 2] = [one_row::SCORE, "/inference.GRPCInferenceService/Mod
 
 /// What is read of a refused request at most.
 const DISCARDED_BYTES: usize = 64 << 10;
-
-thread_local! {
-    /// The request that is handed over next was refused: answering it takes no task.
-    static REFUSED: Cell<bool> = const { Cell::new(false) };
-}
 
 /// The scoring service, and how to reach it without the general codec.
 pub struct ScoringCalls<T: ScoringService> {
@@ -154,7 +139,7 @@ impl<T: ScoringService, I> Dispatch<T, I> {
 
     /// Refuses `request`, once its body is here: what comes for a stream that is over would count as the caller's error.
     fn refuse(&self, request: Request<RequestBody>) -> Answer {
-        REFUSED.set(true);
+        announce_next(Next::Refused);
         let mut response = Response::new(Body::empty());
         response.headers_mut().clone_from(&self.refusal);
         let mut body = request.into_body();
@@ -189,6 +174,7 @@ where
             let Some(admitted) = self.gate.admit() else {
                 return self.refuse(request);
             };
+            announce_next(Next::Small);
             let answer = self.send(request);
             return Box::pin(async move {
                 let answer = answer.await;
@@ -215,65 +201,5 @@ where
             return Box::pin(self.inference.choose(&request).call(request));
         }
         Box::pin(self.others.choose(&request).call(request))
-    }
-}
-
-type Refused = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Spawns the requests of a connection, announcing each until it is first looked at.
-#[derive(Clone)]
-pub struct AnnouncingExecutor {
-    arrivals: Arc<Arrivals>,
-    refused: Arc<Mutex<Vec<Refused>>>,
-}
-
-impl AnnouncingExecutor {
-    /// Announces to `arrivals`.
-    #[must_use]
-    pub fn new(arrivals: Arc<Arrivals>) -> Self {
-        Self {
-            arrivals,
-            refused: Arc::default(),
-        }
-    }
-
-    /// Answers refused requests together: one task and one write to a connection, however many they are.
-    fn answer_together(&self, request: Refused) {
-        let mut refused = self.refused.lock();
-        refused.push(request);
-        if refused.len() > 1 {
-            return; // a task is on its way
-        }
-        drop(refused);
-        let waiting = Arc::clone(&self.refused);
-        tokio::spawn(async move {
-            let refused = std::mem::take(&mut *waiting.lock());
-            let mut nobody = Context::from_waker(Waker::noop());
-            for mut request in refused {
-                // Ready at once, unless the body of the request is still on its way.
-                if request.as_mut().poll(&mut nobody).is_pending() {
-                    tokio::spawn(request);
-                }
-            }
-        });
-    }
-}
-
-impl<F> hyper::rt::Executor<F> for AnnouncingExecutor
-where
-    F: Future + Send + 'static,
-    F::Output: Send,
-{
-    fn execute(&self, request: F) {
-        if REFUSED.take() {
-            return self.answer_together(Box::pin(async move {
-                request.await;
-            }));
-        }
-        let announced = self.arrivals.announce();
-        tokio::spawn(async move {
-            drop(announced);
-            request.await
-        });
     }
 }

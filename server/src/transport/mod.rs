@@ -18,6 +18,7 @@ pub mod scoring_service;
 pub mod signal_service;
 pub mod status;
 pub mod tls;
+mod together;
 
 /// The messages and services of `candlewire.v1`.
 #[allow(
