@@ -29,6 +29,7 @@ def markdown(results: dict[str, Any]) -> str:
         [
             f"{row['preset']} ({row['features']})",
             f"{row['symbols']:,}",
+            f"{row['threads']}",
             f"{row['ns_per_symbol_feature']:.2f}",
             f"{row['bytes_per_symbol']:,}",
         ]
@@ -40,7 +41,7 @@ def markdown(results: dict[str, Any]) -> str:
     load = f"load average {machine['load_average_at_start']:.1f} at the start"
     versions = f"Python {machine['python']}, NumPy {machine['numpy']}, TA-Lib {machine['talib']}"
     size = f"{history['symbols']} symbols × {history['bars']:,} bars × {history['features']} features"
-    panel_heads = ["preset (features)", "symbols", "ns per symbol and feature", "bytes per symbol"]
+    panel_heads = ["preset (features)", "symbols", "threads", "ns per symbol and feature", "bytes per symbol"]
     parts = [
         "# Features: measured speed\n",
         f"{processor}, {load}; {versions}.",
@@ -50,6 +51,7 @@ def markdown(results: dict[str, Any]) -> str:
         "Other library's time over ours, median of the functions that both have: " + summary(results) + ".\n",
         "## Streaming panel, one bar for every symbol, from Python\n",
         table(panel_heads, panel_rows),
+        "Several threads: wall clock instead.\n",
         f"One call for one symbol and one cheap feature: {results['call_overhead_us']:.2f} µs.\n",
         "## `full` preset in batch on special series, time relative to the normal one\n",
         table(["series", "ratio"], special_rows),

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BARS = 20_000
-SYMBOLS = (512, 5_000)
+# Symbols of a panel, and threads that work on it.
+PANELS = ((512, 1), (5_000, 1), (5_000, 2))
 HISTORIES, HISTORY_BARS = 439, 1_008
 CALLS: dict[str, tuple[str, ...]] = {
     "RSI": ("close",),
@@ -189,13 +190,14 @@ def special_alone(rounds: int) -> list[dict[str, Any]]:
 
 
 def panel(updates: int) -> list[dict[str, Any]]:
-    """Nanoseconds per symbol and feature of one bar for every symbol."""
+    """Nanoseconds per symbol and feature of one bar for every symbol: of one thread's time, or of wall clock for several."""
     rows = []
     bars = random_walk(BARS, 8)
     for preset in ("core", "full"):
         spec = cf.FeatureSpec.preset(preset)
-        for symbols in SYMBOLS:
-            streams = cf.Panel(spec, [f"S{symbol}" for symbol in range(symbols)])
+        for symbols, threads in PANELS:
+            clock = time.thread_time_ns if threads == 1 else time.perf_counter_ns
+            streams = cf.Panel(spec, [f"S{symbol}" for symbol in range(symbols)], threads=threads)
             index = np.arange(symbols, dtype=np.int64)
             starts = np.random.default_rng(9).integers(0, BARS - updates - 1, symbols)
             out = np.empty((symbols, len(spec)))
@@ -206,14 +208,15 @@ def panel(updates: int) -> list[dict[str, Any]]:
                     for name in ("open", "high", "low", "close", "volume")
                 ]
                 times = np.full(symbols, update * 60_000_000_000, dtype=np.int64)
-                start = time.thread_time_ns()
+                start = clock()
                 streams.update(index, times, *columns, out)
-                spent.append(time.thread_time_ns() - start)
+                spent.append(clock() - start)
             warm = spent[updates // 2 :]
             rows.append(
                 {
                     "preset": preset,
                     "symbols": symbols,
+                    "threads": threads,
                     "features": len(spec),
                     "ns_per_symbol_feature": statistics.median(warm) / symbols / len(spec),
                     "bytes_per_symbol": spec.series_bytes,

@@ -120,14 +120,14 @@ impl Lanes {
         }
     }
 
-    /// Words and windows of one kernel, of every lane.
-    pub(crate) fn memory(&mut self, kernel: &PlannedKernel) -> (&mut [u64], &mut [f64]) {
-        let words = kernel.words * self.room;
-        let windows = kernel.window_len * self.room;
-        (
-            &mut self.words[kernel.first_word * self.room..][..words],
-            &mut self.windows[kernel.first_window * self.room..][..windows],
-        )
+    /// Words and window of one kernel, of one lane.
+    pub(crate) fn memory(
+        &mut self,
+        kernel: &PlannedKernel,
+        lane: usize,
+    ) -> (&mut [u64], &mut [f64]) {
+        let (words, window) = (self.words_of(kernel, lane), self.window_of(kernel, lane));
+        (&mut self.words[words], &mut self.windows[window])
     }
 
     /// Close of a lane's newest bar when that bar has this time and a kernel looks back on closes.

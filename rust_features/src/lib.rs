@@ -61,6 +61,7 @@ mod rolling_moments;
 mod runner;
 mod sample;
 mod series;
+mod shards;
 mod side_by_side;
 mod snapshot;
 mod spec;

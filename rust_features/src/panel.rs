@@ -7,9 +7,10 @@ use thiserror::Error;
 use crate::across;
 use crate::bar::{Bar, BarStatus};
 use crate::lanes::Mode;
+use crate::shards::Shards;
 use crate::snapshot::{Kind, Reader, SnapshotError, Writer};
 use crate::spec::FeatureSpec;
-use crate::streams::{Report, Streams};
+use crate::streams::Report;
 
 /// Why a whole call was refused; no series changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -47,17 +48,30 @@ pub struct Panel {
     spec: FeatureSpec,
     symbols: Vec<String>,
     indices: HashMap<String, usize>,
-    streams: Streams,
+    series: Shards,
 }
 
 impl Panel {
-    /// A panel whose symbols have seen no bar.
+    /// A panel whose symbols have seen no bar, worked on by the thread that calls.
     ///
     /// # Errors
     /// A symbol appears twice.
     pub fn new<S: Into<String>>(
         spec: &FeatureSpec,
         symbols: impl IntoIterator<Item = S>,
+    ) -> Result<Self, PanelError> {
+        Self::with_threads(spec, symbols, 1)
+    }
+
+    /// As [`Panel::new`], but calls of a thousand bars or more are shared out among at most `threads` threads, of which
+    /// one is the caller's; 0 for as many as there are cores. The features have the same bits.
+    ///
+    /// # Errors
+    /// As [`Panel::new`].
+    pub fn with_threads<S: Into<String>>(
+        spec: &FeatureSpec,
+        symbols: impl IntoIterator<Item = S>,
+        threads: usize,
     ) -> Result<Self, PanelError> {
         let symbols: Vec<String> = symbols.into_iter().map(Into::into).collect();
         let mut indices = HashMap::with_capacity(symbols.len());
@@ -68,7 +82,7 @@ impl Panel {
         }
         Ok(Self {
             spec: spec.clone(),
-            streams: Streams::new(spec, symbols.len()),
+            series: Shards::new(spec, symbols.len(), threads),
             symbols,
             indices,
         })
@@ -84,6 +98,11 @@ impl Panel {
         &self.symbols
     }
 
+    /// Threads that work on a large call.
+    pub fn threads(&self) -> usize {
+        self.series.threads()
+    }
+
     /// Index of a symbol.
     pub fn symbol_index(&self, symbol: &str) -> Option<usize> {
         self.indices.get(symbol).copied()
@@ -91,7 +110,7 @@ impl Panel {
 
     /// Bars applied to a symbol; `None` for an index past the symbols.
     pub fn bars_seen(&self, symbol_index: usize) -> Option<u64> {
-        (symbol_index < self.streams.len()).then(|| self.streams.bars_seen(symbol_index))
+        (symbol_index < self.series.len()).then(|| self.series.bars_seen(symbol_index))
     }
 
     /// Adds a symbol that has seen no bar and returns its index.
@@ -105,7 +124,7 @@ impl Panel {
         let index = self.symbols.len();
         self.symbols.push(symbol.to_owned());
         self.indices.insert(symbol.to_owned(), index);
-        self.streams.add(&self.spec);
+        self.series.add(&self.spec);
         Ok(index)
     }
 
@@ -143,9 +162,9 @@ impl Panel {
     pub fn snapshot(&self) -> Vec<u8> {
         let mut writer = Writer::new(Kind::Panel, &self.spec);
         writer.u64(self.symbols.len() as u64);
-        for (lane, symbol) in self.symbols.iter().enumerate() {
+        for (index, symbol) in self.symbols.iter().enumerate() {
             writer.text(symbol);
-            self.streams.save(&self.spec, lane, &mut writer);
+            self.series.save(&self.spec, index, &mut writer);
         }
         writer.finish()
     }
@@ -155,23 +174,35 @@ impl Panel {
     /// # Errors
     /// Bytes that are damaged, or belong to something else; each error says what to do.
     pub fn restore(spec: &FeatureSpec, snapshot: &[u8]) -> Result<Self, SnapshotError> {
+        Self::restore_with_threads(spec, snapshot, 1)
+    }
+
+    /// As [`Panel::restore`], with threads as in [`Panel::with_threads`]: a snapshot does not say how many there were.
+    ///
+    /// # Errors
+    /// As [`Panel::restore`].
+    pub fn restore_with_threads(
+        spec: &FeatureSpec,
+        snapshot: &[u8],
+        threads: usize,
+    ) -> Result<Self, SnapshotError> {
         let mut reader = Reader::open(snapshot, Kind::Panel, spec)?;
         // A symbol takes the length of its name, its counters and all its words and windows at least.
         let least = 8 * (3 + spec.plan().words + spec.plan().window);
         let symbols = reader.count(least, "the number of symbols")?;
         let mut panel = Self {
             spec: spec.clone(),
-            streams: Streams::new(spec, symbols),
+            series: Shards::new(spec, symbols, threads),
             symbols: Vec::with_capacity(symbols),
             indices: HashMap::with_capacity(symbols),
         };
-        for lane in 0..symbols {
+        for index in 0..symbols {
             let symbol = reader.text()?;
-            if panel.indices.insert(symbol.to_owned(), lane).is_some() {
+            if panel.indices.insert(symbol.to_owned(), index).is_some() {
                 return Err(SnapshotError::Content("a symbol that appears twice"));
             }
             panel.symbols.push(symbol.to_owned());
-            panel.streams.load(spec, lane, &mut reader)?;
+            panel.series.load(spec, index, &mut reader)?;
         }
         reader.finish()?;
         Ok(panel)
@@ -179,9 +210,7 @@ impl Panel {
 
     /// Makes every symbol forget its bars.
     pub fn reset(&mut self) {
-        for lane in 0..self.streams.len() {
-            self.streams.reset(&self.spec, lane);
-        }
+        self.series.reset(&self.spec);
     }
 
     fn step(
@@ -206,7 +235,7 @@ impl Panel {
                 });
             }
         }
-        let symbols = self.streams.len();
+        let symbols = self.series.len();
         if let Some(position) = symbol_index.iter().position(|index| *index >= symbols) {
             return Err(PanelError::UnknownSymbol {
                 position,
@@ -216,7 +245,7 @@ impl Panel {
         }
         statuses.fill(BarStatus::Applied);
         let batch = (symbol_index, bars);
-        self.streams
+        self.series
             .step(&self.spec, mode, batch, out, &mut |row, report| {
                 statuses[row] = match report {
                     Report::Refused(reason) => BarStatus::from(&reason),
@@ -228,7 +257,7 @@ impl Panel {
             across::step(
                 self.spec.plan(),
                 mode,
-                self.streams.base_mut(),
+                &mut self.series,
                 (symbol_index, bars, statuses),
                 |symbol| self.indices.get(symbol).copied(),
                 out,

@@ -47,6 +47,11 @@ impl Streams {
     }
 
     /// The bars' own timeframe.
+    pub(crate) fn base(&self) -> &Lanes {
+        &self.base
+    }
+
+    /// As [`Streams::base`].
     pub(crate) fn base_mut(&mut self) -> &mut Lanes {
         &mut self.base
     }

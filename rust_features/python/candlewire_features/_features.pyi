@@ -196,8 +196,14 @@ class Preset:
 class Panel:
     """Features of many symbols, one bar each per call; safe to share between threads."""
 
-    def __new__(cls, spec: FeatureSpec, symbols: Sequence[str]) -> Panel:
+    def __new__(cls, spec: FeatureSpec, symbols: Sequence[str], *, threads: int = 1) -> Panel:
         """A panel whose symbols have seen no bar.
+
+        Args:
+            spec: The features.
+            symbols: Symbols in the order of their index.
+            threads: Threads that share a call of about a thousand bars or more, the caller's included; 0 for one per
+                core. Smaller calls stay on the caller's. The features have the same bits.
 
         Raises:
             InputError: A symbol appears twice.
@@ -206,6 +212,10 @@ class Panel:
     @property
     def spec(self) -> FeatureSpec:
         """The features."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that share a large call."""
 
     @property
     def symbols(self) -> list[str]:
@@ -266,8 +276,13 @@ class Panel:
         """The panel as bytes, symbols included: the same for the same history on every machine."""
 
     @staticmethod
-    def restore(spec: FeatureSpec, snapshot: bytes) -> Panel:
+    def restore(spec: FeatureSpec, snapshot: bytes, *, threads: int = 1) -> Panel:
         """The panel of a snapshot; it continues with the bits of one that never stopped.
+
+        Args:
+            spec: The features.
+            snapshot: What `snapshot` gave, with any number of threads.
+            threads: As for a new panel.
 
         Raises:
             SnapshotError: The bytes are cut, damaged, of another version, or belong to another spec.

@@ -12,9 +12,10 @@ use std::fmt::Debug;
 use crate::arguments::{ArgumentError, Arguments};
 use crate::bar::{Bar, BarStatus};
 use crate::kernel::Kernel;
-use crate::lanes::{Lanes, Mode};
-use crate::plan::Plan;
+use crate::lanes::Mode;
+use crate::plan::{Plan, PlannedKernel};
 use crate::runner::{Entry, OutputColumn};
+use crate::shards::Shards;
 
 /// A kernel that sees other symbols' bars. Its [`Kernel::step`] sees one symbol and gives NaN.
 ///
@@ -44,7 +45,7 @@ pub(crate) struct Across {
 
 /// The bars of one bar time and the memory of one kernel.
 pub(crate) struct Moment<'a> {
-    /// Lane and row of each bar.
+    /// Symbol and row of each bar.
     pub(crate) rows: &'a [(usize, usize)],
     /// Close of each bar.
     pub(crate) closes: &'a [f64],
@@ -53,16 +54,19 @@ pub(crate) struct Moment<'a> {
     /// Column of the compared feature.
     pub(crate) compared: usize,
     pub(crate) mode: Mode,
-    /// Memory of every lane.
-    pub(crate) words: &'a mut [u64],
-    pub(crate) windows: &'a mut [f64],
+    series: &'a mut Shards,
+    kernel: &'a PlannedKernel,
     /// Rows of all features.
     out: &'a mut [f64],
     features: usize,
-    columns: &'a [OutputColumn],
 }
 
 impl Moment<'_> {
+    /// Words and window of a symbol.
+    pub(crate) fn memory(&mut self, symbol: usize) -> (&mut [u64], &mut [f64]) {
+        self.series.memory(self.kernel, symbol)
+    }
+
     /// The compared feature of a row.
     pub(crate) fn value(&self, row: usize) -> f64 {
         self.out[row * self.features + self.compared]
@@ -70,7 +74,7 @@ impl Moment<'_> {
 
     /// Writes the outputs of a row.
     pub(crate) fn write(&mut self, row: usize, outputs: &[f64]) {
-        for OutputColumn { output, column } in self.columns {
+        for OutputColumn { output, column } in &self.kernel.columns {
             self.out[row * self.features + column] = outputs[*output];
         }
     }
@@ -93,19 +97,19 @@ pub(crate) fn build<K: Kernel + AcrossSymbols>(
 
 /// Fills the columns of every kernel of the plan that compares symbols, moment by moment.
 ///
-/// `lane_of` finds the lane of a symbol; bars with a status other than applied are left out.
+/// `symbol_of` finds the index of a symbol; bars with a status other than applied are left out.
 pub(crate) fn step(
     plan: &Plan,
     mode: Mode,
-    lanes: &mut Lanes,
-    (lane_of_row, bars, statuses): (&[usize], &[Bar], &[BarStatus]),
-    lane_of: impl Fn(&str) -> Option<usize>,
+    series: &mut Shards,
+    (symbol_of_row, bars, statuses): (&[usize], &[Bar], &[BarStatus]),
+    symbol_of: impl Fn(&str) -> Option<usize>,
     out: &mut [f64],
 ) {
     let applied = |row: &usize| statuses[*row].is_applied();
     let mut rows: Vec<(usize, usize)> = (0..bars.len())
         .filter(applied)
-        .map(|row| (lane_of_row[row], row))
+        .map(|row| (symbol_of_row[row], row))
         .collect();
     rows.sort_by_key(|(_, row)| bars[*row].open_time_ns);
     let mut closes = Vec::with_capacity(rows.len());
@@ -117,25 +121,22 @@ pub(crate) fn step(
             let Some(Across { kernel, compared }) = &planned.across else {
                 continue;
             };
-            let reference_close =
-                kernel.reference().and_then(&lane_of).and_then(|lane| {
-                    match rows.iter().position(|(other, _)| *other == lane) {
-                        Some(position) => Some(closes[position]),
-                        None => lanes.close_at(lane, open_time_ns),
-                    }
-                });
-            let (words, windows) = lanes.memory(planned);
+            let reference_close = kernel.reference().and_then(&symbol_of).and_then(|symbol| {
+                match rows.iter().position(|(other, _)| *other == symbol) {
+                    Some(position) => Some(closes[position]),
+                    None => series.close_at(symbol, open_time_ns),
+                }
+            });
             kernel.run(&mut Moment {
                 rows,
                 closes: &closes,
                 reference_close,
                 compared: compared.unwrap_or(0),
                 mode,
-                words,
-                windows,
+                series: &mut *series,
+                kernel: planned,
                 out: &mut *out,
                 features: plan.features,
-                columns: &planned.columns,
             });
         }
     }

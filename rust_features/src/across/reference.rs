@@ -138,13 +138,12 @@ impl AcrossSymbols for Reference {
         let Some(reference_close) = moment.reference_close else {
             return;
         };
-        let (words, length) = (Pair::WORDS, 2 * self.period);
         let mut scratch = Vec::new();
-        for ((lane, row), close) in moment.rows.iter().zip(moment.closes) {
-            let words = &mut moment.words[lane * words..][..words];
-            let window = &mut moment.windows[lane * length..][..length];
+        let mode = moment.mode;
+        for ((symbol, row), close) in moment.rows.iter().zip(moment.closes) {
+            let (words, window) = moment.memory(*symbol);
             let mut state = Pair::load(&mut Words::new(words));
-            let outputs = if moment.mode == Mode::Update {
+            let outputs = if mode == Mode::Update {
                 let outputs = self.advance(&mut state, window, *close, reference_close);
                 state.store(&mut WordsMut::new(words));
                 outputs

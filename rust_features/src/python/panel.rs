@@ -65,15 +65,28 @@ impl State {
 #[pymethods]
 impl PyPanel {
     #[new]
-    fn new(py: Python<'_>, spec: &PyFeatureSpec, symbols: Vec<String>) -> PyResult<Self> {
-        let panel = without_gil(py, || Panel::new(spec.core(), symbols))?;
+    #[pyo3(signature = (spec, symbols, *, threads = 1))]
+    fn new(
+        py: Python<'_>,
+        spec: &PyFeatureSpec,
+        symbols: Vec<String>,
+        threads: usize,
+    ) -> PyResult<Self> {
+        let panel = without_gil(py, || Panel::with_threads(spec.core(), symbols, threads))?;
         Ok(Self::of(spec, panel))
     }
 
     /// The panel of a snapshot.
     #[staticmethod]
-    fn restore(py: Python<'_>, spec: &PyFeatureSpec, snapshot: &[u8]) -> PyResult<Self> {
-        let panel = without_gil(py, || Panel::restore(spec.core(), snapshot))?;
+    #[pyo3(signature = (spec, snapshot, *, threads = 1))]
+    fn restore(
+        py: Python<'_>,
+        spec: &PyFeatureSpec,
+        snapshot: &[u8],
+        threads: usize,
+    ) -> PyResult<Self> {
+        let restored = || Panel::restore_with_threads(spec.core(), snapshot, threads);
+        let panel = without_gil(py, restored)?;
         Ok(Self::of(spec, panel))
     }
 
@@ -84,6 +97,11 @@ impl PyPanel {
     #[getter]
     fn spec(&self) -> PyFeatureSpec {
         self.spec.clone()
+    }
+
+    #[getter]
+    fn threads(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.lock().panel.threads())
     }
 
     #[getter]
