@@ -6,15 +6,18 @@ use crate::bar::{Bar, InvalidBar};
 use crate::frame::{Frame, KEPT};
 use crate::history::{History, Undo};
 use crate::neighbours::WINDOWS;
+use crate::newest::Newest;
 use crate::plan::{Plan, PlannedKernel};
 use crate::runner::{Memory, Tile};
-use crate::side_by_side::Newest;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::subnormal::is_near;
 
 /// Series per tile: enough to pay for a virtual call and for bringing a kernel's code nearer, which costs more than
 /// bringing the rows from the second-level cache.
 const TILE: usize = WINDOWS;
+
+/// Bytes of all series that stay near: then to ask for them ahead costs more than it saves.
+const FAR: usize = 20 << 20;
 
 /// Whether a step is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +189,12 @@ impl Lanes {
         Ok(())
     }
 
+    /// Whether a tile's memory has most likely left the caches since the bar before.
+    fn is_far(&self, plan: &Plan) -> bool {
+        let series_bytes = 8 * (plan.words + plan.window) + plan.tile_bytes();
+        self.count * series_bytes > FAR
+    }
+
     fn words_of(&self, kernel: &PlannedKernel, lane: usize) -> Range<usize> {
         let size = kernel.words;
         let first = kernel.first_word * self.room + lane * size;
@@ -301,7 +310,8 @@ impl Lanes {
         // Series that warm up have fewer bars than that.
         let newest = match (mode, frames.first_chunk::<TILE>()) {
             (Mode::Update, Some(frames)) if rows.len() == TILE => {
-                self.newest.of(plan.side_by_side, rows, frames)
+                let added = self.newest.add(plan.side_by_side, rows, frames);
+                added.and_then(|()| self.newest.of(rows))
             }
             (Mode::Update, _) => {
                 self.newest.forget(rows);
@@ -310,12 +320,17 @@ impl Lanes {
             // Nothing will have changed.
             (Mode::Peek, _) => None,
         };
-        for kernel in &plan.kernels {
+        let looks_ahead = on_rows && self.is_far(plan);
+        for (at, kernel) in plan.kernels.iter().enumerate() {
+            if looks_ahead {
+                (self.newest).bring_next_nearer(rows, at, plan.kernels.len());
+            }
             let tile = Tile {
                 rows,
                 frames: &frames,
                 newest,
                 columns: &kernel.columns,
+                looks_ahead,
                 features: plan.features,
             };
             let memory = Memory {

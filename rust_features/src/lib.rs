@@ -52,6 +52,7 @@ mod neighbouring_filters;
 mod neighbouring_means;
 mod neighbouring_pairs;
 mod neighbours;
+mod newest;
 mod panel;
 mod plan;
 mod presets;

@@ -125,6 +125,6 @@ impl Plan {
 
     /// Bytes that one series of a whole tile takes besides.
     pub(crate) fn tile_bytes(&self) -> usize {
-        8 * crate::side_by_side::values_per_series(self.side_by_side)
+        8 * crate::newest::values_per_series(self.side_by_side)
     }
 }

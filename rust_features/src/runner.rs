@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::across::{self, AcrossSymbols, BuildAcross};
 use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::{Block, Column, Columns, Frame, Lookback};
-use crate::instructions::{Work, with_half_vectors, with_widest_vectors};
+use crate::instructions::{Work, bring_nearer, with_half_vectors, with_widest_vectors};
 use crate::kernel::{Description, Kernel, Values};
 use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::{Memories, SideBySide};
@@ -54,9 +54,29 @@ pub(crate) trait Runner: Debug + Send + Sync {
 }
 
 /// Words and windows of one kernel, for one series or for all.
+#[derive(Debug)]
 pub(crate) struct Memory<'a> {
     pub(crate) words: &'a mut [u64],
     pub(crate) window: &'a mut [f64],
+}
+
+impl Memory<'_> {
+    /// Asks for the words of the same place in the next tile, a tile's time before they are needed. With each series for
+    /// its own: as many requests at once would wait for each other.
+    #[inline(always)]
+    pub(crate) fn bring_next_words_nearer<S: State>(&self, lane: usize) {
+        let next = lane + WINDOWS;
+        let words = self.words.get(next * S::WORDS..(next + 1) * S::WORDS);
+        bring_nearer(words.unwrap_or_default());
+    }
+
+    /// As [`Memory::bring_next_words_nearer`] for the window.
+    #[inline(always)]
+    pub(crate) fn bring_next_window_nearer(&self, lane: usize, window_len: usize) {
+        let next = lane + WINDOWS;
+        let window = self.window.get(next * window_len..(next + 1) * window_len);
+        bring_nearer(window.unwrap_or_default());
+    }
 }
 
 /// One bar of each of a few series, and where a kernel's outputs go.
@@ -67,6 +87,8 @@ pub(crate) struct Tile<'a> {
     /// The newest bars of a full tile of warm series.
     pub(crate) newest: Option<SideBySide<'a>>,
     pub(crate) columns: &'a [OutputColumn],
+    /// Whether the next tile's memory is to be asked for while this one is worked on.
+    pub(crate) looks_ahead: bool,
     /// Features of a row.
     pub(crate) features: usize,
 }
@@ -249,10 +271,13 @@ impl<K: Kernel> Work for Step<'_, K> {
             let mut rows = K::Output::ROWS;
             let rows = rows.as_mut();
             let mut memories = Memories {
-                words: &mut *self.memory.words,
-                window: &mut *self.memory.window,
+                memory: Memory {
+                    words: &mut *self.memory.words,
+                    window: &mut *self.memory.window,
+                },
                 window_len: self.kernel.window_len(),
                 rows: self.tile.rows,
+                looks_ahead: self.tile.looks_ahead,
             };
             if self.kernel.side_by_side(&mut memories, newest, rows) {
                 self.tile.show_rows(rows, self.out);
@@ -261,6 +286,10 @@ impl<K: Kernel> Work for Step<'_, K> {
         }
         let window_len = self.kernel.window_len();
         for ((lane, row), frame) in self.tile.rows.iter().zip(self.tile.frames) {
+            if self.tile.looks_ahead {
+                self.memory.bring_next_words_nearer::<K::State>(*lane);
+                self.memory.bring_next_window_nearer(*lane, window_len);
+            }
             let words = &mut self.memory.words[lane * K::State::WORDS..][..K::State::WORDS];
             let window = &mut self.memory.window[lane * window_len..][..window_len];
             let mut state = K::State::load(&mut Words::new(words));

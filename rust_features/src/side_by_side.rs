@@ -3,309 +3,92 @@
 //! Windows that are summed afresh at each bar cost most of a panel's time when each is summed alone. Here as many are
 //! summed at once, each with the bits of the functions of [`crate::window`], because it adds in the same order.
 
-use crate::frame::{Column, Frame, KEPT, LOG_RETURNS, Lookback};
-use crate::history::History;
-use crate::instructions::{Work, with_widest_vectors};
-use crate::logarithm::log_ratios_of_each;
+use crate::frame::{Column, KEPT, LOG_RETURNS, Lookback};
 use crate::neighbours::{LONGEST, Row, WINDOWS, folded};
+use crate::runner::Memory;
 use crate::state::State;
-use crate::subnormal::all_near;
 use crate::window::LANES;
-
-/// Bars appended to a column's rows before its newest values move back to the front.
-const SLACK: usize = 16;
-
-/// Values that one series of a whole tile takes.
-pub(crate) fn values_per_series(lookback: Lookback) -> usize {
-    PRICES + lookback.kept().into_iter().map(room).sum::<usize>()
-}
-
-/// Rows of a column.
-const fn room(depth: usize) -> usize {
-    if depth == 0 { 0 } else { depth + SLACK }
-}
-
-/// The newest bars of all series, in tiles of neighbours; of tiles that are stepped whole they are kept from bar to bar.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Newest {
-    tiles: Vec<TileRows>,
-    /// Of series that are no neighbours.
-    others: TileRows,
-}
-
-/// The newest bars of a tile.
-#[derive(Debug, Clone, Default)]
-struct TileRows {
-    /// The current bars, a row for each of [`Column::ALL`]; then for each kept column its newest values and the slack.
-    rows: Vec<Row>,
-    /// Bars appended since the values last moved to the front.
-    appended: usize,
-    /// Bars kept of each column.
-    depths: [usize; KEPT],
-    /// Whether they end with the bar before.
-    is_current: bool,
-    /// Whether only they do, and the history of these series has fallen behind.
-    is_ahead: bool,
-}
 
 /// The newest values of each series of a tile: a row for each bar, oldest first.
 #[derive(Debug, Clone, Copy)]
 pub struct SideBySide<'a> {
-    current: &'a [Row; PRICES],
-    columns: [&'a [Row]; KEPT],
+    pub(crate) current: &'a [Row; PRICES],
+    pub(crate) columns: [&'a [Row]; KEPT],
 }
 
 /// Columns of a bar.
-const PRICES: usize = Column::ALL.len();
-
-impl Newest {
-    /// Adds the newest bar of each series; `None` when one has fewer than `lookback` says. Where not [`Newest::holds`]
-    /// the series, their frames must have their histories.
-    ///
-    /// `None` as well when all prices are so near zero that the processor takes much longer with them: steps know how to
-    /// avoid that.
-    pub(crate) fn of(
-        &mut self,
-        lookback: Lookback,
-        series: &[(usize, usize)],
-        frames: &[Frame<'_>; WINDOWS],
-    ) -> Option<SideBySide<'_>> {
-        let Some(tile) = tile_of(series) else {
-            self.forget(series);
-            self.others.is_current = false;
-            return self.others.step(lookback, frames);
-        };
-        if self.tiles.len() <= tile {
-            self.tiles.resize_with(tile + 1, TileRows::default);
-        }
-        self.tiles.get_mut(tile)?.step(lookback, frames)
-    }
-
-    /// Whether the series are a whole tile whose bars before the newest one are here.
-    pub(crate) fn holds(&self, series: &[(usize, usize)]) -> bool {
-        tile_of(series)
-            .and_then(|tile| self.tiles.get(tile))
-            .is_some_and(|tile| tile.is_current)
-    }
-
-    /// Notes that the newest bars of a whole tile are here only.
-    pub(crate) fn run_ahead(&mut self, series: &[(usize, usize)]) {
-        if let Some(tile) = tile_of(series).and_then(|tile| self.tiles.get_mut(tile)) {
-            tile.is_ahead = true;
-        }
-    }
-
-    /// Whether the newest bars of a series are here only.
-    pub(crate) fn is_ahead(&self, series: usize) -> bool {
-        (self.tiles.get(series / WINDOWS)).is_some_and(|tile| tile.is_ahead)
-    }
-
-    /// The current close of a series that is ahead.
-    pub(crate) fn close(&self, series: usize) -> Option<f64> {
-        let rows = &self.tiles.get(series / WINDOWS)?.rows;
-        Some(rows.get(Column::Close as usize)?.0[series % WINDOWS])
-    }
-
-    /// Brings the history of the series of a tile, of which this is one, up to date.
-    pub(crate) fn settle(&mut self, series: usize, history: &mut History) {
-        let tile = series / WINDOWS;
-        if let Some(rows) = self.tiles.get_mut(tile).filter(|tile| tile.is_ahead) {
-            rows.is_ahead = false;
-            for place in 0..WINDOWS {
-                rows.copy_to(place, history, tile * WINDOWS + place);
-            }
-        }
-    }
-
-    /// Brings the first lane of a history, a copy of that of a series that is ahead, up to date.
-    pub(crate) fn settle_alone(&self, series: usize, alone: &mut History) {
-        if let Some(rows) = self.tiles.get(series / WINDOWS) {
-            rows.copy_to(series % WINDOWS, alone, 0);
-        }
-    }
-
-    /// Says that these series, named by their first numbers, changed in another way than by [`Newest::of`].
-    pub(crate) fn forget(&mut self, series: &[(usize, usize)]) {
-        for (own, _) in series {
-            self.forget_one(*own);
-        }
-    }
-
-    /// As `forget`.
-    pub(crate) fn forget_one(&mut self, series: usize) {
-        if let Some(tile) = self.tiles.get_mut(series / WINDOWS) {
-            tile.is_current = false;
-        }
-    }
-}
-
-/// The number of the tile that these series are, in their order.
-#[inline]
-fn tile_of(series: &[(usize, usize)]) -> Option<usize> {
-    let (first, _) = series.first()?;
-    let mut pairs = series.iter().zip(*first..);
-    let are_neighbours = first % WINDOWS == 0 && pairs.all(|((own, _), expected)| *own == expected);
-    (series.len() == WINDOWS && are_neighbours).then_some(first / WINDOWS)
-}
-
-impl TileRows {
-    /// Copies what is kept of one series to a lane of its history.
-    fn copy_to(&self, place: usize, history: &mut History, lane: usize) {
-        let mut first = PRICES;
-        for (column, depth) in self.depths.into_iter().enumerate() {
-            if depth > 0 {
-                let rows = self.rows.iter().skip(first + self.appended).take(depth);
-                history.replace(lane, column, rows.map(|row| row.0[place]));
-            }
-            first += room(depth);
-        }
-    }
-
-    /// As [`Newest::of`].
-    fn step(
-        &mut self,
-        lookback: Lookback,
-        frames: &[Frame<'_>; WINDOWS],
-    ) -> Option<SideBySide<'_>> {
-        let depths = lookback.kept();
-        self.depths = depths;
-        let is_current = std::mem::take(&mut self.is_current);
-        (self.rows).resize(values_per_series(lookback), Row::ZEROS);
-        let (current, mut rest) = self.rows.split_first_chunk_mut::<PRICES>()?;
-        copy_bars(frames, current);
-        if all_near(&current[Column::Close as usize].0) {
-            return None;
-        }
-        let moves = self.appended == SLACK;
-        self.appended = if is_current && !moves {
-            self.appended + 1
-        } else {
-            1
-        };
-        let mut columns = [&[][..]; KEPT];
-        for (column, depth) in depths.into_iter().enumerate() {
-            let (rows, after) = rest.split_at_mut(room(depth));
-            rest = after;
-            if depth == 0 {
-                continue;
-            }
-            if is_current && moves {
-                rows.copy_within(SLACK.., 0);
-            }
-            let rows = rows.get_mut(self.appended..self.appended + depth)?;
-            if !is_current {
-                for (group, frames) in frames.as_chunks::<LANES>().0.iter().enumerate() {
-                    copy(frames, column, group * LANES, rows)?;
-                }
-            } else if let Some(newest) = rows.last_mut() {
-                *newest = match (current.get(column), columns[Column::Close as usize]) {
-                    (Some(row), _) => *row,
-                    // A lookback on log returns is one on two closes.
-                    (None, [.., before, now]) => with_widest_vectors(LogReturns { now, before }),
-                    (None, _) => return None,
-                };
-            }
-            columns[column] = rows;
-        }
-        self.is_current = true;
-        Some(SideBySide { current, columns })
-    }
-}
-
-/// The log returns of the closes.
-struct LogReturns<'a> {
-    now: &'a Row,
-    before: &'a Row,
-}
-
-impl Work for LogReturns<'_> {
-    type Result = Row;
-
-    #[inline(always)]
-    fn run(self) -> Row {
-        log_ratios_of_each(self.now, self.before)
-    }
-}
-
-/// Copies the current bar of each series.
-fn copy_bars(frames: &[Frame<'_>; WINDOWS], [open, high, low, close, volume]: &mut [Row; PRICES]) {
-    for (series, frame) in frames.iter().enumerate() {
-        open.0[series] = frame.bar.open;
-        high.0[series] = frame.bar.high;
-        low.0[series] = frame.bar.low;
-        close.0[series] = frame.bar.close;
-        volume.0[series] = frame.bar.volume;
-    }
-}
-
-/// Copies the newest values of a column of a few series into their places of each row.
-#[inline(always)]
-fn copy(frames: &[Frame<'_>; LANES], column: usize, first: usize, rows: &mut [Row]) -> Option<()> {
-    let mut windows = [&[][..]; LANES];
-    for (window, frame) in windows.iter_mut().zip(frames) {
-        *window = frame.newest(column, rows.len())?;
-    }
-    let (blocks, rest) = rows.as_chunks_mut::<LANES>();
-    let copied = blocks.len() * LANES;
-    for (block, rows) in blocks.iter_mut().enumerate() {
-        let mut values = [[0.0; LANES]; LANES];
-        for (own, window) in values.iter_mut().zip(windows) {
-            *own = *window.get(block * LANES..)?.first_chunk()?;
-        }
-        for (bar, row) in rows.iter_mut().enumerate() {
-            *row.0.get_mut(first..)?.first_chunk_mut::<LANES>()? = values.map(|own| own[bar]);
-        }
-    }
-    for (bar, row) in rest.iter_mut().enumerate() {
-        let cells = row.0.get_mut(first..)?.first_chunk_mut::<LANES>()?;
-        for (cell, window) in cells.iter_mut().zip(windows) {
-            *cell = *window.get(copied + bar)?;
-        }
-    }
-    Some(())
-}
+pub(crate) const PRICES: usize = Column::ALL.len();
 
 /// What a kernel remembers of each series of a tile.
 #[derive(Debug)]
 pub struct Memories<'a> {
-    pub(crate) words: &'a mut [u64],
-    pub(crate) window: &'a mut [f64],
+    pub(crate) memory: Memory<'a>,
     /// Numbers of a window.
     pub(crate) window_len: usize,
     /// The series, and their rows of features.
     pub(crate) rows: &'a [(usize, usize)],
+    /// As in [`crate::runner::Tile`].
+    pub(crate) looks_ahead: bool,
 }
 
 impl Memories<'_> {
-    /// State and window of the series at a place of the tile.
+    /// Words of the series at a place of the tile.
+    #[inline(always)]
+    pub(crate) fn words<S: State>(&mut self, place: usize) -> &mut [u64] {
+        let (series, _) = self.rows[place];
+        if self.looks_ahead {
+            self.memory.bring_next_words_nearer::<S>(series);
+        }
+        &mut self.memory.words[series * S::WORDS..][..S::WORDS]
+    }
+
+    /// Words and window of the series at a place of the tile.
     #[inline(always)]
     pub(crate) fn of<S: State>(&mut self, place: usize) -> (&mut [u64], &mut [f64]) {
         let (series, _) = self.rows[place];
+        if self.looks_ahead {
+            self.memory.bring_next_words_nearer::<S>(series);
+            (self.memory).bring_next_window_nearer(series, self.window_len);
+        }
         (
-            &mut self.words[series * S::WORDS..][..S::WORDS],
-            &mut self.window[series * self.window_len..][..self.window_len],
+            &mut self.memory.words[series * S::WORDS..][..S::WORDS],
+            &mut self.memory.window[series * self.window_len..][..self.window_len],
         )
     }
 }
 
-/// Runs a block for each series' place in the tile, its state and its window. No closure: that would stay a call, and be
-/// compiled without wide vectors.
+/// Runs a block for each series' place in the tile, its state and, where it needs one, its window. No closure: that would
+/// stay a call, and be compiled without wide vectors.
 macro_rules! each_series {
-    ($memories:ident, |$place:ident, $state:ident: $kind:ty, $window:pat_param| $step:block) => {
+    ($memories:ident, |$place:ident, $state:ident: $kind:ty| $step:block) => {
+        for $place in 0..$crate::neighbours::WINDOWS {
+            let words = $memories.words::<$kind>($place);
+            $crate::side_by_side::with_state!(words, $state: $kind, $step);
+        }
+    };
+    ($memories:ident, |$place:ident, $state:ident: $kind:ty, $window:ident| $step:block) => {
         for $place in 0..$crate::neighbours::WINDOWS {
             let (words, $window) = $memories.of::<$kind>($place);
-            let mut remembered =
-                <$kind as $crate::state::State>::load(&mut $crate::state::Words::new(words));
-            let $state = &mut remembered;
-            $step
-            $crate::state::State::store(
-                &remembered,
-                &mut $crate::state::WordsMut::new(words),
-            );
+            $crate::side_by_side::with_state!(words, $state: $kind, $step);
         }
     };
 }
 pub(crate) use each_series;
+
+/// Runs a block with the state that some words are, and keeps what becomes of it.
+macro_rules! with_state {
+    ($words:ident, $state:ident: $kind:ty, $step:block) => {
+        let mut remembered =
+            <$kind as $crate::state::State>::load(&mut $crate::state::Words::new($words));
+        let $state = &mut remembered;
+        $step
+        $crate::state::State::store(
+            &remembered,
+            &mut $crate::state::WordsMut::new($words),
+        );
+    };
+}
+pub(crate) use with_state;
 
 impl<'a> SideBySide<'a> {
     /// What a kernel with this lookback needs; nothing when its windows are too long to be copied.

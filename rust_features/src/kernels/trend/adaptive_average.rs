@@ -138,7 +138,7 @@ impl Average for Adaptive {
             let distance = (values.0[at] - oldest.0[at]).abs();
             *cell = smoothing::<Plain>(distance, paths.0[at]);
         }
-        each_series!(memories, |at, state: AdaptiveState, _| {
+        each_series!(memories, |at, state: AdaptiveState| {
             if !state.started {
                 state.started = true;
                 state.average = previous.0[at];

@@ -84,7 +84,7 @@ impl Kernel for YangZhang {
         };
         let [opens, closes] = [Column::Open, Column::Close].map(|at| newest.current(at));
         let mut previous_closes = *closes;
-        each_series!(memories, |at, state: YangZhangState, _| {
+        each_series!(memories, |at, state: YangZhangState| {
             // The first bar of all has none before it.
             if state.bars > 0 {
                 previous_closes.0[at] = state.previous_close;

@@ -76,7 +76,7 @@ impl Kernel for Mfi {
         for (at, cell) in typical.0.iter_mut().enumerate() {
             *cell = (highs.0[at] + lows.0[at] + closes.0[at]) / 3.0;
         }
-        each_series!(memories, |at, state: MoneyFlow, _| {
+        each_series!(memories, |at, state: MoneyFlow| {
             previous.0[at] = std::mem::replace(&mut state.previous_typical, typical.0[at]);
         });
         for (at, cell) in flows.0.iter_mut().enumerate() {
