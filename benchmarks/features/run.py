@@ -190,7 +190,7 @@ def special_alone(rounds: int) -> list[dict[str, Any]]:
 
 
 def panel(updates: int) -> list[dict[str, Any]]:
-    """Nanoseconds per symbol and feature of one bar for every symbol: of one thread's time, or of wall clock for several."""
+    """Nanoseconds per symbol and feature of one bar for every symbol; wall clock where threads share it."""
     rows = []
     bars = random_walk(BARS, 8)
     for preset in ("core", "full"):

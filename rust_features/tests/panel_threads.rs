@@ -33,38 +33,23 @@ fn names(symbols: usize) -> impl Iterator<Item = String> {
 /// What a call gives: the bits of all features and every status.
 type Given = (Vec<u64>, Vec<BarStatus>);
 
-fn call(
-    panel: &mut Panel,
-    step: fn(&mut Panel, &[usize], &[Bar], &mut [f64], &mut [BarStatus]),
-    symbols: &[usize],
-    bars: &[Bar],
-) -> Given {
-    let mut out = vec![0.0; symbols.len() * panel.spec().len()];
-    let mut statuses = vec![BarStatus::Applied; symbols.len()];
-    step(panel, symbols, bars, &mut out, &mut statuses);
-    (bits(&out), statuses)
+fn room(panel: &Panel, bars: usize) -> (Vec<f64>, Vec<BarStatus>) {
+    let cells = bars * panel.spec().len();
+    (vec![0.0; cells], vec![BarStatus::Applied; bars])
 }
 
 fn update(panel: &mut Panel, symbols: &[usize], bars: &[Bar]) -> Given {
-    let step = |panel: &mut Panel,
-                symbols: &[usize],
-                bars: &[Bar],
-                out: &mut [f64],
-                statuses: &mut [BarStatus]| {
-        panel.update(symbols, bars, out, statuses).unwrap();
-    };
-    call(panel, step, symbols, bars)
+    let (mut out, mut statuses) = room(panel, bars.len());
+    panel
+        .update(symbols, bars, &mut out, &mut statuses)
+        .unwrap();
+    (bits(&out), statuses)
 }
 
 fn peek(panel: &mut Panel, symbols: &[usize], bars: &[Bar]) -> Given {
-    let step = |panel: &mut Panel,
-                symbols: &[usize],
-                bars: &[Bar],
-                out: &mut [f64],
-                statuses: &mut [BarStatus]| {
-        panel.peek(symbols, bars, out, statuses).unwrap();
-    };
-    call(panel, step, symbols, bars)
+    let (mut out, mut statuses) = room(panel, bars.len());
+    panel.peek(symbols, bars, &mut out, &mut statuses).unwrap();
+    (bits(&out), statuses)
 }
 
 /// Steps a panel of one thread and one of several, minute by minute, in the order that `order` makes of the symbols.

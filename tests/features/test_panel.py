@@ -195,3 +195,20 @@ def test_gaps_have_their_status(walk: dict[str, Any]) -> None:
     batch = cf.compute({name: column[rows] for name, column in walk.items()}, spec)
     np.testing.assert_array_equal(batch[-1], out[0])
     assert np.isnan(batch[30:33, 0]).all()
+
+
+def test_threads_change_no_bit(walk: dict[str, Any]) -> None:
+    names = [f"S{symbol}" for symbol in range(1_100)]
+    alone, shared = cf.Panel(CORE, names), cf.Panel(CORE, names, threads=2)
+    assert (alone.threads, shared.threads) == (1, 2)
+    assert cf.Panel(CORE, names, threads=0).threads >= 1
+    symbols = np.arange(len(names), dtype=np.int64)
+    expected, out = np.zeros((2, len(names), len(CORE)))
+    for bar in range(60):
+        columns = bars_at(walk, bar + symbols % 100)
+        columns[4][bar] = np.nan
+        statuses = step(alone.update, symbols, columns, expected)
+        np.testing.assert_array_equal(step(shared.update, symbols, columns, out), statuses)
+        np.testing.assert_array_equal(out, expected)
+    assert shared.snapshot() == alone.snapshot()
+    assert cf.Panel.restore(CORE, shared.snapshot(), threads=2).snapshot() == alone.snapshot()

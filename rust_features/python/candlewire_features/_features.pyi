@@ -202,8 +202,8 @@ class Panel:
         Args:
             spec: The features.
             symbols: Symbols in the order of their index.
-            threads: Threads that share a call of about a thousand bars or more, the caller's included; 0 for one per
-                core. Smaller calls stay on the caller's. The features have the same bits.
+            threads: Threads that share a call of about a thousand bars or more, the caller's included; 0 for
+                one per core. Smaller calls stay on the caller's. The features have the same bits.
 
         Raises:
             InputError: A symbol appears twice.
