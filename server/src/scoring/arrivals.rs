@@ -17,27 +17,31 @@ use std::{
 type Work = Box<dyn FnOnce()>;
 
 thread_local! {
-    /// Work put off while this thread looks at requests together.
-    static PUT_OFF: RefCell<Option<Vec<Work>>> = const { RefCell::new(None) };
+    /// Work put off while this thread looks at requests together, by who put it off.
+    static PUT_OFF: RefCell<Option<Vec<(usize, Work)>>> = const { RefCell::new(None) };
 }
 
 /// Lets `look` look at requests that came together, and then does what they put off.
 pub fn together(look: impl FnOnce()) {
     PUT_OFF.set(Some(Vec::new()));
     look();
-    for work in PUT_OFF.take().into_iter().flatten() {
+    for (_, work) in PUT_OFF.take().into_iter().flatten() {
         work();
     }
 }
 
-/// Puts `work` off until all requests that came together have been seen; gives it back when this thread looks at none.
-pub fn put_off<F: FnOnce() + 'static>(work: F) -> Option<F> {
-    PUT_OFF.with_borrow_mut(|put_off| match put_off {
-        Some(works) => {
-            works.push(Box::new(work));
-            None
+/// Puts work off until all requests that came together have been seen, once for each `key`. False when this thread looks
+/// at none: nothing is put off then.
+#[must_use]
+pub fn put_off<F: FnOnce() + 'static>(key: usize, work: impl FnOnce() -> F) -> bool {
+    PUT_OFF.with_borrow_mut(|put_off| {
+        let Some(works) = put_off else {
+            return false;
+        };
+        if works.iter().all(|(known, _)| *known != key) {
+            works.push((key, Box::new(work())));
         }
-        None => Some(work),
+        true
     })
 }
 

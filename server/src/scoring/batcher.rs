@@ -328,18 +328,25 @@ impl Shared {
     fn call_for_drain(self: &Arc<Self>) {
         if self.waiting_rows.load(Ordering::SeqCst) == 0
             || self.busy.load(Ordering::SeqCst) >= self.executors.len()
+        {
+            return;
+        }
+        let drain = || {
+            let shared = Arc::clone(self);
+            || shared.drain()
+        };
+        // Not pending for the others: this thread may be kept from running before it comes to that.
+        if arrivals::put_off(Arc::as_ptr(self).addr(), drain)
             || self.drain_pending.swap(true, Ordering::SeqCst)
         {
             return;
         }
-        let shared = Arc::clone(self);
-        if let Some(drain) = arrivals::put_off(move || shared.drain()) {
-            tokio::spawn(async move {
-                // Whatever was read from the network together gets into the queue first.
-                tokio::task::yield_now().await;
-                drain();
-            });
-        }
+        let drain = drain();
+        tokio::spawn(async move {
+            // Whatever was read from the network together gets into the queue first.
+            tokio::task::yield_now().await;
+            drain();
+        });
     }
 
     fn drain(self: Arc<Self>) {

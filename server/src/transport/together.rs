@@ -204,7 +204,7 @@ mod tests {
             let told = told.clone();
             hand_over(&executor, Next::Small, async move {
                 let (reply, answered) = oneshot::channel();
-                let work = {
+                let work = || {
                     let told = told.clone();
                     move || {
                         told.send(format!("work {number}")).unwrap();
@@ -212,7 +212,8 @@ mod tests {
                     }
                 };
                 told.send(format!("look {number}")).unwrap();
-                assert!(arrivals::put_off(work).is_none());
+                assert!(arrivals::put_off(number, work));
+                assert!(arrivals::put_off(number, || || panic!("put off before")));
                 answered.await.unwrap();
                 told.send(format!("answer {number}")).unwrap();
             });
