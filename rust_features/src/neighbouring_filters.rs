@@ -6,7 +6,9 @@ use crate::neighbours::{Row, TILE, WINDOWS, weighted_deviations};
 use crate::subnormal::{
     ROUNDED, ROUNDING, all_near, all_subnormal, lift, lower_subnormal, needs_lift, raise,
 };
-use crate::window::{Finite, LANES, all_finite, highest, lowest, plain_weighted_deviation};
+use crate::window::{
+    Finite, LANES, all_finite, fold_lanes, highest, lowest, plain_weighted_deviation,
+};
 
 /// For the windows that start at the first, second, … of `values`, with as many values as there are weights: the bits of
 /// [`crate::window::weighted_deviation`] from each window's newest value. As many as there are `cells`; those taken,
@@ -41,14 +43,15 @@ impl<const ADD: bool> Work for Filter<'_, ADD> {
     fn run(self) -> usize {
         let length = self.weights.len();
         let mut taken = 0;
+        let mut room = None;
         for cells in self.cells.chunks_mut(TILE) {
             let Some(values) = self.values.get(taken..taken + cells.len() + length - 1) else {
                 break;
             };
             let done = match length {
-                14 => tile::<14, ADD>(values, self.weights, cells),
-                23 => tile::<23, ADD>(values, self.weights, cells),
-                30 => tile::<30, ADD>(values, self.weights, cells),
+                14 => tile::<14, ADD>(values, self.weights, cells, &mut room),
+                23 => tile::<23, ADD>(values, self.weights, cells, &mut room),
+                30 => tile::<30, ADD>(values, self.weights, cells, &mut room),
                 _ => 0,
             };
             let done = if done > 0 {
@@ -73,6 +76,9 @@ impl<const ADD: bool> Work for Filter<'_, ADD> {
     }
 }
 
+/// Room for a tile's lifted values; made once, where it is needed.
+type Room = [f64; TILE + 4 * LANES];
+
 /// A tile of windows of `LENGTH` values, one chunk to less than four; none where the first one is near zero and the
 /// others are not, or of so few.
 #[inline(always)]
@@ -80,6 +86,7 @@ fn tile<const LENGTH: usize, const ADD: bool>(
     values: &[f64],
     weights: &[f64],
     cells: &mut [f64],
+    room: &mut Option<Room>,
 ) -> usize {
     let Ok(weights) = <&[f64; LENGTH]>::try_from(weights) else {
         return 0;
@@ -88,9 +95,9 @@ fn tile<const LENGTH: usize, const ADD: bool>(
         return 0;
     }
     if values.first().copied().is_some_and(needs_lift) {
-        return near_tile::<LENGTH, ADD>(values, weights, cells);
+        return near_tile::<LENGTH, ADD>(values, weights, cells, room);
     }
-    sum_up::<LENGTH, ADD, false>(values, weights, cells);
+    sum_up::<LENGTH, ADD, false>((values, values), weights, cells);
     cells.len()
 }
 
@@ -102,11 +109,13 @@ fn near_tile<const LENGTH: usize, const ADD: bool>(
     values: &[f64],
     weights: &[f64; LENGTH],
     cells: &mut [f64],
+    room: &mut Option<Room>,
 ) -> usize {
     with_widest_vectors(NearTile::<LENGTH, ADD> {
         values,
         weights,
         cells,
+        room: room.get_or_insert([0.0; _]),
     })
 }
 
@@ -114,6 +123,7 @@ struct NearTile<'a, const LENGTH: usize, const ADD: bool> {
     values: &'a [f64],
     weights: &'a [f64; LENGTH],
     cells: &'a mut [f64],
+    room: &'a mut Room,
 }
 
 impl<const LENGTH: usize, const ADD: bool> Work for NearTile<'_, LENGTH, ADD> {
@@ -122,48 +132,81 @@ impl<const LENGTH: usize, const ADD: bool> Work for NearTile<'_, LENGTH, ADD> {
     #[inline(always)]
     fn run(self) -> usize {
         let (values, cells) = (self.values, self.cells);
-        let mut lifted = [0.0; TILE + 4 * LANES];
-        let Some(lifted) = lifted.get_mut(..values.len()) else {
+        let Some(lifted) = self.room.get_mut(..values.len()) else {
             return 0;
         };
-        if all_subnormal(values) {
-            for (cell, value) in lifted.iter_mut().zip(values) {
-                *cell = raise(*value);
-            }
+        let (least, most) = if let Some(range) = raise_all(values, lifted) {
+            range
         } else if all_near(values) {
             for (cell, value) in lifted.iter_mut().zip(values) {
                 *cell = lift(*value);
             }
+            range(lifted)
         } else {
             return 0;
-        }
-        let (least, most) = range(lifted);
-        let weight = self
-            .weights
-            .iter()
-            .fold(0.0, |sum, weight| sum + weight.abs());
-        if (most - least) * weight >= ROUNDED {
+        };
+        if (most - least) * total_size(self.weights) >= ROUNDED {
             return 0;
         }
-        sum_up::<LENGTH, false, true>(lifted, self.weights, cells);
-        let newest = &values[LENGTH - 1..][..cells.len()];
-        let mut vanished = false;
-        for (cell, value) in cells.iter_mut().zip(newest) {
-            vanished |= *cell == 0.0;
-            let deviation = lower_subnormal(*cell);
-            *cell = if ADD { value + deviation } else { deviation };
+        sum_up::<LENGTH, ADD, true>((lifted, values), self.weights, cells);
+        if ADD || most == least {
+            return cells.len();
         }
         // Only the processor knows the sign of a sum that vanished.
-        if !ADD && vanished && most > least {
+        let mut vanished = false;
+        for cell in &*cells {
+            vanished |= *cell == 0.0;
+        }
+        if vanished {
             for (at, cell) in cells.iter_mut().enumerate() {
+                let own = &values[at..][..LENGTH];
                 if *cell == 0.0 {
-                    *cell =
-                        plain_weighted_deviation(&values[at..][..LENGTH], self.weights, newest[at]);
+                    *cell = plain_weighted_deviation(own, self.weights, own[LENGTH - 1]);
                 }
             }
         }
         cells.len()
     }
+}
+
+/// Raises numbers, at least as many as are taken together, in one pass with the look at them: the least and the largest
+/// of the raised ones, none where a number is negative or normal.
+#[inline(always)]
+fn raise_all(values: &[f64], raised: &mut [f64]) -> Option<(f64, f64)> {
+    let (mut least, mut most) = ([i64::MAX; TOGETHER], [i64::MIN; TOGETHER]);
+    let mut take = |values: &[f64; TOGETHER], raised: &mut [f64; TOGETHER]| {
+        for at in 0..TOGETHER {
+            // Signed, as sizes and signs are told apart at once.
+            let bits = values[at].to_bits().cast_signed();
+            least[at] = least[at].min(bits);
+            most[at] = most[at].max(bits);
+            raised[at] = raise(values[at]);
+        }
+    };
+    if !all_subnormal(values.get(..1)?) {
+        return None;
+    }
+    let chunks = raised.as_chunks_mut().0;
+    for (values, raised) in values.as_chunks().0.iter().zip(chunks) {
+        take(values, raised);
+    }
+    take(values.last_chunk()?, raised.last_chunk_mut()?);
+    let least = least.into_iter().fold(i64::MAX, i64::min);
+    let most = most.into_iter().fold(i64::MIN, i64::max);
+    let ends = [least, most].map(|bits| f64::from_bits(bits.cast_unsigned()));
+    all_subnormal(&ends).then(|| ends.map(raise).into())
+}
+
+/// The sum of the weights' sizes, in whatever order is quickest.
+#[inline(always)]
+fn total_size(weights: &[f64]) -> f64 {
+    let mut sizes = [0.0; LANES];
+    for weights in weights.chunks(LANES) {
+        for (size, weight) in sizes.iter_mut().zip(weights) {
+            *size += weight.abs();
+        }
+    }
+    fold_lanes(sizes)
 }
 
 /// The least and the largest of some values, at least as many as are taken together.
@@ -196,11 +239,11 @@ const TOGETHER: usize = VECTORS * LANES;
 /// A number for each of the windows that are taken together.
 type Vectors = [[f64; LANES]; VECTORS];
 
-/// The windows' deviations, added to the newest value where `ADD` says so; lifted ones, each product rounded to the grid, of
-/// lifted values where `NEAR` says so. At least as many windows as are taken together.
+/// The windows' deviations, added to the newest value where `ADD` says so; of lifted values where `NEAR` says so, each
+/// product rounded to the grid, and `plain` ones. At least as many windows as are taken together.
 #[inline(always)]
 fn sum_up<const LENGTH: usize, const ADD: bool, const NEAR: bool>(
-    values: &[f64],
+    (values, plain): (&[f64], &[f64]),
     weights: &[f64; LENGTH],
     cells: &mut [f64],
 ) {
@@ -235,7 +278,17 @@ fn sum_up<const LENGTH: usize, const ADD: bool, const NEAR: bool>(
             ),
         );
         let mut sums = added(even, odd);
+        if NEAR {
+            for sum in sums.as_flattened_mut() {
+                *sum = lower_subnormal(*sum);
+            }
+        }
         if ADD {
+            let newest = if NEAR {
+                vectors(&plain[first..], LENGTH - 1)
+            } else {
+                newest
+            };
             sums = added(newest, sums);
         }
         cells[first..][..TOGETHER].copy_from_slice(sums.as_flattened());

@@ -3,7 +3,9 @@
 //! Neighbouring bars' windows lie side by side, one vector lane per bar, and share what they have in common. Each has
 //! the bits of the functions of [`crate::window`], because it adds in the same order.
 
-use crate::subnormal::{all_near, corrected, needs_lift, share_all};
+use crate::subnormal::{
+    all_near, are_sums_of_subnormals, corrected, needs_lift, share_all, subnormal_share,
+};
 use crate::subnormal_windows;
 use crate::window::{LANES, fold_lanes};
 
@@ -96,6 +98,15 @@ pub(crate) fn means(values: &[f64], length: usize) -> Row {
 #[inline(always)]
 pub(crate) fn divide(values: &mut [f64], count: f64) {
     let share = 1.0 / count;
+    if starts_near(values) {
+        let bits = values.iter().map(|value| value.to_bits());
+        if are_sums_of_subnormals(bits.fold(0, u64::max), count) {
+            for value in values {
+                *value = subnormal_share(*value, count, share);
+            }
+            return;
+        }
+    }
     if all_near(values) {
         share_all(values, count, share);
         return;

@@ -146,6 +146,35 @@ pub(crate) fn lower_raised(raised: f64) -> f64 {
     f64::from_bits(raised.to_bits() ^ LEAST_NORMAL.to_bits())
 }
 
+/// Whether numbers are sums of as many that [`all_subnormal`] allows, given the largest of all their bits, and
+/// [`subnormal_share`] divides by their count.
+#[inline(always)]
+pub(crate) fn are_sums_of_subnormals(largest: u64, count: f64) -> bool {
+    largest < (count * f64::MIN_POSITIVE).to_bits() && divides_subnormal(count as u64)
+}
+
+/// Whether [`subnormal_share`] divides by a whole number.
+const fn divides_subnormal(count: u64) -> bool {
+    count % 2 == 1 || count.is_power_of_two()
+}
+
+/// A number of [`are_sums_of_subnormals`] divided by their count, with its `reciprocal`. The reciprocal's error moves no
+/// quotient by more than half the grid, and what is left tells whether it was moved; as no multiple of the grid divided
+/// by an odd number lies in the middle between two others, that is all. Powers of two have no error.
+#[inline(always)]
+pub(crate) fn subnormal_share(sum: f64, count: f64, reciprocal: f64) -> f64 {
+    let lifted = lift(sum);
+    let raised = lifted.mul_add(reciprocal, LEAST_NORMAL);
+    let rest = (LEAST_NORMAL - raised).mul_add(count, lifted);
+    let half = 0.5 * GRID * count;
+    let multiple = raised.to_bits().wrapping_sub(LEAST_NORMAL.to_bits());
+    f64::from_bits(
+        multiple
+            .wrapping_add(u64::from(rest > half))
+            .wrapping_sub(u64::from(rest < -half)),
+    )
+}
+
 /// Largest share for [`toward_raised`].
 pub(crate) const RAISED_SHARE: f64 = 0.49;
 
@@ -455,6 +484,25 @@ mod tests {
             .map(|size| -size)
             .chain(sizes.clone())
             .collect()
+    }
+
+    #[test]
+    fn sums_of_subnormal_numbers_are_divided_with_the_bits_of_a_division() {
+        for count in (1..200_u32).filter(|count| divides_subnormal(u64::from(*count))) {
+            let count = f64::from(count);
+            let most = (count * f64::MIN_POSITIVE).to_bits();
+            let ends = [most - 1, most - 2, most - 3, most / 2, most / 2 + 1].map(f64::from_bits);
+            for sum in numbers().into_iter().chain(ends) {
+                if are_sums_of_subnormals(sum.to_bits(), count) {
+                    let share = subnormal_share(sum, count, 1.0 / count);
+                    assert_eq!(
+                        share.to_bits(),
+                        (sum / count).to_bits(),
+                        "{sum:e} / {count}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,12 +4,30 @@ use crate::arguments::{ArgumentError, Arguments};
 use crate::bar::Bar;
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::subnormal::{are_sums_of_subnormals, subnormal_share};
 use crate::window::Finite;
 
+/// Fills in the prices where all are subnormal, and tells whether that is so; of usual ones the first tells.
+macro_rules! divide_near {
+    ($span:ident, $prices:ident, |$bar:ident| $sum:expr, $count:literal) => {{
+        const COUNT: f64 = $count as f64;
+        let mut largest = 0;
+        $span.bars($prices.len().min(1), |_, $bar| largest = f64::to_bits($sum));
+        are_sums_of_subnormals(largest, COUNT) && {
+            $span.bars($prices.len(), |at, $bar| {
+                let sum: f64 = $sum;
+                largest = largest.max(sum.to_bits());
+                $prices[at] = subnormal_share(sum, COUNT, const { 1.0 / COUNT });
+            });
+            are_sums_of_subnormals(largest, COUNT)
+        }
+    }};
+}
+
 /// Declares a price of the current bar: name, summary, formula text, the columns that it reads and a function of the
-/// bar, which is finite for no bar with another number in them.
+/// bar, which is finite for no bar with another number in them; or that and what it is divided by.
 macro_rules! prices {
-    ($($kernel:ident, $name:literal, $summary:literal, $formula:literal, $columns:pat, |$bar:ident| $price:expr;)+) => {
+    ($($kernel:ident, $name:literal, $summary:literal, $formula:literal, $columns:pat, |$bar:ident| $sum:expr $(, $count:literal)?;)+) => {
         $(
             #[doc = $summary]
             #[derive(Debug)]
@@ -41,7 +59,7 @@ macro_rules! prices {
                 #[inline(always)]
                 fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
                     let $bar: &Bar = &frame.bar;
-                    let price = $price;
+                    let price = $sum $(/ f64::from($count))?;
                     [price, super::simple_moving_average::ratio($bar.close, price)]
                 }
 
@@ -62,10 +80,13 @@ macro_rules! prices {
                         return 0;
                     };
                     let mut finite = Finite::default();
-                    span.bars(prices.len(), |at, $bar| {
-                        prices[at] = $price;
-                        finite.look(prices[at]);
-                    });
+                    let is_done = false $(|| divide_near!(span, prices, |$bar| $sum, $count))?;
+                    if !is_done {
+                        span.bars(prices.len(), |at, $bar| {
+                            prices[at] = $sum $(/ f64::from($count))?;
+                            finite.look(prices[at]);
+                        });
+                    }
                     let mut bars = prices.len();
                     if !finite.all() {
                         // A price of large numbers may be infinite too.
@@ -97,13 +118,13 @@ macro_rules! prices {
 prices! {
     AvgPrice, "avgprice", "mean of a bar's four prices", "(open + high + low + close) / 4",
         Column::Open | Column::High | Column::Low | Column::Close, |bar|
-        (bar.high + bar.low + bar.close + bar.open) / 4.0;
+        bar.high + bar.low + bar.close + bar.open, 4;
     MedPrice, "medprice", "middle of a bar's range", "(high + low) / 2",
         Column::High | Column::Low, |bar| bar.high.midpoint(bar.low);
     TypPrice, "typprice", "typical price of a bar", "(high + low + close) / 3",
         Column::High | Column::Low | Column::Close, |bar|
-        (bar.high + bar.low + bar.close) / 3.0;
+        bar.high + bar.low + bar.close, 3;
     WclPrice, "wclprice", "price of a bar that weighs the close twice", "(high + low + 2 close) / 4",
         Column::High | Column::Low | Column::Close, |bar|
-        (bar.high + bar.low + bar.close * 2.0) / 4.0;
+        bar.high + bar.low + bar.close * 2.0, 4;
 }
