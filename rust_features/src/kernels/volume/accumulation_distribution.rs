@@ -69,11 +69,25 @@ fn flows_by<A: Arithmetic>(own: Bars<'_>, flows: &mut [f64], change: impl Fn(f64
 /// Whether volumes are subnormal, or so are most of their products with a place. Of usual ones none needs a second look.
 #[inline(always)]
 fn needs_care(volumes: &[f64]) -> bool {
-    volumes.first().copied().is_some_and(needs_lift)
-        && volumes.iter().fold(false, |small, volume| {
-            small | (volume.abs() < f64::MIN_POSITIVE)
-        })
-        && all_near(volumes)
+    if !volumes.first().copied().is_some_and(needs_lift) {
+        return false;
+    }
+    let (mut least, mut most) = (u64::MAX, 0);
+    for volume in volumes {
+        let size = volume.abs().to_bits();
+        (least, most) = (least.min(size), most.max(size));
+    }
+    least < const { f64::MIN_POSITIVE.to_bits() } && is_near(f64::from_bits(most))
+}
+
+/// Whether all columns are [`all_subnormal`]: one look at what they have in common.
+#[inline(always)]
+fn each_subnormal([highs, lows, closes]: [&[f64]; 3]) -> bool {
+    let prices = highs.iter().zip(lows).zip(closes);
+    let bits = prices.fold(0, |bits, ((high, low), close)| {
+        bits | high.to_bits() | low.to_bits() | close.to_bits()
+    });
+    all_subnormal(&[f64::from_bits(bits)])
 }
 
 /// Multiplies each place by its volume.
@@ -104,7 +118,7 @@ fn take_flows(span: Span<'_>, count: usize, mut take: impl FnMut(usize, &[f64]))
             let [prices @ .., _] = own;
             if !is_near(highs[0]) {
                 flows_by::<Plain>(own, &mut flows, |price| price)
-            } else if prices.into_iter().all(all_subnormal) {
+            } else if each_subnormal(prices) {
                 flows_by::<Plain>(own, &mut flows, raise)
             } else if all_near(highs) {
                 flows_by::<Lifted>(own, &mut flows, |price| price)
