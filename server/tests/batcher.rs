@@ -18,8 +18,8 @@ use candlewire_server::{
     error::ServeError,
     scoring::{
         arrivals::Arrivals,
-        batcher::{BatchLimits, Batcher, Priority, RowShape},
-        engine::{Engine, EngineError},
+        batcher::{BatchLimits, Batcher, Priority},
+        engine::{Engine, EngineError, RowShape},
     },
     telemetry::metrics::Metrics,
 };

@@ -13,8 +13,8 @@ use crate::{
     scoring::{
         arrivals::Arrivals,
         band::{BandPool, BandSettings},
-        batcher::{BatchLimits, Batcher, RowShape},
-        engine::{EngineLoader, ModelFile, ScoreLayout, TreeNodeUse},
+        batcher::{BatchLimits, Batcher},
+        engine::{EngineLoader, ModelFile, RowShape, ScoreLayout, TreeNodeUse},
     },
     settings::Settings,
     telemetry::metrics::{Metrics, ModelMetrics},

@@ -20,17 +20,20 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 
 use super::{
     arrivals::{self, Arrivals},
-    engine::Engine,
+    engine::{Engine, RowShape},
+    processor_time::processor_time,
 };
 use crate::{error::ServeError, telemetry::metrics::ModelMetrics};
 
 /// Expected length of the longest run on a thread that also serves the network; longer runs go to other threads.
 const INLINE_BUDGET: Duration = Duration::from_micros(500);
+/// Expected length of the longest run right after a burst was looked at: the thread reads its other connections before a
+/// longer one.
+const BURST_BUDGET: Duration = Duration::from_micros(100);
 /// Expected length of a batch: longer ones gain nothing and keep others waiting.
 const BATCH_BUDGET: Duration = Duration::from_micros(500);
 /// What a row is thought to cost before the first run, nanoseconds.
@@ -62,15 +65,6 @@ pub struct BatchLimits {
     pub queue_rows: usize,
     /// Longest time that rows shall wait; what would wait longer is refused.
     pub queue_delay: Duration,
-}
-
-/// Shape of a model's rows.
-#[derive(Debug, Clone, Copy)]
-pub struct RowShape {
-    /// Values in a row of features.
-    pub features: usize,
-    /// Values in a row of scores.
-    pub scores: usize,
 }
 
 /// Scores of one request and where its time went.
@@ -324,28 +318,46 @@ impl Shared {
         Duration::from_nanos(ns).max(Duration::from_millis(1))
     }
 
-    /// Starts a drain when rows wait, an executor is free and no drain is on its way.
+    /// Starts a drain when rows wait and an executor is free: after the burst that this thread looks at, or as a task.
     fn call_for_drain(self: &Arc<Self>) {
-        if self.waiting_rows.load(Ordering::SeqCst) == 0
-            || self.busy.load(Ordering::SeqCst) >= self.executors.len()
-        {
+        if !self.may_drain() {
             return;
         }
         let drain = || {
             let shared = Arc::clone(self);
-            || shared.drain()
+            || shared.drain_after_burst()
         };
-        // Not pending for the others: this thread may be kept from running before it comes to that.
-        if arrivals::put_off(Arc::as_ptr(self).addr(), drain)
-            || self.drain_pending.swap(true, Ordering::SeqCst)
+        if !arrivals::put_off(Arc::as_ptr(self).addr(), drain) {
+            self.spawn_drain();
+        }
+    }
+
+    fn may_drain(&self) -> bool {
+        self.waiting_rows.load(Ordering::SeqCst) > 0
+            && self.busy.load(Ordering::SeqCst) < self.executors.len()
+    }
+
+    fn drain_after_burst(self: Arc<Self>) {
+        if self.expected_ns(self.waiting_rows.load(Ordering::Relaxed))
+            <= BURST_BUDGET.as_nanos() as u64
         {
+            self.drain();
+        } else {
+            // Who is to be refused has a right to hear of it first.
+            self.spawn_drain();
+        }
+    }
+
+    /// Starts a drain, unless one is on its way that no thread holds back.
+    fn spawn_drain(self: &Arc<Self>) {
+        if !self.may_drain() || self.drain_pending.swap(true, Ordering::SeqCst) {
             return;
         }
-        let drain = drain();
+        let shared = Arc::clone(self);
         tokio::spawn(async move {
             // Whatever was read from the network together gets into the queue first.
             tokio::task::yield_now().await;
-            drain();
+            shared.drain();
         });
     }
 
@@ -564,13 +576,6 @@ impl Shared {
             .record(inference.as_secs_f64());
         self.metrics.batch_rows.record(rows as f64);
     }
-}
-
-/// Processor time that this thread has used.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    // Never negative, so the cast keeps the value; nor are the nanoseconds a whole second.
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Runs the engine; a panic in it is an error of this run, not the end of the server.

@@ -1,5 +1,14 @@
 //! The contract of an inference engine.
 
+/// Shape of a model's rows.
+#[derive(Debug, Clone, Copy)]
+pub struct RowShape {
+    /// Values in a row of features.
+    pub features: usize,
+    /// Values in a row of scores.
+    pub scores: usize,
+}
+
 /// What one row of scores holds, and where.
 ///
 /// A row is `[probabilities C | probability_low | probability_high | band_low | band_mid | band_high |

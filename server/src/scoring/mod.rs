@@ -9,4 +9,5 @@ pub mod engine;
 pub mod gate;
 pub mod onnx;
 pub mod policy;
+mod processor_time;
 pub mod shadow;
