@@ -51,13 +51,17 @@ pub(super) fn announce_next(next: Next) {
 #[derive(Clone)]
 pub(super) struct TogetherExecutor {
     arrivals: Arc<Arrivals>,
+    budget: Duration,
 }
 
 impl TogetherExecutor {
     /// Announces to `arrivals`.
     #[must_use]
     pub(super) const fn new(arrivals: Arc<Arrivals>) -> Self {
-        Self { arrivals }
+        Self {
+            arrivals,
+            budget: LOOK_BUDGET,
+        }
     }
 }
 
@@ -89,7 +93,7 @@ where
             if let Some(request) = add(read, request) {
                 let next = Arc::new(Mutex::new(Read::Open(vec![request])));
                 *read = Arc::downgrade(&next);
-                tokio::spawn(look(next));
+                tokio::spawn(look(next, self.budget));
             }
         });
     }
@@ -125,13 +129,13 @@ fn add(read: &Weak<Mutex<Read>>, request: Request) -> Option<Request> {
 }
 
 /// Answers what was read.
-async fn look(read: Arc<Mutex<Read>>) {
+async fn look(read: Arc<Mutex<Read>>, budget: Duration) {
     let Read::Open(mut requests) = std::mem::replace(&mut *read.lock(), Read::Closed) else {
         return;
     };
     if requests.len() > 1 {
         // They are no tasks: what one of them takes is not to be counted against the others.
-        return unconstrained(async { look_at_all(requests) }).await;
+        return unconstrained(async { look_at_all(requests, budget) }).await;
     }
     if let Some(Request { announced, answer }) = requests.pop() {
         drop(announced);
@@ -139,12 +143,12 @@ async fn look(read: Arc<Mutex<Read>>) {
     }
 }
 
-fn look_at_all(requests: Vec<Request>) {
+fn look_at_all(requests: Vec<Request>, budget: Duration) {
     let began = Instant::now();
     let mut unanswered = Vec::with_capacity(requests.len());
     arrivals::together(|| {
         for Request { announced, answer } in requests {
-            if announced.is_none() || began.elapsed() < LOOK_BUDGET {
+            if announced.is_none() || began.elapsed() < budget {
                 drop(announced);
                 unanswered.extend(look_at(answer));
             } else {
@@ -182,9 +186,16 @@ mod tests {
 
     use super::*;
 
+    /// Longer than a busy machine keeps a thread from running.
+    const BUDGET: Duration = Duration::from_millis(50);
+
     fn executor() -> (TogetherExecutor, Arc<Arrivals>) {
         let arrivals = Arc::new(Arrivals::default());
-        (TogetherExecutor::new(Arc::clone(&arrivals)), arrivals)
+        let executor = TogetherExecutor {
+            arrivals: Arc::clone(&arrivals),
+            budget: BUDGET,
+        };
+        (executor, arrivals)
     }
 
     fn hand_over(
@@ -196,10 +207,19 @@ mod tests {
         executor.execute(request);
     }
 
+    /// Everything that is told until all who can tell have ended.
+    async fn all<T>(mut heard: mpsc::UnboundedReceiver<T>) -> Vec<T> {
+        let mut said = Vec::new();
+        while let Some(one) = heard.recv().await {
+            said.push(one);
+        }
+        said
+    }
+
     #[tokio::test]
     async fn each_is_looked_at_once_more_after_what_they_put_off() {
         let (executor, arrivals) = executor();
-        let (told, mut heard) = mpsc::unbounded_channel();
+        let (told, heard) = mpsc::unbounded_channel();
         for number in 0..3 {
             let told = told.clone();
             hand_over(&executor, Next::Small, async move {
@@ -220,10 +240,7 @@ mod tests {
         }
         assert!(!arrivals.none());
         drop(told);
-        let mut said = Vec::new();
-        while let Some(line) = heard.recv().await {
-            said.push(line);
-        }
+        let said = all(heard).await;
         let steps = ["look", "work", "answer"];
         let expected = steps.map(|step| [0, 1, 2].map(|number| format!("{step} {number}")));
         assert_eq!(said, expected.concat());
@@ -233,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_for_something_else_is_woken_by_it() {
         let (executor, _) = executor();
-        let (told, mut heard) = mpsc::unbounded_channel();
+        let (told, heard) = mpsc::unbounded_channel();
         // None of them ends before all of them wait: only tasks of their own can do that.
         let barrier = Arc::new(Barrier::new(4));
         for number in 0..4 {
@@ -245,10 +262,7 @@ mod tests {
             });
         }
         drop(told);
-        let mut said = Vec::new();
-        while let Some(number) = heard.recv().await {
-            said.push(number);
-        }
+        let mut said = all(heard).await;
         said.sort_unstable();
         assert_eq!(said, [0, 1, 2, 3]);
     }
@@ -256,13 +270,13 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_one_request_and_a_slow_one_does_not_keep_the_others() {
         let (executor, arrivals) = executor();
-        let (told, mut heard) = mpsc::unbounded_channel();
+        let (told, heard) = mpsc::unbounded_channel();
         for number in 0..40 {
             let told = told.clone();
             hand_over(&executor, Next::Small, async move {
                 assert_ne!(number, 1, "as it should");
                 if number % 2 == 0 {
-                    std::thread::sleep(LOOK_BUDGET / 10);
+                    std::thread::sleep(BUDGET / 10);
                 }
                 // A task of its own may rest; looked at together this would be looked at twice at once.
                 let mut looks = 0;
@@ -280,10 +294,7 @@ mod tests {
             });
         }
         drop(told);
-        let mut said = Vec::new();
-        while let Some(number) = heard.recv().await {
-            said.push(number);
-        }
+        let mut said = all(heard).await;
         said.sort_unstable();
         let expected: Vec<_> = (0..40).filter(|number| *number != 1).collect();
         assert_eq!(said, expected);
@@ -293,10 +304,10 @@ mod tests {
     #[tokio::test]
     async fn what_was_refused_is_answered_whatever_the_others_take() {
         let (executor, arrivals) = executor();
-        let (told, mut heard) = mpsc::unbounded_channel();
+        let (told, heard) = mpsc::unbounded_channel();
         let slow = told.clone();
         hand_over(&executor, Next::Small, async move {
-            std::thread::sleep(2 * LOOK_BUDGET);
+            std::thread::sleep(2 * BUDGET);
             slow.send("slow").unwrap();
         });
         let (late, any) = (told.clone(), told.clone());
@@ -307,10 +318,7 @@ mod tests {
         hand_over(&executor, Next::Refused, async move {
             told.send("refused").unwrap();
         });
-        let mut said = Vec::new();
-        while let Some(line) = heard.recv().await {
-            said.push(line);
-        }
+        let said = all(heard).await;
         assert_eq!(said, ["slow", "refused", "any", "late"]);
         assert!(arrivals.none());
     }
