@@ -129,6 +129,12 @@ class Rounds:
         return any(result.get(name) is not None for result in self.results)
 
     @property
+    def rate(self) -> float | None:
+        """Median answers per second, where counted; of an open loop those that came in the measured time."""
+        names = [name for name in ("goodput", "rate") if self.has(name)]
+        return self.median(names[0]) if names else None
+
+    @property
     def failures(self) -> int:
         """Failed requests of all rounds."""
         return sum(sum(result["failures"].values()) + result["unanswered"] for result in self.results)

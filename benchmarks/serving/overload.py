@@ -97,7 +97,7 @@ def targets(report: Report, names: Sequence[str], echo: str, ending: str = "") -
     for name in names:
         results = report.results[load][name]
         at_same_rate = name == names[0]
-        goodput = results.median("rate") / report.results[saturating][name].median("rate")
+        goodput = results.median("goodput") / report.results[saturating][name].median("rate")
         promises = [
             ("p99 of accepted", "latency_us", 20_000),
             ("p99 of refusals", "refused_latency_us", 5_000),

@@ -17,20 +17,19 @@ COLOURS = ("#0b7285", "#868e96", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c")
 
 def svg(results: Mapping[str, Mapping[str, Rounds]]) -> str:
     """One group of bars a load; the longer the bar, the more answers a second."""
-    loads = {load: peers for load, peers in results.items() if _have_rates(peers)}
-    rates = [rounds.median("rate") for peers in loads.values() for rounds in peers.values()]
-    names = list(dict.fromkeys(peer for peers in loads.values() for peer in peers))
+    loads = {load: rates for load, peers in results.items() if len(rates := _rates(peers)) == len(peers)}
+    rates = [rate for rates in loads.values() for rate in rates.values()]
+    names = list(dict.fromkeys(peer for rates in loads.values() for peer in rates))
     least, most = math.log10(min(rates)) - 0.2, math.log10(max(rates))
     rows, y = [], 30
-    for load, peers in loads.items():
+    for load, rate_of in loads.items():
         y += 12
         rows.append(f'<text x="8" y="{y}" font-weight="bold">{escape(load)}</text>')
         y += 6
-        for peer, rounds in peers.items():
-            rate = rounds.median("rate")
+        for peer, rate in rate_of.items():
             length = (WIDTH - LABEL - 190) * (math.log10(rate) - least) / (most - least)
             colour = COLOURS[names.index(peer) % len(COLOURS)]
-            p99 = rounds.median("latency_us", "p99")
+            p99 = results[load][peer].median("latency_us", "p99")
             rows += [
                 f'<text x="{LABEL - 8}" y="{y + BAR}" text-anchor="end">{escape(peer)}</text>',
                 f'<rect x="{LABEL}" y="{y + 2}" width="{length:.1f}" height="{BAR}" fill="{colour}"/>',
@@ -46,5 +45,6 @@ def svg(results: Mapping[str, Mapping[str, Rounds]]) -> str:
     )
 
 
-def _have_rates(peers: Mapping[str, Rounds]) -> bool:
-    return all(rounds.has("rate") for rounds in peers.values())
+def _rates(peers: Mapping[str, Rounds]) -> dict[str, float]:
+    """Answers a second of those of which they are known."""
+    return {peer: rounds.rate for peer, rounds in peers.items() if rounds.rate is not None}

@@ -126,6 +126,6 @@ class Report:
 
     @staticmethod
     def _row(peer: str, rounds: Rounds) -> str:
-        rate = f"{rounds.median('rate'):,.0f}" if "rate" in rounds.results[0] else "–"
+        rate = "–" if rounds.rate is None else f"{rounds.rate:,.0f}"
         latencies = [f"{rounds.median('latency_us', name):,.0f}" for name in ("mean", "p50", "p99")]
         return f"| {peer} | {rate} | {' | '.join(latencies)} | {rounds.failures:,} |"

@@ -201,8 +201,7 @@ pub enum ServeError {
     },
     /// The queue of the model is full.
     #[error(
-        "model {model:?} has {waiting} rows waiting: more than run in time, or than the {limit} that may wait; retry \
-         after {} ms",
+        "model {model:?} has more rows waiting than run in time, or than the {limit} that may wait; retry after {} ms",
         retry_after.as_millis()
     )]
     QueueFull {

@@ -1,12 +1,13 @@
 //! Requests that are sent when they are due, whatever the answers do.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::arguments::{Open, Share, milliseconds};
 use crate::connection::Call;
 use crate::exchange::Ended;
 use crate::pacing::Schedule;
-use crate::report::{LoadError, Recorder};
+use crate::report::{LoadError, OK, Recorder};
 use crate::sockets::Sockets;
 
 /// How long to wait for answers after the last request.
@@ -40,6 +41,7 @@ pub(crate) fn run(
     let mut due = Instant::now() + schedule.gap();
     let from = Instant::now() + milliseconds(load.warmup_ms);
     let until = from + milliseconds(load.duration_ms);
+    let measured = from..until;
     let tick = milliseconds(load.tick_us).div_f64(1e3);
     let mut woken = Instant::now();
     while due < until {
@@ -66,7 +68,13 @@ pub(crate) fn run(
         } else {
             due
         };
-        let_in(next, &mut sockets, &mut ready, &mut ended, &mut recorder)?;
+        let_in(
+            next,
+            &mut sockets,
+            &mut ready,
+            &mut ended,
+            (&mut recorder, &measured),
+        )?;
         let now = Instant::now();
         if now >= next {
             woken = now;
@@ -74,9 +82,15 @@ pub(crate) fn run(
     }
     let give_up = Instant::now() + PATIENCE;
     while sockets.unended() > 0 && Instant::now() < give_up {
-        let_in(give_up, &mut sockets, &mut ready, &mut ended, &mut recorder)?;
+        let_in(
+            give_up,
+            &mut sockets,
+            &mut ready,
+            &mut ended,
+            (&mut recorder, &measured),
+        )?;
     }
-    record(&mut recorder, &mut ended);
+    record((&mut recorder, &measured), &mut ended);
     recorder.measured(until - from);
     Ok(recorder)
 }
@@ -87,19 +101,24 @@ fn let_in(
     sockets: &mut Sockets<Due>,
     ready: &mut Vec<usize>,
     ended: &mut Vec<Ended<Due>>,
-    recorder: &mut Recorder,
+    (recorder, measured): (&mut Recorder, &Range<Instant>),
 ) -> Result<(), LoadError> {
     sockets.wait(latest.saturating_duration_since(Instant::now()), ready)?;
     for &line in &*ready {
         sockets.read(line, ended)?;
-        record(recorder, ended);
+        record((recorder, measured), ended);
         sockets.flush(line)?;
     }
     Ok(())
 }
 
-fn record(recorder: &mut Recorder, ended: &mut Vec<Ended<Due>>) {
+fn record((recorder, measured): (&mut Recorder, &Range<Instant>), ended: &mut Vec<Ended<Due>>) {
     let now = Instant::now();
+    if measured.contains(&now) {
+        for _ in ended.iter().filter(|call| call.status == OK) {
+            recorder.answered_in_time();
+        }
+    }
     for call in ended.drain(..).filter(|call| call.tag.counts) {
         recorder.sent(call.sent.saturating_duration_since(call.tag.at));
         recorder.finished(call.status, now - call.tag.at);

@@ -12,7 +12,8 @@ use crate::arguments::{Arguments, Load};
 
 const LONGEST_NS: u64 = 60_000_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
-const OK: u16 = 0;
+/// gRPC status of an answer.
+pub(crate) const OK: u16 = 0;
 
 /// Why there is no measurement.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +97,7 @@ pub(crate) struct Recorder {
     failures: BTreeMap<u16, u64>,
     asked: u64,
     finished: u64,
+    in_time: u64,
     asked_deliveries: u64,
     duration: Duration,
 }
@@ -125,6 +127,7 @@ impl Recorder {
             failures: BTreeMap::new(),
             asked: 0,
             finished: 0,
+            in_time: 0,
             asked_deliveries: 0,
             duration: Duration::ZERO,
         })
@@ -149,6 +152,11 @@ impl Recorder {
             self.refused.saturating_record(nanoseconds(latency));
             *self.failures.entry(status).or_default() += 1;
         }
+    }
+
+    /// A request of an open loop was answered while the load was measured, whenever it was due.
+    pub(crate) fn answered_in_time(&mut self) {
+        self.in_time += 1;
     }
 
     /// The same request, `latency` after it was sent.
@@ -205,6 +213,7 @@ impl Recorder {
         }
         self.asked += other.asked;
         self.finished += other.finished;
+        self.in_time += other.in_time;
         self.duration = self.duration.max(other.duration);
         Ok(())
     }
@@ -245,8 +254,10 @@ pub(crate) struct Report {
     in_flight: Option<usize>,
     asked_rate: Option<f64>,
     duration_s: f64,
-    /// Answers per second.
+    /// Requests answered, now or late, per second of the measured time.
     rate: f64,
+    /// Answers of an open loop that came within the measured time, per second: what was late helps nobody then.
+    goodput: Option<f64>,
     /// Answered requests; from the due time in an open loop.
     latency_us: Option<Latency>,
     /// Requests that failed.
@@ -286,6 +297,8 @@ impl Report {
             asked_rate,
             duration_s,
             rate: recorder.answered.len() as f64 / duration_s,
+            goodput: matches!(arguments.load, Load::Open(_))
+                .then(|| recorder.in_time as f64 / duration_s),
             latency_us: Latency::of(&recorder.answered),
             refused_latency_us: Latency::of(&recorder.refused),
             latency_since_sent_us: Latency::of(&recorder.answered_since_sent),
@@ -314,7 +327,10 @@ mod tests {
         two.finished(8, Duration::from_micros(5));
         two.asked();
         two.sent(Duration::ZERO);
+        one.answered_in_time();
+        two.answered_in_time();
         one.merge(&two).unwrap();
+        assert_eq!(one.in_time, 2);
         assert_eq!(
             (one.answered.len(), one.refused.len(), one.failures[&8]),
             (2, 1, 1)

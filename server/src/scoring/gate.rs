@@ -93,6 +93,7 @@ impl Gate {
         Some(Admitted {
             gate: Arc::clone(self),
             at: Instant::now(),
+            is_refused: false,
         })
     }
 
@@ -115,14 +116,18 @@ impl Gate {
         paid.is_ok() || self.in_flight() > self.most
     }
 
-    fn leave(&self, at: Instant) {
-        let now = Instant::now();
+    fn step_out(&self) {
         if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1
             && self.limit.load(Ordering::Relaxed) < self.most
         {
             // Nothing is in hand: the storm is over, and whoever comes next finds an open door.
             self.set_limit(self.most);
         }
+    }
+
+    fn leave_answered(&self, at: Instant) {
+        self.step_out();
+        let now = Instant::now();
         // A few more than the most do no harm.
         if self.saved_refusals.load(Ordering::Relaxed) < MOST_SAVED_REFUSALS {
             self.saved_refusals
@@ -179,11 +184,24 @@ impl Gate {
 pub struct Admitted {
     gate: Arc<Gate>,
     at: Instant,
+    is_refused: bool,
+}
+
+impl Admitted {
+    /// The request leaves, and says whether a model had no room for it: then how soon it heard so says nothing of what
+    /// requests spend here, and it pays for no refusal.
+    pub fn left_with(mut self, is_refused: bool) {
+        self.is_refused = is_refused;
+    }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.gate.leave(self.at);
+        if self.is_refused {
+            self.gate.step_out();
+        } else {
+            self.gate.leave_answered(self.at);
+        }
     }
 }
 
@@ -250,6 +268,25 @@ mod tests {
             window(&gate, 2_000, TARGET * 2);
         }
         assert_eq!(gate.limit(), 2 * LEAST_PER_THREAD);
+    }
+
+    #[test]
+    fn what_a_model_refused_counts_as_no_answer() {
+        let gate = gate(1, 10_000);
+        gate.saved_refusals.store(0, Ordering::Relaxed);
+        for _ in 0..100 {
+            gate.admit().unwrap().left_with(true);
+        }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        assert_eq!((count(&gate.window.answered), gate.in_flight()), (0, 0));
+        assert_eq!(gate.saved_refusals.load(Ordering::Relaxed), 0);
+        gate.admit().unwrap().left_with(false);
+        drop(gate.admit().unwrap()); // its caller went away
+        assert_eq!((count(&gate.window.answered), gate.in_flight()), (2, 0));
+        assert_eq!(
+            gate.saved_refusals.load(Ordering::Relaxed),
+            2 * REFUSALS_PER_ANSWER
+        );
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::{convert::Infallible, sync::Arc};
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Buf;
-use tonic::{body::Body, codec::CompressionEncoding, service::Routes};
+use tonic::{Code, Status, body::Body, codec::CompressionEncoding, service::Routes};
 use tower_service::Service;
 
 use super::{
     guard::Answer,
-    one_row,
+    one_row::{self, ScoreOneRow},
     proto::scoring_service_server::{ScoringService, ScoringServiceServer},
     request_body::RequestBody,
     together::{Next, announce_next},
@@ -62,18 +62,17 @@ const DISCARDED_BYTES: usize = 64 << 10;
 
 /// The scoring service, and how to reach it without the general codec.
 pub struct ScoringCalls<T: ScoringService> {
-    service: Arc<T>,
+    service: T,
     most_bytes: usize,
     general: Compressible<ScoringServiceServer<T>>,
 }
 
-impl<T: ScoringService> ScoringCalls<T> {
+impl<T: ScoringService + ScoreOneRow + Clone> ScoringCalls<T> {
     /// Calls of `service` with messages of at most `most_bytes`; those that compress may use `encodings`.
     #[must_use]
     pub fn new(service: T, most_bytes: usize, encodings: &[CompressionEncoding]) -> Self {
-        let service = Arc::new(service);
-        let plain = ScoringServiceServer::from_arc(Arc::clone(&service))
-            .max_decoding_message_size(most_bytes);
+        let plain =
+            ScoringServiceServer::new(service.clone()).max_decoding_message_size(most_bytes);
         let mut compressed = plain.clone();
         for encoding in encodings {
             compressed = compressed
@@ -87,29 +86,21 @@ impl<T: ScoringService> ScoringCalls<T> {
         }
     }
 
-    fn call(&self, request: Request<RequestBody>) -> Answer {
-        if request.uri().path() == one_row::SCORE && !is_compressed(&request) {
-            let (service, general) = (Arc::clone(&self.service), self.general.plain.clone());
-            return Box::pin(one_row::answer(service, general, self.most_bytes, request));
-        }
-        self.general.choose(&request).call(request)
-    }
-}
-
-impl<T: ScoringService> Clone for ScoringCalls<T> {
-    fn clone(&self) -> Self {
-        Self {
-            service: Arc::clone(&self.service),
-            most_bytes: self.most_bytes,
-            general: self.general.clone(),
-        }
+    async fn answer_one_row(&self, request: Request<RequestBody>) -> Response<Body> {
+        let general = match one_row::answer(&self.service, self.most_bytes, request).await {
+            Ok(response) => return response,
+            Err(request) => self.general.plain.clone().call(request),
+        };
+        // In a box: few requests take this way, and all would carry it.
+        let Ok(response) = Box::pin(general).await;
+        response
     }
 }
 
 /// Services of the data port. Those that score are found without the router.
 #[derive(Clone)]
 pub struct Dispatch<T: ScoringService, I> {
-    scoring: ScoringCalls<T>,
+    scoring: Arc<ScoringCalls<T>>,
     inference: Compressible<I>,
     others: Compressible<Routes>,
     gate: Arc<Gate>,
@@ -125,11 +116,11 @@ impl<T: ScoringService, I> Dispatch<T, I> {
         others: Compressible<Routes>,
         gate: Arc<Gate>,
     ) -> Self {
-        let status = tonic::Status::from(ServeError::Overloaded {
+        let status = Status::from(ServeError::Overloaded {
             retry_after: RETRY_AFTER,
         });
         Self {
-            scoring,
+            scoring: Arc::new(scoring),
             inference,
             others,
             gate,
@@ -157,7 +148,7 @@ impl<T: ScoringService, I> Dispatch<T, I> {
 
 impl<T, I> hyper::service::Service<Request<RequestBody>> for Dispatch<T, I>
 where
-    T: ScoringService,
+    T: ScoringService + ScoreOneRow + Clone,
     I: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>
         + Clone
         + Send
@@ -170,20 +161,34 @@ where
 
     fn call(&self, request: Request<RequestBody>) -> Answer {
         let path = request.uri().path();
-        if GUARDED.contains(&path) {
-            let Some(admitted) = self.gate.admit() else {
-                return self.refuse(request);
-            };
-            announce_next(Next::Small);
-            let answer = self.send(request);
+        if !GUARDED.contains(&path) {
+            return self.send(request);
+        }
+        let Some(admitted) = self.gate.admit() else {
+            return self.refuse(request);
+        };
+        announce_next(Next::Small);
+        if path == one_row::SCORE && !is_compressed(&request) {
+            let scoring = Arc::clone(&self.scoring);
             return Box::pin(async move {
-                let answer = answer.await;
-                drop(admitted);
-                answer
+                let response = scoring.answer_one_row(request).await;
+                admitted.left_with(is_refused(&response));
+                Ok(response)
             });
         }
-        self.send(request)
+        let answer = self.send(request);
+        Box::pin(async move {
+            let Ok(response) = answer.await;
+            admitted.left_with(is_refused(&response));
+            Ok(response)
+        })
     }
+}
+
+/// Whether there was no room for what is answered so.
+fn is_refused(response: &Response<Body>) -> bool {
+    let status = response.headers().get(Status::GRPC_STATUS);
+    status.is_some_and(|status| Code::from_bytes(status.as_bytes()) == Code::ResourceExhausted)
 }
 
 impl<T, I> Dispatch<T, I>
@@ -195,7 +200,7 @@ where
     fn send(&self, request: Request<RequestBody>) -> Answer {
         let path = request.uri().path();
         if path.starts_with(SCORING) {
-            return self.scoring.call(request);
+            return self.scoring.general.choose(&request).call(request);
         }
         if path.starts_with(INFERENCE) {
             return Box::pin(self.inference.choose(&request).call(request));

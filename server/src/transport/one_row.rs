@@ -6,9 +6,8 @@
 //! had looked at it.
 
 use std::{
-    convert::Infallible,
+    future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,17 +16,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTEN
 use http_body::Frame;
 use http_body_util::BodyExt;
 use prost::Message;
-use tonic::{
-    Status,
-    body::Body,
-    metadata::{GRPC_CONTENT_TYPE, MetadataMap},
-};
-use tower_service::Service;
+use tonic::{Status, body::Body, metadata::GRPC_CONTENT_TYPE};
 
 use super::{
-    proto::{ScoreRequest, scoring_service_server::ScoringService},
+    proto::{ScoreRequest, ScoreResponse},
     request_body::RequestBody,
+    status::refusal,
 };
+use crate::error::ServeError;
 
 /// Path of the call.
 pub(super) const SCORE: &str = "/candlewire.v1.ScoringService/Score";
@@ -35,20 +31,25 @@ pub(super) const SCORE: &str = "/candlewire.v1.ScoringService/Score";
 const PREFIX_BYTES: usize = 5;
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Answers `request`, by `service` when it came whole, by `general` otherwise.
-pub(super) async fn answer<T, G>(
-    service: Arc<T>,
-    mut general: G,
+/// Scores a row without a wrapper around request and response.
+pub trait ScoreOneRow: Send + Sync + 'static {
+    /// Scores the row of `request`, whose call came with `headers`.
+    fn score_one_row(
+        &self,
+        headers: &HeaderMap,
+        request: ScoreRequest,
+    ) -> impl Future<Output = Result<ScoreResponse, ServeError>> + Send;
+}
+
+/// Answers `request` by `service`; gives it back as it was when it did not come whole.
+pub(super) async fn answer(
+    service: &impl ScoreOneRow,
     most_bytes: usize,
     request: Request<RequestBody>,
-) -> Result<Response<Body>, Infallible>
-where
-    T: ScoringService,
-    G: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>,
-{
+) -> Result<Response<Body>, Request<RequestBody>> {
     let (head, mut body) = request.into_parts();
     let Some(first) = body.frame().await else {
-        return general.call(Request::from_parts(head, body)).await;
+        return Err(Request::from_parts(head, body));
     };
     let whole = first
         .as_ref()
@@ -58,12 +59,10 @@ where
         .and_then(|data| decode(data, most_bytes));
     let Some(message) = whole else {
         body.put_back(first);
-        return general.call(Request::from_parts(head, body)).await;
+        return Err(Request::from_parts(head, body));
     };
-    let metadata = MetadataMap::from_headers(head.headers);
-    let request = tonic::Request::from_parts(metadata, head.extensions, message);
-    let response = service.score(request).await;
-    Ok(response.map_or_else(Status::into_http, into_http))
+    let response = service.score_one_row(&head.headers, message).await;
+    Ok(response.map_or_else(refusal, |response| into_http(&response)))
 }
 
 /// The only message of a request; `None` when there is anything unusual about it.
@@ -76,22 +75,18 @@ fn decode(data: &Bytes, most_bytes: usize) -> Option<ScoreRequest> {
     ScoreRequest::decode(data.slice(PREFIX_BYTES..)).ok()
 }
 
-fn into_http(response: tonic::Response<impl Message>) -> Response<Body> {
-    let (metadata, message, extensions) = response.into_parts();
+fn into_http(message: &impl Message) -> Response<Body> {
     let length = message.encoded_len();
     // Into a vector, not into `BytesMut`: that one copies each byte of a varint by a call of its own.
     let mut data = Vec::with_capacity(PREFIX_BYTES + length);
     data.put_u8(0);
     data.put_u32(length as u32);
     message.encode_raw(&mut data);
-    let mut headers = metadata.into_headers();
-    headers.insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
     let mut http = Response::new(Body::new(OneMessage {
         data: data.into(),
         ended: false,
     }));
-    *http.headers_mut() = headers;
-    *http.extensions_mut() = extensions;
+    http.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
     http
 }
 
@@ -171,7 +166,7 @@ mod tests {
             model: "daily".into(),
             ..Default::default()
         };
-        let response = into_http(tonic::Response::new(request.clone()));
+        let response = into_http(&request);
         assert_eq!(response.headers()[CONTENT_TYPE], GRPC_CONTENT_TYPE);
         let body = response.into_body().collect().await.unwrap();
         assert_eq!(body.trailers().unwrap()[GRPC_STATUS], "0");

@@ -3,12 +3,14 @@
 use std::{pin::Pin, sync::Arc, time::Instant};
 
 use futures_util::{Stream, StreamExt, stream};
+use http::HeaderMap;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     convert,
     deadline::deadline,
+    one_row::ScoreOneRow,
     proto::{
         self, score_stream_response::Result as StreamResult, scoring_service_server::ScoringService,
     },
@@ -117,6 +119,16 @@ impl Scoring {
     }
 }
 
+impl ScoreOneRow for Scoring {
+    async fn score_one_row(
+        &self,
+        headers: &HeaderMap,
+        request: proto::ScoreRequest,
+    ) -> Result<proto::ScoreResponse, ServeError> {
+        self.answer(request, deadline(headers)).await
+    }
+}
+
 #[tonic::async_trait]
 impl ScoringService for Scoring {
     async fn score(
@@ -124,7 +136,7 @@ impl ScoringService for Scoring {
         request: Request<proto::ScoreRequest>,
     ) -> Result<Response<proto::ScoreResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let response = self.answer(request, deadline(metadata.as_ref())).await?;
+        let response = self.score_one_row(metadata.as_ref(), request).await?;
         Ok(Response::new(response))
     }
 

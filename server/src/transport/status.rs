@@ -1,8 +1,9 @@
 //! The one table from errors to gRPC codes, stable reasons and the field that is to blame.
 
-use std::collections::HashMap;
+use std::{cell::RefCell, collections::HashMap, time::Duration};
 
-use tonic::{Code, Status};
+use http::{HeaderMap, Response};
+use tonic::{Code, Status, body::Body};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::ServeError;
@@ -106,6 +107,56 @@ impl From<ServeError> for Status {
     }
 }
 
+thread_local! {
+    /// The last full queue, and the headers that said so.
+    static FULL: RefCell<Option<(FullQueue, HeaderMap)>> = const { RefCell::new(None) };
+}
+
+/// What the answer from a full queue says.
+#[derive(PartialEq, Eq)]
+struct FullQueue {
+    model: String,
+    limit: usize,
+    retry_after: Duration,
+}
+
+/// The answer to a call that failed. One from a full queue is kept for the next: in an overload most answers are that
+/// one, and to write each anew would cost what refusing is to spare.
+pub(super) fn refusal(error: ServeError) -> Response<Body> {
+    let ServeError::QueueFull {
+        model,
+        waiting,
+        limit,
+        retry_after,
+    } = error
+    else {
+        return Status::from(error).into_http();
+    };
+    let queue = FullQueue {
+        model,
+        limit,
+        retry_after,
+    };
+    FULL.with_borrow_mut(|full| {
+        if let Some((last, headers)) = full
+            && *last == queue
+        {
+            let mut response = Response::new(Body::empty());
+            response.headers_mut().clone_from(headers);
+            return response;
+        }
+        let status = Status::from(ServeError::QueueFull {
+            model: queue.model.clone(),
+            waiting,
+            limit,
+            retry_after,
+        });
+        let response = status.into_http();
+        *full = Some((queue, response.headers().clone()));
+        response
+    })
+}
+
 /// Values that a program may want without reading the message.
 fn metadata(error: &ServeError) -> HashMap<String, String> {
     let pairs: Vec<(&str, String)> = match error {
@@ -133,4 +184,36 @@ fn metadata(error: &ServeError) -> HashMap<String, String> {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_is_told_as_any_other_error() {
+        let full = |model: &str, waiting, limit, ms| ServeError::QueueFull {
+            model: model.to_owned(),
+            waiting,
+            limit,
+            retry_after: Duration::from_millis(ms),
+        };
+        for (model, waiting, limit, ms) in [
+            ("daily", 5, 5, 1),
+            ("daily", 7, 5, 1),
+            ("daily", 7, 5, 2),
+            ("daily", 7, 9, 2),
+            ("hourly", 7, 9, 2),
+            ("daily", 5, 5, 1),
+        ] {
+            let anew = Status::from(full(model, waiting, limit, ms)).into_http::<Body>();
+            for _ in 0..2 {
+                let kept = refusal(full(model, waiting, limit, ms));
+                assert_eq!(kept.status(), anew.status());
+                assert_eq!(kept.headers(), anew.headers(), "{model} {limit} {ms}");
+            }
+        }
+        let other = refusal(ServeError::Draining);
+        assert_eq!(other.headers()[Status::GRPC_STATUS], "14");
+    }
 }
