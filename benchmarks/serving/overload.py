@@ -25,8 +25,9 @@ APART = ", a core each"
 """What the names of loads end with that have the server and the generator on a core each."""
 SHARES = (20, 50, 80, 150)
 OVERLOAD = SHARES[-1]
-OVERLOAD_TICK_US = 100
-"""A timer a request would cost the generator as much as the request."""
+TICK_US, OVERLOAD_TICK_US = 50, 100
+"""How often what is due is sent: a timer a request would cost the generator, and so the server beside it, as
+much as the request. Latency counts from when a request was due all the same."""
 
 
 def share(percent: int, ending: str = "") -> str:
@@ -51,7 +52,7 @@ def open_loops(report: Report, servers: Sequence[Peer], echo: Peer, rounds: int,
             for server in (*compared, echo):
                 measured = servers[0] if server is echo else server
                 rate = report.results[SATURATING][measured.name].median("rate") * percent / 100
-                tick_us = OVERLOAD_TICK_US if percent == OVERLOAD else 0
+                tick_us = OVERLOAD_TICK_US if percent == OVERLOAD else TICK_US
                 load = loads.opened(share(percent), rate, duration_ms, tick_us=tick_us)
                 keep(report, load.name, server, loads.run(server, load))
     for server in servers:

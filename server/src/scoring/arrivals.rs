@@ -10,7 +10,7 @@ use std::{
     cell::RefCell,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -49,6 +49,8 @@ pub fn put_off<F: FnOnce() + 'static>(key: usize, work: impl FnOnce() -> F) -> b
 #[derive(Debug, Default)]
 pub struct Arrivals {
     announced: AtomicUsize,
+    /// A thread is kept from reading more.
+    keeps_thread: AtomicBool,
 }
 
 impl Arrivals {
@@ -56,6 +58,13 @@ impl Arrivals {
     #[must_use]
     pub fn none(&self) -> bool {
         self.announced.load(Ordering::Relaxed) == 0
+    }
+
+    /// Keeps this thread from reading requests until the result is dropped; `None` while another is kept.
+    #[must_use]
+    pub fn keep_thread(&self) -> Option<KeptThread<'_>> {
+        let is_kept = self.keeps_thread.swap(true, Ordering::Acquire);
+        (!is_kept).then_some(KeptThread(self))
     }
 
     /// Announces one request, until the result is dropped.
@@ -68,6 +77,16 @@ impl Arrivals {
     }
 }
 
+/// A thread that reads no requests for a while.
+#[derive(Debug)]
+pub struct KeptThread<'a>(&'a Arrivals);
+
+impl Drop for KeptThread<'_> {
+    fn drop(&mut self) {
+        self.0.keeps_thread.store(false, Ordering::Release);
+    }
+}
+
 /// One announced request.
 #[derive(Debug)]
 pub struct Announced {
@@ -77,5 +96,20 @@ pub struct Announced {
 impl Drop for Announced {
     fn drop(&mut self) {
         self.arrivals.announced.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn one_thread_at_a_time_is_kept() {
+        let arrivals = Arrivals::default();
+        let kept = arrivals.keep_thread().unwrap();
+        assert!(arrivals.keep_thread().is_none());
+        drop(kept);
+        assert!(arrivals.keep_thread().is_some());
     }
 }

@@ -103,6 +103,8 @@ struct Shared {
     waiting_rows: AtomicUsize,
     /// A drain is on its way; another would find nothing.
     drain_pending: AtomicBool,
+    /// A caller was refused since the last batch was taken.
+    refuses: AtomicBool,
     /// Moving mean of the cost of a row, nanoseconds.
     row_cost_ns: AtomicU64,
     /// A row seemed far dearer than that: the next run tells by the clock of the processor whether it is.
@@ -164,6 +166,7 @@ impl Batcher {
                 batches: AtomicU64::new(0),
                 waiting_rows: AtomicUsize::new(0),
                 drain_pending: AtomicBool::new(false),
+                refuses: AtomicBool::new(false),
                 row_cost_ns: AtomicU64::new(FIRST_ROW_COST_NS),
                 in_doubt: AtomicBool::new(false),
                 metrics,
@@ -271,6 +274,7 @@ impl Shared {
         // A request larger than the whole queue may still come when nothing waits.
         if waiting > 0 && is_full {
             drop(queue);
+            self.refuses.store(true, Ordering::Relaxed);
             self.metrics.rejected_queue_full.increment(1);
             return Err(ServeError::QueueFull {
                 model: self.model.clone(),
@@ -378,7 +382,7 @@ impl Shared {
             self.drain_pending.store(false, Ordering::SeqCst);
             // Without a free executor the one that frees first looks at the queue again.
             if let Some(claim) = Claim::take(&self) {
-                claim.run_batch();
+                claim.run_batches();
             }
         };
         if quick {

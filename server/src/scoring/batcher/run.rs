@@ -14,7 +14,10 @@ use crate::{
     scoring::{engine::Engine, processor_time::processor_time},
 };
 
-/// An executor taken for one run; giving it back looks for what came meanwhile.
+/// How long one thread runs batches on end while callers are refused: what it had in hand besides waits for that.
+const STORM_BUDGET: Duration = Duration::from_millis(2);
+
+/// An executor taken for a while; giving it back looks for what came meanwhile.
 pub(super) struct Claim<'a> {
     shared: &'a Arc<Shared>,
     executor: Option<MutexGuard<'a, Executor>>,
@@ -59,8 +62,27 @@ impl<'a> Claim<'a> {
     }
 
     /// Runs what waits, as much as runs together.
-    pub(super) fn run_batch(mut self) {
+    ///
+    /// While callers are refused one thread runs batch after batch: to read and refuse takes as long as the callers ask,
+    /// and whoever was taken in would wait for that before each batch.
+    pub(super) fn run_batches(mut self) {
         let shared = self.shared;
+        self.run_batch();
+        if !shared.refuses.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(_kept) = shared.arrivals.keep_thread() else {
+            return;
+        };
+        let began = Instant::now();
+        while shared.refuses.load(Ordering::Relaxed) && began.elapsed() < STORM_BUDGET {
+            self.run_batch();
+        }
+    }
+
+    fn run_batch(&mut self) {
+        let shared = self.shared;
+        shared.refuses.store(false, Ordering::Relaxed);
         let mut batch = shared.take_batch();
         let taken = Instant::now();
         let Some(executor) = self.executor.as_mut() else {
