@@ -352,7 +352,7 @@ impl Shared {
             <= BURST_BUDGET.as_nanos() as u64
         {
             self.drain();
-        } else {
+        } else if self.may_drain() {
             // Who is to be refused has a right to hear of it first.
             self.spawn_drain();
         }
@@ -360,7 +360,7 @@ impl Shared {
 
     /// Starts a drain, unless one is on its way that no thread holds back.
     fn spawn_drain(self: &Arc<Self>) {
-        if !self.may_drain() || self.drain_pending.swap(true, Ordering::SeqCst) {
+        if self.drain_pending.swap(true, Ordering::SeqCst) {
             return;
         }
         let shared = Arc::clone(self);

@@ -3,11 +3,16 @@
 use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt};
+use http::HeaderMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::proto::{
-    self, score_stream_response::Result as StreamResult, scoring_service_server::ScoringService,
+use super::{
+    one_row::ScoreOneRow,
+    proto::{
+        self, score_stream_response::Result as StreamResult, scoring_service_server::ScoringService,
+    },
 };
+use crate::error::ServeError;
 
 /// Answers every row with its first two features and a response as large as a real one.
 #[derive(Clone)]
@@ -60,6 +65,16 @@ impl Echo {
             probabilities: request.features.into_iter().take(2).collect(),
             ..self.template.clone()
         }
+    }
+}
+
+impl ScoreOneRow for Echo {
+    async fn score_one_row(
+        &self,
+        _: &HeaderMap,
+        request: proto::ScoreRequest,
+    ) -> Result<proto::ScoreResponse, ServeError> {
+        Ok(self.answer(request))
     }
 }
 
