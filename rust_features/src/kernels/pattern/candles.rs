@@ -1,10 +1,9 @@
 //! The last candles and what TA-Lib calls long, short and near: the ground that the candlestick patterns stand on.
 
-use std::cell::OnceCell;
+use std::ops::Range;
 
-use crate::frame::{Column, Frame, Span};
-use crate::instructions::{Work, with_widest_vectors};
-use crate::subnormal::{Arithmetic, Lifted, Plain, all_near};
+use crate::frame::Frame;
+use crate::subnormal::{Arithmetic, Plain};
 
 /// What a candle is measured by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +18,7 @@ pub(super) enum Measure {
 
 impl Measure {
     #[inline(always)]
-    fn of(self, open: f64, high: f64, low: f64, close: f64) -> f64 {
+    pub(super) fn of(self, open: f64, high: f64, low: f64, close: f64) -> f64 {
         match self {
             Self::Body => (close - open).abs(),
             Self::Range => high - low,
@@ -43,42 +42,36 @@ fn bottom(open: f64, close: f64) -> f64 {
 /// A size relative to the average candle before.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
-    measure: Measure,
+    pub(super) measure: Measure,
     /// Candles in the average; the candle itself when zero.
-    candles: usize,
-    factor: f64,
-    /// Where a tile keeps it; those of the candle itself are not kept.
-    slot: usize,
+    pub(super) candles: usize,
+    pub(super) factor: f64,
 }
 
-const fn size(measure: Measure, candles: usize, factor: f64, slot: usize) -> Size {
+const fn size(measure: Measure, candles: usize, factor: f64) -> Size {
     Size {
         measure,
         candles,
         factor,
-        slot,
     }
 }
 
-/// Slots of a tile.
-const SLOTS: usize = 6;
-
 // TA-Lib's default candle settings.
-pub(super) const BODY_LONG: Size = size(Measure::Body, 10, 1.0, 0);
-pub(super) const BODY_SHORT: Size = size(Measure::Body, 10, 1.0, 0);
-pub(super) const BODY_DOJI: Size = size(Measure::Range, 10, 0.1, 1);
-pub(super) const SHADOW_LONG: Size = size(Measure::Body, 0, 1.0, SLOTS);
-pub(super) const SHADOW_VERY_LONG: Size = size(Measure::Body, 0, 2.0, SLOTS);
-pub(super) const SHADOW_SHORT: Size = size(Measure::Shadows, 10, 1.0, 2);
-pub(super) const SHADOW_VERY_SHORT: Size = size(Measure::Range, 10, 0.1, 1);
-pub(super) const NEAR: Size = size(Measure::Range, 5, 0.2, 3);
-pub(super) const FAR: Size = size(Measure::Range, 5, 0.6, 4);
-pub(super) const EQUAL: Size = size(Measure::Range, 5, 0.05, 5);
+pub(super) const BODY_LONG: Size = size(Measure::Body, 10, 1.0);
+pub(super) const BODY_SHORT: Size = size(Measure::Body, 10, 1.0);
+pub(super) const BODY_DOJI: Size = size(Measure::Range, 10, 0.1);
+pub(super) const SHADOW_LONG: Size = size(Measure::Body, 0, 1.0);
+pub(super) const SHADOW_VERY_LONG: Size = size(Measure::Body, 0, 2.0);
+pub(super) const SHADOW_SHORT: Size = size(Measure::Shadows, 10, 1.0);
+pub(super) const SHADOW_VERY_SHORT: Size = size(Measure::Range, 10, 0.1);
+pub(super) const NEAR: Size = size(Measure::Range, 5, 0.2);
+pub(super) const FAR: Size = size(Measure::Range, 5, 0.6);
+pub(super) const EQUAL: Size = size(Measure::Range, 5, 0.05);
 
 impl Size {
     /// `factor` times the mean of `candles` measures with this sum.
     #[inline(always)]
-    fn of_total<A: Arithmetic>(self, total: f64) -> f64 {
+    pub(super) fn of_total<A: Arithmetic>(self, total: f64) -> f64 {
         let mean = if self.candles == 0 {
             total
         } else {
@@ -97,15 +90,17 @@ impl Size {
 /// `sizes`, or found out.
 #[derive(Clone, Copy)]
 pub(super) struct Candles<'a, const N: usize, S = FoundOut> {
-    opens: &'a [f64; N],
-    highs: &'a [f64; N],
-    lows: &'a [f64; N],
-    closes: &'a [f64; N],
-    sizes: S,
+    pub(super) opens: &'a [f64; N],
+    pub(super) highs: &'a [f64; N],
+    pub(super) lows: &'a [f64; N],
+    pub(super) closes: &'a [f64; N],
+    pub(super) sizes: S,
 }
 
 /// What is known of the sizes that count.
 pub(super) trait KnownSizes: Copy {
+    /// Whether a pattern looks at all of its conditions: with vectors that costs less than a branch at each.
+    const LOOKS_AT_ALL: bool = true;
     /// The size at a candle, where it is known.
     fn known(self, size: Size, back: usize) -> Option<f64>;
 }
@@ -115,6 +110,8 @@ pub(super) trait KnownSizes: Copy {
 pub(super) struct FoundOut;
 
 impl KnownSizes for FoundOut {
+    const LOOKS_AT_ALL: bool = false;
+
     #[inline(always)]
     fn known(self, _: Size, _: usize) -> Option<f64> {
         None
@@ -136,6 +133,45 @@ impl<'a, const N: usize> Candles<'a, N> {
 }
 
 impl<const N: usize, S: KnownSizes> Candles<'_, N, S> {
+    /// Whether both conditions hold; see [`all`].
+    #[inline(always)]
+    pub(super) fn both(&self, first: bool, second: impl FnOnce() -> bool) -> bool {
+        if S::LOOKS_AT_ALL {
+            first & second()
+        } else {
+            first && second()
+        }
+    }
+
+    /// Whether one of two conditions holds; see [`any`].
+    #[inline(always)]
+    pub(super) fn one(&self, first: bool, second: impl FnOnce() -> bool) -> bool {
+        !self.both(!first, || !second())
+    }
+
+    /// The condition that counts: `yes` where `chosen` holds, otherwise `no`.
+    #[inline(always)]
+    pub(super) fn either(
+        &self,
+        chosen: bool,
+        yes: impl FnOnce() -> bool,
+        no: impl FnOnce() -> bool,
+    ) -> bool {
+        if S::LOOKS_AT_ALL {
+            (chosen & yes()) | (!chosen & no())
+        } else if chosen {
+            yes()
+        } else {
+            no()
+        }
+    }
+
+    /// Whether a condition holds at each of these candles.
+    #[inline(always)]
+    pub(super) fn each(&self, backs: Range<usize>, holds: impl Fn(usize) -> bool) -> bool {
+        backs.fold(true, |all, back| self.both(all, || holds(back)))
+    }
+
     #[inline(always)]
     pub(super) fn open(&self, back: usize) -> f64 {
         self.opens[N - 1 - back]
@@ -283,147 +319,7 @@ impl<const N: usize, S: KnownSizes> Candles<'_, N, S> {
     #[inline(always)]
     pub(super) fn within(&self, value: f64, level: f64, size: Size, back: usize) -> bool {
         let distance = self.average(size, back);
-        value <= level + distance && value >= level - distance
-    }
-}
-
-/// Newest candles of a tile.
-pub(super) const TILE: usize = 128;
-/// Candles of a tile, with those that its first one is judged by.
-const ROOM: usize = TILE + 16;
-
-/// Opens, highs, lows and closes.
-pub(super) type Prices<'a> = [&'a [f64]; 4];
-
-/// The prices of a span's candles, and of those before that its first one is judged by: `candles` with itself.
-#[inline(always)]
-pub(super) fn prices(span: Span<'_>, candles: usize) -> Option<Prices<'_>> {
-    let [Some(opens), Some(highs), Some(lows), Some(closes)] =
-        [Column::Open, Column::High, Column::Low, Column::Close]
-            .map(|column| span.windows(column, candles))
-    else {
-        return None;
-    };
-    Some([opens, highs, lows, closes])
-}
-
-/// Candles in a row; what sizes count at each is found out for all of them when a pattern first asks.
-pub(super) struct Tile<'a> {
-    prices: Prices<'a>,
-    sizes: [OnceCell<[f64; ROOM]>; SLOTS],
-}
-
-impl<'a> Tile<'a> {
-    /// Of at most [`ROOM`] candles.
-    pub(super) fn of(prices: Prices<'a>) -> Self {
-        Self {
-            prices,
-            sizes: [const { OnceCell::new() }; SLOTS],
-        }
-    }
-
-    /// The last `N` candles at each that has as many.
-    #[inline(always)]
-    pub(super) fn candles<const N: usize>(&self) -> impl Iterator<Item = Candles<'a, N, At<'_>>> {
-        let [opens, highs, lows, closes] = self.prices.map(|values| values.windows(N).map(whole));
-        let columns = opens.zip(highs).zip(lows.zip(closes));
-        columns
-            .zip(N - 1..)
-            .map(|(((opens, highs), (lows, closes)), newest)| Candles {
-                opens,
-                highs,
-                lows,
-                closes,
-                sizes: At { tile: self, newest },
-            })
-    }
-}
-
-/// A window of `N` values, whose length is known from now on.
-#[inline(always)]
-fn whole<const N: usize>(window: &[f64]) -> &[f64; N] {
-    window.first_chunk().unwrap_or(const { &[0.0; N] })
-}
-
-/// A candle of a tile.
-#[derive(Clone, Copy)]
-pub(super) struct At<'a> {
-    tile: &'a Tile<'a>,
-    newest: usize,
-}
-
-impl KnownSizes for At<'_> {
-    #[inline(always)]
-    fn known(self, size: Size, back: usize) -> Option<f64> {
-        let kept = self.tile.sizes.get(size.slot)?;
-        let sizes = kept.get_or_init(|| {
-            with_widest_vectors(SizesOf {
-                size,
-                prices: self.tile.prices,
-            })
-        });
-        sizes.get(self.newest - back).copied()
-    }
-}
-
-/// The size that counts at each candle of a tile that has enough before it: the bits of [`Candles::average`].
-struct SizesOf<'a> {
-    size: Size,
-    prices: Prices<'a>,
-}
-
-impl Work for SizesOf<'_> {
-    type Result = [f64; ROOM];
-
-    #[inline(always)]
-    fn run(self) -> [f64; ROOM] {
-        let size = self.size;
-        // One loop for each measure, or no vector takes it.
-        let measured = match size.measure {
-            Measure::Body => self.measured(Measure::Body),
-            Measure::Range => self.measured(Measure::Range),
-            Measure::Shadows => self.measured(Measure::Shadows),
-        };
-        let mut sizes = [0.0; ROOM];
-        // Those of TA-Lib.
-        match size.candles {
-            10 => add_up::<10>(&measured, &mut sizes),
-            _ => add_up::<5>(&measured, &mut sizes),
-        }
-        let [_, _, _, closes] = self.prices;
-        if all_near(closes) && all_near(&sizes) {
-            for cell in &mut sizes {
-                *cell = size.of_total::<Lifted>(*cell);
-            }
-        } else {
-            for cell in &mut sizes {
-                *cell = size.of_total::<Plain>(*cell);
-            }
-        }
-        sizes
-    }
-}
-
-impl SizesOf<'_> {
-    #[inline(always)]
-    fn measured(&self, measure: Measure) -> [f64; ROOM] {
-        let mut measured = [0.0; ROOM];
-        let [opens, highs, lows, closes] = self.prices;
-        let candles = opens.iter().zip(highs).zip(lows.iter().zip(closes));
-        for (cell, ((open, high), (low, close))) in measured.iter_mut().zip(candles) {
-            *cell = measure.of(*open, *high, *low, *close);
-        }
-        measured
-    }
-}
-
-/// The sum of the values before each, oldest first.
-#[inline(always)]
-fn add_up<const VALUES: usize>(values: &[f64; ROOM], totals: &mut [f64; ROOM]) {
-    for (total, before) in totals[VALUES..].iter_mut().zip(values.windows(VALUES)) {
-        for value in before {
-            *total += value;
-        }
+        (value <= level + distance) & (value >= level - distance)
     }
 }
 
@@ -485,11 +381,8 @@ macro_rules! patterns {
                     _window: &mut [f64],
                     frame: &$crate::frame::Frame<'_>,
                 ) -> [f64; 1] {
-                    let Some($candles) = $crate::kernels::pattern::candles::Candles::<$count>::of(frame) else {
-                        return [f64::NAN];
-                    };
-                    $(let $penetration = self.$penetration;)?
-                    [$signal]
+                    use $crate::kernels::pattern::{candles::Candles, tiles::Pattern};
+                    [Candles::of(frame).map_or(f64::NAN, |candles| self.signal(&candles))]
                 }
 
                 #[inline(always)]
@@ -500,27 +393,45 @@ macro_rules! patterns {
                     span: $crate::frame::Span<'_>,
                     outputs: &mut [&mut [f64]],
                 ) -> usize {
-                    use $crate::kernels::pattern::candles::{TILE, Tile, prices};
-                    let (Some(prices), [signals]) = (prices(span, $count), outputs) else {
-                        return 0;
-                    };
-                    $(let $penetration = self.$penetration;)?
-                    let mut taken = 0;
-                    for cells in signals.chunks_mut(TILE) {
-                        let candles = cells.len() + $count - 1;
-                        let tile = Tile::of(prices.map(|values| &values[taken..taken + candles]));
-                        for (cell, $candles) in cells.iter_mut().zip(tile.candles::<$count>()) {
-                            *cell = $signal;
-                        }
-                        taken += cells.len();
+                    match outputs {
+                        [signals] => $crate::kernels::pattern::tiles::Pattern::signals(self, span, signals),
+                        _ => 0,
                     }
-                    taken
+                }
+            }
+
+            impl $crate::kernels::pattern::tiles::Pattern<$count> for $kernel {
+                #[inline(always)]
+                fn signal<S: $crate::kernels::pattern::candles::KnownSizes>(
+                    &self,
+                    $candles: &$crate::kernels::pattern::candles::Candles<'_, $count, S>,
+                ) -> f64 {
+                    $(let $penetration = self.$penetration;)?
+                    $signal
                 }
             }
         )+
     };
 }
 pub(super) use patterns;
+
+/// Whether all conditions hold at these candles.
+macro_rules! all {
+    ($c:expr, $condition:expr $(,)?) => { $condition };
+    ($c:expr, $condition:expr, $($rest:expr),+ $(,)?) => {
+        $c.both($condition, || $crate::kernels::pattern::candles::all!($c, $($rest),+))
+    };
+}
+pub(super) use all;
+
+/// Whether any condition holds at these candles.
+macro_rules! any {
+    ($c:expr, $condition:expr $(,)?) => { $condition };
+    ($c:expr, $condition:expr, $($rest:expr),+ $(,)?) => {
+        $c.one($condition, || $crate::kernels::pattern::candles::any!($c, $($rest),+))
+    };
+}
+pub(super) use any;
 
 /// `signal` where the pattern is there, 0 elsewhere.
 #[inline(always)]

@@ -1,6 +1,7 @@
 //! Shapes of one or a few bars.
 
 mod candles;
+mod tiles;
 
 super::kernel_files! {
     candle_shape: [CandleShape],
