@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::arguments::{Argument, ArgumentError, Arguments};
 use crate::frame::{Column, Columns, log_returns};
+use crate::instructions::{Work, with_widest_vectors};
 use crate::kernel::Description;
 use crate::runner::{Memory, Runner};
 use crate::spec::{FeatureRequest, SpecError, find_kernel};
@@ -59,6 +60,60 @@ pub enum IndicatorError {
     },
 }
 
+/// What an output's cells may hold: the numbers themselves, or whole ones with 0 for NaN, which is how TA-Lib shows a
+/// pattern's signals.
+pub trait Cell: Copy {
+    /// The number as such a cell.
+    fn of(number: f64) -> Self;
+
+    /// The cells that a kernel may write its numbers to; `None` where they must become others first.
+    fn numbers(cells: &mut [Self]) -> Option<&mut [f64]>;
+}
+
+impl Cell for f64 {
+    #[inline(always)]
+    fn of(number: f64) -> Self {
+        number
+    }
+
+    fn numbers(cells: &mut [Self]) -> Option<&mut [f64]> {
+        Some(cells)
+    }
+}
+
+impl Cell for i32 {
+    /// Whole numbers that an `i32` holds; others are not rounded in any promised way.
+    #[inline(always)]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the lower half is the number"
+    )]
+    fn of(number: f64) -> Self {
+        // Next to such a number doubles are 1 apart, and its bits end like an integer's: vectors can do that.
+        const WHOLE: f64 = 1.5 * (1_u64 << 52) as f64;
+        let whole = if number.is_nan() { 0.0 } else { number };
+        (whole + WHOLE).to_bits() as Self
+    }
+
+    fn numbers(_cells: &mut [Self]) -> Option<&mut [f64]> {
+        None
+    }
+}
+
+/// Writes numbers to cells.
+struct Convert<'a, T>(&'a [f64], &'a mut [T]);
+
+impl<T: Cell> Work for Convert<'_, T> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (cell, value) in self.1.iter_mut().zip(self.0) {
+            *cell = T::of(*value);
+        }
+    }
+}
+
 /// A kernel with its parameters, ready for any columns.
 #[derive(Debug)]
 pub struct Indicator {
@@ -103,7 +158,7 @@ impl Indicator {
         self.description
     }
 
-    /// Writes outputs by their number, each of the columns' length, NaN before its warm-up.
+    /// Writes outputs by their number, each of the columns' length, NaN (as [`Cell`] has it) before its warm-up.
     ///
     /// Columns that are not passed look like the first one; a kernel that reads them gives values without meaning.
     /// Numbers need only be finite, so that an indicator of an indicator is possible. At a bar with another number
@@ -111,10 +166,10 @@ impl Indicator {
     ///
     /// # Errors
     /// Columns of different lengths, or an output that the kernel does not have.
-    pub fn compute(
+    pub fn compute<T: Cell>(
         &self,
         columns: &[(Column, &[f64])],
-        outputs: &mut [(usize, &mut [f64])],
+        outputs: &mut [(usize, &mut [T])],
     ) -> Result<(), IndicatorError> {
         let Some((_, first)) = columns.first() else {
             return Err(IndicatorError::NoColumn);
@@ -154,7 +209,7 @@ impl Indicator {
             .iter()
             .map(|(column, values)| (*column, &values[..]))
             .collect();
-        let mut fronts: Vec<(usize, &mut [f64])> = outputs
+        let mut fronts: Vec<(usize, &mut [T])> = outputs
             .iter_mut()
             .map(|(number, output)| (*number, &mut output[..good.len()]))
             .collect();
@@ -162,17 +217,21 @@ impl Indicator {
         for (_, output) in outputs {
             let mut end = expected;
             for (source, bar) in good.iter().enumerate().rev() {
-                output[bar + 1..end].fill(f64::NAN);
+                output[bar + 1..end].fill(T::of(f64::NAN));
                 output[*bar] = output[source];
                 end = *bar;
             }
-            output[..end].fill(f64::NAN);
+            output[..end].fill(T::of(f64::NAN));
         }
         Ok(())
     }
 
     /// False at a value that is not finite; what the outputs hold is then worth nothing.
-    fn run(&self, columns: &[(Column, &[f64])], outputs: &mut [(usize, &mut [f64])]) -> bool {
+    fn run<T: Cell>(
+        &self,
+        columns: &[(Column, &[f64])],
+        outputs: &mut [(usize, &mut [T])],
+    ) -> bool {
         let Some((_, first)) = columns.first() else {
             return true;
         };
@@ -204,7 +263,10 @@ impl Indicator {
         } else {
             self.runner.outputs()
         };
-        let in_order = outputs.iter().map(|(output, _)| *output).eq(0..width);
+        let in_order = outputs.iter().map(|(output, _)| *output).eq(0..width)
+            && outputs
+                .iter_mut()
+                .all(|(_, cells)| T::numbers(cells).is_some());
         let mut values = vec![0.0; if in_order { 0 } else { CHUNK.min(bars) * width }];
         // In one go where nothing is looked at twice.
         let once = in_order
@@ -220,7 +282,8 @@ impl Indicator {
             };
             let mut slices: Vec<&mut [f64]> = if in_order {
                 let own = outputs.iter_mut();
-                own.map(|(_, output)| &mut output[first..end]).collect()
+                own.filter_map(|(_, output)| T::numbers(&mut output[first..end]))
+                    .collect()
             } else {
                 values.chunks_exact_mut(end - first).take(width).collect()
             };
@@ -231,7 +294,7 @@ impl Indicator {
             if !in_order {
                 for (at, output) in &mut *outputs {
                     let column = &values[*at * (end - first)..][..end - first];
-                    output[first..end].copy_from_slice(column);
+                    with_widest_vectors(Convert(column, &mut output[first..end]));
                 }
             }
         }

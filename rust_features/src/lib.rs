@@ -82,7 +82,7 @@ pub use batch::{ComputeError, compute, compute_columns};
 pub use compute_panel::compute_panel;
 pub use describe::{describe, kernel_registry};
 pub use frame::{Block, Column, Columns, Frame, Lookback, Span};
-pub use indicator::{Indicator, IndicatorError};
+pub use indicator::{Cell, Indicator, IndicatorError};
 pub use kernel::{Description, Kernel, OutputDescription, Values, output};
 pub use kernels::all as kernels;
 pub use late_bars::{BarFate, OrderedSeries};

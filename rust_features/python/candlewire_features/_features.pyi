@@ -351,3 +351,6 @@ class Indicator:
         Raises:
             InputError: The arrays do not fit.
         """
+
+    def compute_signals(self, arrays: tuple[Any, ...]) -> tuple[npt.NDArray[np.int32], ...] | None:
+        """As `compute`, for whole numbers: 0 where the outputs are NaN."""

@@ -57,23 +57,29 @@ def indicator(
         SpecError: A parameter is unknown or out of range.
         InputError: The columns hold no numbers, or are of different lengths.
     """
-    try:
-        prepared = _prepared(kernel, columns, outputs, **parameters)
-    except TypeError:  # a value that has no hash is refused by name
-        prepared = Indicator(kernel, parameters, columns, range(outputs))
-    results = prepared.compute(given)
+    compute = _indicator(kernel, parameters, columns, outputs).compute
+    results = compute(given)
     if results is not None:
         return results
-    arrays = tuple(_floats(name, values) for name, values in zip(columns, given, strict=True))
-    return tuple(_like(given[0], result) for result in prepared.compute(arrays) or ())
+    results = compute(_arrays(columns, given)) or ()
+    return tuple(_like(given[0], result) for result in results)
 
 
 def pattern(kernel: str, parameters: dict[str, Any], columns: tuple[str, ...], given: tuple[Any, ...]) -> Any:  # noqa: ANN401
     """A pattern's strength as int32, 0 before its warm-up, as TA-Lib gives it."""
-    arrays = tuple(_floats(name, values) for name, values in zip(columns, given, strict=True))
-    (result,) = indicator(kernel, parameters, columns, arrays, 1)
-    np.copyto(result, 0.0, where=np.isnan(result))
-    return _like(given[0], result.astype(np.int32))
+    compute = _indicator(kernel, parameters, columns, 1).compute_signals
+    results = compute(given)
+    if results is not None:
+        return results[0]
+    (result,) = compute(_arrays(columns, given)) or (None,)
+    return _like(given[0], cast("Integers", result))
+
+
+def _indicator(kernel: str, parameters: dict[str, Any], columns: tuple[str, ...], outputs: int) -> Indicator:
+    try:
+        return _prepared(kernel, columns, outputs, **parameters)
+    except TypeError:  # a value that has no hash is refused by name
+        return Indicator(kernel, parameters, columns, range(outputs))
 
 
 def _prepare(kernel: str, columns: tuple[str, ...], outputs: int, /, **parameters: Any) -> Indicator:  # noqa: ANN401
@@ -82,6 +88,10 @@ def _prepare(kernel: str, columns: tuple[str, ...], outputs: int, /, **parameter
 
 # The same few calls come again and again. Typed: 14 and 14.0 are one key otherwise, and not one parameter.
 _prepared: Callable[..., Indicator] = lru_cache(maxsize=256, typed=True)(_prepare)
+
+
+def _arrays(columns: tuple[str, ...], given: tuple[Any, ...]) -> tuple[Floats, ...]:
+    return tuple(_floats(name, values) for name, values in zip(columns, given, strict=True))
 
 
 def _floats(name: str, values: Any) -> Floats:  # noqa: ANN401

@@ -1,6 +1,6 @@
 //! One kernel over plain arrays from Python.
 
-use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1, PyUntypedArrayMethods};
+use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
@@ -8,8 +8,8 @@ use pyo3::types::{PyDict, PyTuple};
 use super::arrays::borrowed;
 use super::errors::{CoreError, InputError, without_gil};
 use super::spec::arguments;
-use crate::Indicator;
 use crate::frame::Column;
+use crate::indicator::{Cell, Indicator};
 
 /// `numpy.empty`: what the core fills need not be zero before.
 static EMPTY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -62,6 +62,25 @@ impl PyIndicator {
         py: Python<'py>,
         arrays: &Bound<'py, PyTuple>,
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        self.of_cells::<f64>(py, arrays)
+    }
+
+    /// As `compute`, in int32 with 0 for NaN: signals.
+    fn compute_signals<'py>(
+        &self,
+        py: Python<'py>,
+        arrays: &Bound<'py, PyTuple>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        self.of_cells::<i32>(py, arrays)
+    }
+}
+
+impl PyIndicator {
+    fn of_cells<'py, T: Cell + Element>(
+        &self,
+        py: Python<'py>,
+        arrays: &Bound<'py, PyTuple>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let (given, expected) = (arrays.len(), self.columns.len());
         if given != expected {
             return Err(InputError::new_err(format!(
@@ -89,7 +108,10 @@ impl PyIndicator {
         let bars = slices.first().map_or(0, |(_, values)| values.len());
         let empty = EMPTY.import(py, "numpy", "empty")?;
         let arrays = (self.outputs.iter())
-            .map(|_| Ok(empty.call1((bars,))?.cast_into::<PyArray1<f64>>()?))
+            .map(|_| {
+                let array = empty.call1((bars, T::get_dtype(py)))?;
+                Ok(array.cast_into::<PyArray1<T>>()?)
+            })
             .collect::<PyResult<Vec<_>>>()?;
         {
             let mut writable = arrays

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import candlewire_features as cf
+import candlewire_features.talib as talib_of_ours
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -202,3 +203,21 @@ def test_a_tie_is_decided_by_the_last_candles_only() -> None:
     spec = cf.FeatureSpec([("doji", "cdldoji")])
     assert cf.compute(frame, spec)[20:, 0].tolist() == [100.0] * 20
     assert cf.compute(spoiled, spec)[20:, 0].tolist() == [100.0] * 20
+
+
+@pytest.mark.parametrize("pattern", ["cdldoji", "cdlengulfing", "cdlhikkake"])
+def test_signals_are_whole_and_bars_with_a_hole_have_none(pattern: str) -> None:
+    frame = walk(3, 3_000, 0.01)
+    prices = [np.array(frame[name]) for name in PRICES[:4]]
+    holes = np.arange(700, 2_900, 41)
+    for number, hole in enumerate(holes):
+        prices[number % 4][hole] = np.nan
+    function = getattr(talib_of_ours, pattern)
+    signals = function(*prices)
+    alone = function(*(np.delete(price, holes) for price in prices))
+    assert signals.dtype == alone.dtype == np.int32
+    assert not signals[holes].any()
+    assert alone.any()
+    np.testing.assert_array_equal(np.delete(signals, holes), alone)
+    series = function(*(pl.Series(price) for price in prices))
+    assert series.to_list() == signals.tolist()
