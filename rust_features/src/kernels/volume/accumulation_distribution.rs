@@ -418,7 +418,9 @@ impl AdOsc {
     #[inline(always)]
     fn take_block(&self, state: &mut LineAverages, flows: &[f64; BARS], cells: &mut [f64; BARS]) {
         let (mut fast, mut slow) = (state.fast, state.slow);
-        if is_far(fast) & is_far(slow) & flows.iter().fold(true, |far, flow| far & is_far(*flow)) {
+        // Integers: truths would be packed and moved about more than they are worth.
+        let near = |near: i64, flow: &f64| near | i64::from(!is_far(*flow));
+        if is_far(fast) & is_far(slow) && flows.iter().fold(0, near) == 0 {
             // Neither average comes near the numbers that count as zero, and nobody need look. What no bar waits for
             // comes before the recursions, and through memory, which keeps them two chains of one operation.
             let (mut fasts, mut slows) = ([0.0; BARS], [0.0; BARS]);
