@@ -71,12 +71,17 @@ pub(super) const EQUAL: Size = size(Measure::Range, 5, 0.05);
 impl Size {
     /// `factor` times the mean of `candles` measures with this sum.
     #[inline(always)]
-    pub(super) fn of_total<A: Arithmetic>(self, total: f64) -> f64 {
-        let mean = if self.candles == 0 {
+    fn of_total(self, total: f64) -> f64 {
+        self.of_mean::<Plain>(if self.candles == 0 {
             total
         } else {
-            A::share(total, self.candles as f64)
-        };
+            Plain::share(total, self.candles as f64)
+        })
+    }
+
+    /// `factor` times this mean.
+    #[inline(always)]
+    pub(super) fn of_mean<A: Arithmetic>(self, mean: f64) -> f64 {
         let scaled = A::product(mean, self.factor);
         if self.measure == Measure::Shadows {
             A::share(scaled, 2.0)
@@ -279,13 +284,13 @@ impl<const N: usize, S: KnownSizes> Candles<'_, N, S> {
             )
         };
         if size.candles == 0 {
-            return size.of_total::<Plain>(measured(back));
+            return size.of_total(measured(back));
         }
         let mut total = 0.0;
         for before in (1..=size.candles).rev() {
             total += measured(back + before);
         }
-        size.of_total::<Plain>(total)
+        size.of_total(total)
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@ use super::candles::{
 };
 use crate::frame::{Column, Span};
 use crate::instructions::{Work, with_widest_vectors};
-use crate::neighbours::TILE;
+use crate::neighbours::{TILE, divide};
 use crate::subnormal::{Lifted, Plain, all_near};
 
 /// The sizes that a tile finds out for all its candles, each once; another one is found out where it is asked for.
@@ -180,14 +180,21 @@ impl Work for SizesOf<'_, '_> {
             10 => add_up::<10>(&measured, self.sizes),
             _ => add_up::<5>(&measured, self.sizes),
         }
+        let sizes = &mut self.sizes[size.candles..][..TILE + BEFORE];
+        divide(sizes, size.candles as f64);
+        if (size.factor.to_bits() == const { 1.0_f64.to_bits() })
+            & (size.measure != Measure::Shadows)
+        {
+            return;
+        }
         let [_, _, _, closes] = self.prices;
-        if all_near(closes) && all_near(self.sizes) {
-            for cell in self.sizes {
-                *cell = size.of_total::<Lifted>(*cell);
+        if all_near(closes) && all_near(sizes) {
+            for cell in sizes {
+                *cell = size.of_mean::<Lifted>(*cell);
             }
         } else {
-            for cell in self.sizes {
-                *cell = size.of_total::<Plain>(*cell);
+            for cell in sizes {
+                *cell = size.of_mean::<Plain>(*cell);
             }
         }
     }
