@@ -308,66 +308,49 @@ fn add_both(
     }
 }
 
-/// Sums of the weights in each window, and of the distances from its origin times the weight of their bar: the bits of
-/// [`crate::window::sum_over`] and [`crate::window::plain_weighted_deviation`]. Columns as in [`sums`].
+/// Windows whose totals stay in registers while their bars are added.
+const PART: usize = 16;
+
+/// Sums of the distances from each window's origin times the weight of their bar: the bits of
+/// [`crate::window::plain_weighted_deviation`]. Columns as in [`sums`].
 #[inline(always)]
 pub(crate) fn weighted_by(
     values: &[f64],
     weights: &[f64],
     length: usize,
     origins: &[f64; WINDOWS],
-) -> [Row; 2] {
-    let columns = [values, weights];
-    let (mut totals, mut deviations) = ([Row::ZEROS; LANES], [Row::ZEROS; LANES]);
-    if length < LANES {
-        for bar in 0..length {
-            add_weighted::<1>(columns, bar, origins, [&mut totals[0], &mut deviations[0]]);
-        }
-        return [totals[0], deviations[0]];
-    }
+) -> Row {
+    let mut row = Row::ZEROS;
     let counted = LANES - length % LANES;
-    for (lane, (total, deviation)) in totals.iter_mut().zip(&mut deviations).enumerate() {
-        let mut left = length / LANES;
-        let mut bar = lane;
-        // Several at a time, for each time costs a pass over the sums.
-        while left >= 3 {
-            add_weighted::<3>(columns, bar, origins, [&mut *total, &mut *deviation]);
-            left -= 3;
-            bar += 3 * LANES;
+    let parts = row.0.as_chunks_mut::<PART>().0.iter_mut();
+    for ((part, cells), origins) in parts.enumerate().zip(origins.as_chunks::<PART>().0) {
+        let (values, weights) = (&values[part * PART..], &weights[part * PART..]);
+        let add = |totals: &mut [f64; PART], bar: usize| {
+            let (values, weights) = (&values[bar..bar + PART], &weights[bar..bar + PART]);
+            for (at, total) in totals.iter_mut().enumerate() {
+                *total = (values[at] - origins[at]).mul_add(weights[at], *total);
+            }
+        };
+        if length < LANES {
+            (0..length).for_each(|bar| add(cells, bar));
+            continue;
         }
-        while left > 0 {
-            add_weighted::<1>(columns, bar, origins, [&mut *total, &mut *deviation]);
-            left -= 1;
-            bar += LANES;
+        let mut lanes = [[0.0; PART]; LANES];
+        for (lane, totals) in lanes.iter_mut().enumerate() {
+            let mut own = [0.0; PART];
+            for place in 0..length / LANES {
+                add(&mut own, place * LANES + lane);
+            }
+            if lane >= counted {
+                add(&mut own, length - LANES + lane);
+            }
+            *totals = own;
         }
-        if lane >= counted {
-            let bar = length - LANES + lane;
-            add_weighted::<1>(columns, bar, origins, [&mut *total, &mut *deviation]);
+        for (at, cell) in cells.iter_mut().enumerate() {
+            *cell = fold_lanes(lanes.each_ref().map(|totals| totals[at]));
         }
     }
-    [folded(&totals), folded(&deviations)]
-}
-
-/// Adds what `COUNT` bars of each window contribute: the first one, a chunk further, two chunks further, …
-#[inline(always)]
-fn add_weighted<const COUNT: usize>(
-    columns: [&[f64]; 2],
-    first: usize,
-    origins: &[f64; WINDOWS],
-    [totals, deviations]: [&mut Row; 2],
-) {
-    let mut own = [[&Row::ZEROS.0; 2]; COUNT];
-    for (place, own) in own.iter_mut().enumerate() {
-        *own = columns.map(|column| row_of(column, first + place * LANES));
-    }
-    for at in 0..WINDOWS {
-        let (mut total, mut deviation) = (totals.0[at], deviations.0[at]);
-        for [values, weights] in own {
-            total += weights[at];
-            deviation = (values[at] - origins[at]).mul_add(weights[at], deviation);
-        }
-        (totals.0[at], deviations.0[at]) = (total, deviation);
-    }
+    row
 }
 
 /// Adds what some bars of each window contribute: the first one, that `stride` further, …, `count` in all.
@@ -432,6 +415,12 @@ pub(crate) fn sums_over<const N: usize>(
             *total += term(values.map(|values| values[window]), window);
         }
     };
+    in_lanes(length, add)
+}
+
+/// Totals of `length` bars of each window, or series, in the order of [`crate::window::sum_over`]; `add` takes a bar.
+#[inline(always)]
+pub(crate) fn in_lanes(length: usize, add: impl Fn(&mut Row, usize)) -> Row {
     if length < LANES {
         let mut row = Row::ZEROS;
         (0..length).for_each(|bar| add(&mut row, bar));

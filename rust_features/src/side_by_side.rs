@@ -4,7 +4,7 @@
 //! summed at once, each with the bits of the functions of [`crate::window`], because it adds in the same order.
 
 use crate::frame::{Column, KEPT, LOG_RETURNS, Lookback};
-use crate::neighbours::{LONGEST, Row, WINDOWS, folded};
+use crate::neighbours::{LONGEST, Row, WINDOWS, folded, in_lanes};
 use crate::runner::Memory;
 use crate::state::State;
 use crate::window::LANES;
@@ -204,22 +204,7 @@ pub(crate) fn totals_over<const N: usize>(
             *total = add(*total, rows.map(|row| row[series]), series);
         }
     };
-    if length < LANES {
-        let mut totals = Row::ZEROS;
-        (0..length).for_each(|bar| add_bar(&mut totals, bar));
-        return totals;
-    }
-    let counted = LANES - length % LANES;
-    let mut lanes = [Row::ZEROS; LANES];
-    for (lane, totals) in lanes.iter_mut().enumerate() {
-        for place in 0..length / LANES {
-            add_bar(totals, place * LANES + lane);
-        }
-        if lane >= counted {
-            add_bar(totals, length - LANES + lane);
-        }
-    }
-    folded(&lanes)
+    in_lanes(length, add_bar)
 }
 
 /// Sums of weight times distance from each series' origin: the bits of [`crate::window::weighted_deviation`]; as many
@@ -234,22 +219,7 @@ pub(crate) fn weighted_deviations(rows: &[Row], weights: &[f64], origins: &Row) 
             *total = (values[series] - origins.0[series]).mul_add(weight, *total);
         }
     };
-    if length < LANES {
-        let mut totals = Row::ZEROS;
-        (0..length).for_each(|bar| add(&mut totals, bar));
-        return totals;
-    }
-    let counted = LANES - length % LANES;
-    let mut lanes = [Row::ZEROS; LANES];
-    for (lane, totals) in lanes.iter_mut().enumerate() {
-        for place in 0..length / LANES {
-            add(totals, place * LANES + lane);
-        }
-        if lane >= counted {
-            add(totals, length - LANES + lane);
-        }
-    }
-    folded(&lanes)
+    in_lanes(length, add)
 }
 
 /// The higher one of the series' `best` value and the highest of the window.

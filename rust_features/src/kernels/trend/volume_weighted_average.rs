@@ -5,9 +5,8 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{
-    Row, means as means_of_windows, sums_over as sums_of_windows, weighted_by,
-};
+use crate::neighbouring_means::tile_sums_over;
+use crate::neighbours::{Row, means as means_of_windows, weighted_by};
 use crate::side_by_side::{Memories, SideBySide, means, sums_over, totals_over};
 use crate::subnormal::{all_near, each_near};
 use crate::window::{mean, plain_weighted_deviation, sum_over};
@@ -131,10 +130,11 @@ impl Kernel for Vwma {
         if near && newest.contains(&0.0) {
             return false;
         }
-        let [sums, deviations] = if near {
-            // Products of such numbers are zero.
-            let sums = sums_of_windows([volumes], self.period, |[volume], _| volume);
-            [sums, Row::ZEROS]
+        let mut sums = Row::ZEROS;
+        tile_sums_over(volumes, self.period, &mut sums.0);
+        // Products of such numbers are zero.
+        let deviations = if near {
+            Row::ZEROS
         } else {
             weighted_by(values, volumes, self.period, newest)
         };
