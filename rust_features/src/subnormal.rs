@@ -165,14 +165,20 @@ const fn divides_subnormal(count: u64) -> bool {
 pub(crate) fn subnormal_share(sum: f64, count: f64, reciprocal: f64) -> f64 {
     let lifted = lift(sum);
     let raised = lifted.mul_add(reciprocal, LEAST_NORMAL);
+    f64::from_bits(corrected_multiple(raised, lifted, count))
+}
+
+/// The multiple of the grid that is nearest to `lifted / count`, given the quotient raised and rounded to the grid,
+/// which is one too few or too many at most: what is left over is exact and tells.
+#[inline(always)]
+fn corrected_multiple(raised: f64, lifted: f64, count: f64) -> u64 {
     let rest = (LEAST_NORMAL - raised).mul_add(count, lifted);
     let half = 0.5 * GRID * count;
-    let multiple = raised.to_bits().wrapping_sub(LEAST_NORMAL.to_bits());
-    f64::from_bits(
-        multiple
-            .wrapping_add(u64::from(rest > half))
-            .wrapping_sub(u64::from(rest < -half)),
-    )
+    raised
+        .to_bits()
+        .wrapping_sub(LEAST_NORMAL.to_bits())
+        .wrapping_add(u64::from(rest > half))
+        .wrapping_sub(u64::from(rest < -half))
 }
 
 /// Largest share for [`toward_raised`].
@@ -217,17 +223,10 @@ pub(crate) fn lifted_product(lifted: f64, factor: f64) -> f64 {
 /// `lifted / count` for a whole number below 2^50 as it is, rounded once, given the quotient as it is rounded lifted.
 #[inline(always)]
 fn lowered_share(quotient: f64, lifted: f64, count: f64) -> f64 {
-    // Rounded to the grid after it was rounded before; what is left is exact and tells whether that was wrong: a tie
-    // is exact already in the first. Whatever the sizes of numbers, there is no branch.
+    // Rounded to the grid after it was rounded before, and corrected: a tie is exact already in the first. Whatever the
+    // sizes of numbers, there is no branch.
     let size = quotient.abs();
-    let raised = size + LEAST_NORMAL;
-    let rest = (LEAST_NORMAL - raised).mul_add(count, lifted.abs());
-    let half = 0.5 * GRID * count;
-    let multiple = raised
-        .to_bits()
-        .wrapping_sub(LEAST_NORMAL.to_bits())
-        .wrapping_add(u64::from(rest > half))
-        .wrapping_sub(u64::from(rest < -half));
+    let multiple = corrected_multiple(size + LEAST_NORMAL, lifted.abs(), count);
     let lowered = if size < LEAST_NORMAL {
         multiple
     } else {

@@ -523,6 +523,13 @@ pub(crate) fn all_plain(values: &[f64]) -> bool {
     small == 0
 }
 
+/// What an average of Wilder's keeps of itself in a bar, and the share that it takes of a value.
+#[inline(always)]
+pub(crate) fn wilder_shares(period: usize) -> (f64, f64) {
+    let length = period as f64;
+    ((length - 1.0) / length, 1.0 / length)
+}
+
 /// Kept out of line, and its value from the compiler, so that the check stays a predicted branch: a selection would
 /// add to a recursion's latency.
 #[cold]

@@ -121,3 +121,15 @@ fn decayed_values_become_zero_before_they_turn_subnormal() {
     assert_eq!(flush_tiny(-1e-301), 0.0);
     assert_eq!(flush_tiny(1e-299), 1e-299);
 }
+
+#[test]
+fn only_numbers_are_finite() {
+    let finite = [0.0, f64::MIN_POSITIVE / 2.0, 1.0, f64::MAX];
+    let others = [f64::INFINITY, f64::NAN, f64::from_bits(u64::MAX >> 1)];
+    for sign in [1.0, -1.0] {
+        assert!(all_finite(&finite.map(|value| value * sign)));
+        for other in others {
+            assert!(!all_finite(&[1.0, other * sign, 1.0]), "{other}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
 use crate::subnormal::all_tiny;
-use crate::window::{any_tiny, flush_tiny};
+use crate::window::{any_tiny, flush_tiny, wilder_shares};
 
 /// Share of gains in all moves, Wilder smoothing.
 #[derive(Debug)]
@@ -38,9 +38,8 @@ impl GainsAndLosses {
     #[inline(always)]
     fn advance(&mut self, period: usize, value: f64) -> (f64, f64) {
         let (gain, loss) = self.moves(value);
-        let length = period as f64;
         // A product costs a fraction of a quotient, and the recursion waits for it.
-        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+        let (keep, share) = wilder_shares(period);
         self.gain = flush_tiny(self.gain.mul_add(keep, gain * share));
         self.loss = flush_tiny(self.loss.mul_add(keep, loss * share));
         (self.gain, self.loss)
@@ -85,8 +84,7 @@ impl GainsAndLosses {
         [values, previous]: [&[f64]; 2],
         [gains, losses]: [&mut [f64]; 2],
     ) {
-        let length = period as f64;
-        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+        let (keep, share) = wilder_shares(period);
         let (values, previous) = (&values[..WINDOWS], &previous[..WINDOWS]);
         let (gains, losses) = (&mut gains[..WINDOWS], &mut losses[..WINDOWS]);
         for (at, value) in values.iter().enumerate() {

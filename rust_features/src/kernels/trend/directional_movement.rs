@@ -6,7 +6,7 @@ use crate::kernel::{Description, Kernel, OutputDescription, output};
 use crate::neighbours::{Row, WINDOWS};
 use crate::state::state;
 use crate::subnormal::all_tiny;
-use crate::window::{TINY, any_tiny, flush_tiny};
+use crate::window::{TINY, any_tiny, flush_tiny, wilder_shares};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 2);
 const SOURCE: &str =
@@ -138,8 +138,7 @@ impl Movement {
         if moved {
             return false;
         }
-        let length = period as f64;
-        let keep = (length - 1.0) / length;
+        let (keep, _) = wilder_shares(period);
         for range in &ranges.0 {
             self.range = flush_tiny(self.range.mul_add(keep, *range));
         }
@@ -161,8 +160,7 @@ impl Movement {
         let bars = WINDOWS;
         let (highs, lows) = (&highs[..bars], &lows[..bars]);
         let previous = previous.map(|values| &values[..bars]);
-        let length = period as f64;
-        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+        let (keep, share) = wilder_shares(period);
         let mut rows = [Row::ZEROS; 3];
         let [plus, minus, ranges] = rows.each_mut().map(|row| &mut row.0[..bars]);
         for at in 0..bars {
@@ -216,7 +214,7 @@ impl Movement {
             self.range += range;
             return [f64::NAN; 4];
         }
-        let (keep, share) = ((length - 1.0) / length, 1.0 / length);
+        let (keep, share) = wilder_shares(period);
         self.plus = flush_tiny(self.plus.mul_add(keep, plus));
         self.minus = flush_tiny(self.minus.mul_add(keep, minus));
         self.range = flush_tiny(self.range.mul_add(keep, range));

@@ -7,7 +7,7 @@ use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{LONGEST, WINDOWS, Wide};
 use crate::state::state;
 use crate::subnormal::all_tiny;
-use crate::window::{any_tiny, flush_tiny, slide};
+use crate::window::{any_tiny, flush_tiny, slide, wilder_shares};
 
 /// Average directional movement index rating.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl OneMovement {
             self.sum += moved;
             return if bars < seed { f64::NAN } else { self.sum };
         }
-        self.sum = flush_tiny(self.sum.mul_add(keep(period), moved));
+        self.sum = flush_tiny(self.sum.mul_add(wilder_shares(period).0, moved));
         self.sum
     }
 
@@ -150,7 +150,7 @@ impl OneMovement {
         }
         let [_, highs, lows, _, _] = span.prices();
         let columns = [highs, lows, before_highs, before_lows];
-        let keep = keep(period);
+        let (keep, _) = wilder_shares(period);
         let mut taken = 0;
         for cells in sums.as_chunks_mut::<WINDOWS>().0 {
             let own = columns.map(|values| &values[taken..][..WINDOWS]);
@@ -190,13 +190,6 @@ impl OneMovement {
         }
         self.sum = sum;
     }
-}
-
-/// Share of the sum that stays.
-#[inline(always)]
-fn keep(period: usize) -> f64 {
-    let length = period as f64;
-    (length - 1.0) / length
 }
 
 /// A bar's rise of the high, or its fall of the low.

@@ -9,7 +9,7 @@ use crate::kernels::trend::directional_movement::true_range;
 use crate::neighbours::TILE;
 use crate::state::state;
 use crate::subnormal::all_tiny;
-use crate::window::{Finite, all_finite, any_tiny, flush_tiny, is_sum_finite};
+use crate::window::{Finite, all_finite, any_tiny, flush_tiny, is_sum_finite, wilder_shares};
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars of Wilder's smoothing", 14, 1);
 const SOURCE: &str =
@@ -44,10 +44,9 @@ struct Factors {
 impl Factors {
     #[inline(always)]
     fn of(period: usize) -> Self {
-        let length = period as f64;
-        let keep = (length - 1.0) / length;
+        let (keep, share) = wilder_shares(period);
         Self {
-            share: 1.0 / length,
+            share,
             keep,
             keep_twice: keep * keep,
         }
