@@ -140,6 +140,7 @@ impl<'a, const N: usize> Candles<'a, N> {
 impl<const N: usize, S: KnownSizes> Candles<'_, N, S> {
     /// Whether both conditions hold; see [`all`].
     #[inline(always)]
+    #[allow(clippy::unused_self, reason = "its type says how to look")]
     pub(super) fn both(&self, first: bool, second: impl FnOnce() -> bool) -> bool {
         if S::LOOKS_AT_ALL {
             first & second()
@@ -156,6 +157,7 @@ impl<const N: usize, S: KnownSizes> Candles<'_, N, S> {
 
     /// The condition that counts: `yes` where `chosen` holds, otherwise `no`.
     #[inline(always)]
+    #[allow(clippy::unused_self, reason = "its type says how to look")]
     pub(super) fn either(
         &self,
         chosen: bool,
@@ -324,7 +326,7 @@ impl<const N: usize, S: KnownSizes> Candles<'_, N, S> {
     #[inline(always)]
     pub(super) fn within(&self, value: f64, level: f64, size: Size, back: usize) -> bool {
         let distance = self.average(size, back);
-        (value <= level + distance) & (value >= level - distance)
+        self.both(value <= level + distance, || value >= level - distance)
     }
 }
 

@@ -19,9 +19,9 @@ impl Size {
     #[inline(always)]
     fn place(self) -> Option<usize> {
         KEPT.iter().position(|kept| {
-            (kept.measure == self.measure)
-                & (kept.candles == self.candles)
-                & (kept.factor.to_bits() == self.factor.to_bits())
+            kept.measure == self.measure
+                && kept.candles == self.candles
+                && kept.factor.to_bits() == self.factor.to_bits()
         })
     }
 }
@@ -182,8 +182,7 @@ impl Work for SizesOf<'_, '_> {
         }
         let sizes = &mut self.sizes[size.candles..][..TILE + BEFORE];
         divide(sizes, size.candles as f64);
-        if (size.factor.to_bits() == const { 1.0_f64.to_bits() })
-            & (size.measure != Measure::Shadows)
+        if size.factor.to_bits() == const { 1.0_f64.to_bits() } && size.measure != Measure::Shadows
         {
             return;
         }
