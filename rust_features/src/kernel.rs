@@ -73,6 +73,21 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     /// Whether there is a [`Kernel::side_by_side`].
     const SIDE_BY_SIDE: bool = false;
 
+    /// Whether [`Kernel::side_by_side`] takes windows as rows too ([`Memories::take_window_rows`]) and then never refuses.
+    /// All series have then been warm for a bar.
+    const WINDOW_ROWS: bool = false;
+
+    /// Where in its window a series' newest values are. Windows can lie as rows where that is the same for all series.
+    fn window_place(&self, state: &Self::State, window: &[f64]) -> [u64; 3] {
+        let _ = (state, window);
+        [0; 3]
+    }
+
+    /// Moves a window's values so that [`Kernel::window_place`] is the same whatever it was before.
+    fn align(&self, state: &mut Self::State, window: &mut [f64]) {
+        let _ = (state, window);
+    }
+
     /// Steps many series at once, a cell of each row for each, where that is faster than as many steps: every output,
     /// with their bits. False, with no memory changed, when it cannot: then they are stepped. Every series has the bars
     /// that [`Kernel::lookback`] declares.

@@ -6,11 +6,12 @@ use crate::bar::{Bar, InvalidBar};
 use crate::frame::{Frame, KEPT};
 use crate::history::{History, Undo};
 use crate::neighbours::WINDOWS;
-use crate::newest::Newest;
+use crate::newest::{Newest, tile_of};
 use crate::plan::{Plan, PlannedKernel};
 use crate::runner::{Memory, Tile};
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::subnormal::is_near;
+use crate::window_rows::{LaneMemory, WindowRows};
 
 /// Series per tile: enough to pay for a virtual call and for bringing a kernel's code nearer, which costs more than
 /// bringing the rows from the second-level cache.
@@ -38,6 +39,7 @@ pub(crate) struct Lanes {
     words: Vec<u64>,
     windows: Vec<f64>,
     newest: Newest,
+    window_rows: WindowRows,
 }
 
 impl Lanes {
@@ -49,6 +51,7 @@ impl Lanes {
             words: vec![0; plan.words * lanes],
             windows: vec![0.0; plan.window * lanes],
             newest: Newest::default(),
+            window_rows: WindowRows::default(),
         };
         for lane in 0..lanes {
             new.initialise(plan, lane);
@@ -77,7 +80,11 @@ impl Lanes {
             let (to, from) = (alone.words_of(kernel, 0), self.words_of(kernel, lane));
             alone.words[to].copy_from_slice(&self.words[from]);
             let (to, from) = (alone.window_of(kernel, 0), self.window_of(kernel, lane));
-            alone.windows[to].copy_from_slice(&self.windows[from]);
+            alone.windows[to.clone()].copy_from_slice(&self.windows[from]);
+            let ahead = self.window_rows.window_of(kernel, lane);
+            for (cell, value) in alone.windows[to].iter_mut().zip(ahead) {
+                *cell = value;
+            }
         }
         alone
     }
@@ -109,6 +116,7 @@ impl Lanes {
     /// Makes a lane as if it had seen no bar.
     pub(crate) fn reset(&mut self, plan: &Plan, lane: usize) {
         self.newest.settle(lane, &mut self.history);
+        self.forget_window_rows(plan, lane);
         self.history.clear(lane);
         self.newest.forget_one(lane);
         self.initialise(plan, lane);
@@ -164,8 +172,29 @@ impl Lanes {
             writer.words(&self.words[self.words_of(kernel, lane)]);
         }
         for kernel in &plan.kernels {
-            writer.floats(&self.windows[self.window_of(kernel, lane)]);
+            if kernel.first_row.is_some() && self.window_rows.is_ahead(lane) {
+                let window: Vec<f64> = self.window_rows.window_of(kernel, lane).collect();
+                writer.floats(&window);
+            } else {
+                writer.floats(&self.windows[self.window_of(kernel, lane)]);
+            }
         }
+    }
+
+    /// Makes the windows of a lane, which is about to change, be those of its own memory.
+    fn forget_window_rows(&mut self, plan: &Plan, lane: usize) {
+        self.settle_windows(plan, lane);
+        self.window_rows.forget(lane);
+    }
+
+    /// Brings the windows of a lane and its neighbours up to date.
+    fn settle_windows(&mut self, plan: &Plan, lane: usize) {
+        let lanes = LaneMemory {
+            words: &mut self.words,
+            windows: &mut self.windows,
+            room: self.room,
+        };
+        self.window_rows.settle(plan, lane, lanes);
     }
 
     /// Reads what `save` wrote into a lane.
@@ -177,6 +206,7 @@ impl Lanes {
     ) -> Result<(), SnapshotError> {
         self.newest.settle(lane, &mut self.history);
         self.newest.forget_one(lane);
+        self.forget_window_rows(plan, lane);
         self.history.load(lane, reader)?;
         for kernel in &plan.kernels {
             let words = self.words_of(kernel, lane);
@@ -289,10 +319,11 @@ impl Lanes {
         let Some((_, first)) = rows.first() else {
             return;
         };
+        let held = mode == Mode::Update && self.newest.holds(rows);
         // Kernels that all read the tile's rows need no history, which is brought up to date when it is asked for.
         let on_rows = mode == Mode::Update
             && plan.rows_suffice
-            && self.newest.holds(rows)
+            && held
             && !rows.iter().all(|(_, row)| is_near(bars[*row].close));
         if on_rows {
             self.newest.run_ahead(rows);
@@ -307,6 +338,13 @@ impl Lanes {
             Some((lane, row)) => self.history.frame(*lane, &bars[*row]),
             None => Frame::new(bars[*first], [&[]; KEPT]),
         });
+        // Windows lie as rows while whole tiles are stepped one after the other.
+        let may_lie_as_rows = held && plan.window_rows > 0;
+        let whole = tile_of(rows).filter(|tile| {
+            let is_settled = |lane| self.history.bars_seen(lane) > plan.settled_bars as u64 + 1;
+            may_lie_as_rows
+                && (self.window_rows.holds(*tile) || rows.iter().all(|(lane, _)| is_settled(*lane)))
+        });
         // Series that warm up have fewer bars than that.
         let newest = match (mode, frames.first_chunk::<TILE>()) {
             (Mode::Update, Some(frames)) if rows.len() == TILE => {
@@ -320,6 +358,27 @@ impl Lanes {
             // Nothing will have changed.
             (Mode::Peek, _) => None,
         };
+        let whole = whole.filter(|_| newest.is_some());
+        if let Some(tile) = whole {
+            let lanes = LaneMemory {
+                words: &mut self.words,
+                windows: &mut self.windows,
+                room: self.room,
+            };
+            self.window_rows.run_ahead(plan, tile, lanes);
+        } else if plan.window_rows > 0 {
+            for (lane, _) in rows {
+                let lanes = LaneMemory {
+                    words: &mut self.words,
+                    windows: &mut self.windows,
+                    room: self.room,
+                };
+                self.window_rows.settle(plan, *lane, lanes);
+                if mode == Mode::Update {
+                    self.window_rows.forget(*lane);
+                }
+            }
+        }
         let looks_ahead = on_rows && self.is_far(plan);
         for (at, kernel) in plan.kernels.iter().enumerate() {
             if looks_ahead {
@@ -339,7 +398,13 @@ impl Lanes {
                     [..kernel.window_len * self.room],
             };
             match mode {
-                Mode::Update => kernel.runner.run_tile(memory, &tile, out),
+                Mode::Update => {
+                    let window_rows = match whole {
+                        Some(whole) => self.window_rows.of(kernel, whole),
+                        None => &mut [],
+                    };
+                    kernel.runner.run_tile(memory, window_rows, &tile, out);
+                }
                 Mode::Peek => kernel.runner.peek_tile(memory, &tile, out),
             }
         }

@@ -74,6 +74,7 @@ mod subnormal_windows;
 mod timeframe;
 mod trailing;
 mod window;
+mod window_rows;
 
 pub use across::KERNELS as PANEL_KERNELS;
 pub use arguments::{Argument, ArgumentError, Arguments, LONGEST_PERIOD, Parameter, ParameterKind};

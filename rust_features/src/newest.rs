@@ -148,7 +148,7 @@ impl Newest {
 
 /// The number of the tile that these series are, in their order.
 #[inline]
-fn tile_of(series: &[(usize, usize)]) -> Option<usize> {
+pub(crate) fn tile_of(series: &[(usize, usize)]) -> Option<usize> {
     let (first, _) = series.first()?;
     let mut pairs = series.iter().zip(*first..);
     let are_neighbours = first % WINDOWS == 0 && pairs.all(|((own, _), expected)| *own == expected);

@@ -1,5 +1,7 @@
 //! A spec made executable: each distinct kernel once, and where its outputs go.
 
+use std::ops::Range;
+
 use sha2::{Digest, Sha256};
 
 use crate::across::Across;
@@ -21,6 +23,10 @@ pub(crate) struct Plan {
     /// Window values of one series, history excluded.
     pub(crate) window: usize,
     pub(crate) warmup_bars: usize,
+    /// Bars from which on no kernel counts any more how many it has seen.
+    pub(crate) settled_bars: usize,
+    /// Rows of the windows of a whole tile that can lie as rows.
+    pub(crate) window_rows: usize,
     /// Outputs of the kernel that has most.
     pub(crate) most_outputs: usize,
 }
@@ -38,6 +44,16 @@ pub(crate) struct PlannedKernel {
     /// Place and length of its window.
     pub(crate) first_window: usize,
     pub(crate) window_len: usize,
+    /// Place of its rows among those of a whole tile; `None` where its windows never lie as rows.
+    pub(crate) first_row: Option<usize>,
+}
+
+impl PlannedKernel {
+    /// Its rows among those of a whole tile.
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.first_row
+            .map_or(0..0, |first| first..first + self.window_len)
+    }
 }
 
 impl Default for Plan {
@@ -51,6 +67,8 @@ impl Default for Plan {
             words: 0,
             window: 0,
             warmup_bars: 0,
+            settled_bars: 0,
+            window_rows: 0,
             most_outputs: 0,
         }
     }
@@ -67,6 +85,11 @@ impl Plan {
         self.words += words;
         self.window += window_len;
         self.most_outputs = self.most_outputs.max(runner.outputs());
+        for output in 0..runner.outputs() {
+            self.settled_bars = self.settled_bars.max(runner.warmup_bars(output) + 1);
+        }
+        let first_row = runner.takes_window_rows().then_some(self.window_rows);
+        self.window_rows += first_row.map_or(0, |_| window_len);
         self.kernels.push(PlannedKernel {
             runner,
             across: None,
@@ -75,6 +98,7 @@ impl Plan {
             words,
             first_window,
             window_len,
+            first_row,
         });
         self.kernels.len() - 1
     }
@@ -125,6 +149,6 @@ impl Plan {
 
     /// Bytes that one series of a whole tile takes besides.
     pub(crate) fn tile_bytes(&self) -> usize {
-        8 * crate::newest::values_per_series(self.side_by_side)
+        8 * (crate::newest::values_per_series(self.side_by_side) + self.window_rows)
     }
 }

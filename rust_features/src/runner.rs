@@ -36,6 +36,12 @@ pub(crate) trait Runner: Debug + Send + Sync {
     fn initialise(&self, words: &mut [u64]);
     /// Whether the kernel looks at every number of this column itself, wherever it takes spans.
     fn span_checks(&self, column: Column) -> bool;
+    /// Whether windows may lie as rows, which `run_tile` then takes.
+    fn takes_window_rows(&self) -> bool;
+    /// Where the newest values are in the window of one series.
+    fn window_place(&self, words: &[u64], window: &[f64]) -> [u64; 3];
+    /// Makes that place the same for whichever series.
+    fn align(&self, words: &mut [u64], window: &mut [f64]);
     /// Steps one series over consecutive bars, given with all columns and their log returns; each of `out` takes one
     /// output of all bars: every output, or only the classic ones. False at a number of the `unchecked` columns that is
     /// not finite; what `out` holds is then worth nothing.
@@ -47,8 +53,15 @@ pub(crate) trait Runner: Debug + Send + Sync {
         bars: Range<usize>,
         out: &mut [&mut [f64]],
     ) -> bool;
-    /// Steps several series by one bar each; `out` holds the rows of features.
-    fn run_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]);
+    /// Steps several series by one bar each; `out` holds the rows of features. `window_rows` are the windows of a whole
+    /// tile when they lie as rows.
+    fn run_tile(
+        &self,
+        memory: Memory<'_>,
+        window_rows: &mut [Row],
+        tile: &Tile<'_>,
+        out: &mut [f64],
+    );
     /// As `run_tile`, but leaves the memory as it was.
     fn peek_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]);
 }
@@ -256,6 +269,7 @@ impl<K: Kernel> Chunk<'_, '_, K> {
 struct Step<'a, K> {
     kernel: &'a K,
     memory: Memory<'a>,
+    window_rows: &'a mut [Row],
     tile: &'a Tile<'a>,
     out: &'a mut [f64],
 }
@@ -275,6 +289,7 @@ impl<K: Kernel> Work for Step<'_, K> {
                     words: &mut *self.memory.words,
                     window: &mut *self.memory.window,
                 },
+                window_rows: &mut *self.window_rows,
                 window_len: self.kernel.window_len(),
                 rows: self.tile.rows,
                 looks_ahead: self.tile.looks_ahead,
@@ -284,6 +299,7 @@ impl<K: Kernel> Work for Step<'_, K> {
                 return;
             }
         }
+        debug_assert!(self.window_rows.is_empty(), "a kernel refused its rows");
         let window_len = self.kernel.window_len();
         for ((lane, row), frame) in self.tile.rows.iter().zip(self.tile.frames) {
             if self.tile.looks_ahead {
@@ -345,6 +361,22 @@ impl<K: Kernel> Runner for Built<K> {
         K::State::default().store(&mut WordsMut::new(words));
     }
 
+    fn takes_window_rows(&self) -> bool {
+        // Without the bars it looks back on, it is not given any rows.
+        K::WINDOW_ROWS && self.side_by_side() == self.kernel.lookback()
+    }
+
+    fn window_place(&self, words: &[u64], window: &[f64]) -> [u64; 3] {
+        let state = K::State::load(&mut Words::new(words));
+        self.kernel.window_place(&state, window)
+    }
+
+    fn align(&self, words: &mut [u64], window: &mut [f64]) {
+        let mut state = K::State::load(&mut Words::new(words));
+        self.kernel.align(&mut state, window);
+        state.store(&mut WordsMut::new(words));
+    }
+
     fn run_bars(
         &self,
         memory: Memory<'_>,
@@ -370,10 +402,17 @@ impl<K: Kernel> Runner for Built<K> {
         }
     }
 
-    fn run_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]) {
+    fn run_tile(
+        &self,
+        memory: Memory<'_>,
+        window_rows: &mut [Row],
+        tile: &Tile<'_>,
+        out: &mut [f64],
+    ) {
         with_widest_vectors(Step {
             kernel: &self.kernel,
             memory,
+            window_rows,
             tile,
             out,
         });

@@ -6,7 +6,7 @@
 use crate::frame::{Column, KEPT, LOG_RETURNS, Lookback};
 use crate::neighbours::{LONGEST, Row, WINDOWS, folded, in_lanes};
 use crate::runner::Memory;
-use crate::state::State;
+use crate::state::{State, Words};
 use crate::window::LANES;
 
 /// The newest values of each series of a tile: a row for each bar, oldest first.
@@ -23,6 +23,8 @@ pub(crate) const PRICES: usize = Column::ALL.len();
 #[derive(Debug)]
 pub struct Memories<'a> {
     pub(crate) memory: Memory<'a>,
+    /// The windows as rows, or nothing.
+    pub(crate) window_rows: &'a mut [Row],
     /// Numbers of a window.
     pub(crate) window_len: usize,
     /// The series, and their rows of features.
@@ -31,7 +33,24 @@ pub struct Memories<'a> {
     pub(crate) looks_ahead: bool,
 }
 
-impl Memories<'_> {
+impl<'a> Memories<'a> {
+    /// The windows of the whole tile, a row for each of their numbers, when they lie as rows; all series' windows are then
+    /// filled alike. [`Memories::of`] gives others, which no longer count.
+    #[inline(always)]
+    pub(crate) fn take_window_rows(&mut self) -> Option<&'a mut [Row]> {
+        let rows = std::mem::take(&mut self.window_rows);
+        (!rows.is_empty()).then_some(rows)
+    }
+
+    /// State of the first series.
+    #[inline(always)]
+    pub(crate) fn first<S: State>(&self) -> S {
+        let (series, _) = self.rows.first().copied().unwrap_or_default();
+        S::load(&mut Words::new(
+            &self.memory.words[series * S::WORDS..][..S::WORDS],
+        ))
+    }
+
     /// Words of the series at a place of the tile.
     #[inline(always)]
     pub(crate) fn words<S: State>(&mut self, place: usize) -> &mut [u64] {

@@ -12,7 +12,7 @@ pub(crate) const fn room_for(length: usize) -> usize {
 ///
 /// `appended` belongs to the window and starts as zero, as the window does.
 #[inline(always)]
-pub(crate) fn append<'a>(window: &'a mut [f64], appended: &mut u64, value: f64) -> &'a [f64] {
+pub(crate) fn append<'a, T: Copy>(window: &'a mut [T], appended: &mut u64, value: T) -> &'a [T] {
     if *appended >= SLACK as u64 {
         window.copy_within(SLACK.min(window.len()).., 0);
         *appended = 0;
@@ -29,6 +29,14 @@ pub(crate) fn append<'a>(window: &'a mut [f64], appended: &mut u64, value: f64) 
         }
         None => &[],
     }
+}
+
+/// Moves the newest values of a window, zeros once `appended` is zero, to where they are in one that nothing was appended
+/// to.
+pub(crate) fn align(window: &mut [f64], appended: &mut u64) {
+    let first = (*appended).min(SLACK as u64) as usize;
+    window.copy_within(first.min(window.len()).., 0);
+    *appended = 0;
 }
 
 #[cfg(test)]

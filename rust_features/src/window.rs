@@ -3,6 +3,7 @@
 //! Each is computed afresh from the window, in an order that depends on nothing but the window's length: the result
 //! cannot drift, forgets an outlier the moment it leaves, and has the same bits in batch, stream and panel.
 
+use crate::neighbours::{Row, WINDOWS};
 use crate::subnormal::{needs_lift, share};
 
 /// Partial sums of a window.
@@ -350,6 +351,23 @@ pub(crate) fn ring(ring: &mut [f64], value: f64) -> &[f64] {
     let Some((position, values)) = ring.split_first_mut() else {
         return &[];
     };
+    ring_at(values, position, value)
+}
+
+/// As [`ring`] of many series, whose position is the same.
+#[inline(always)]
+pub(crate) fn ring_of_each(ring: &mut [Row], value: Row) -> &[Row] {
+    let Some((positions, values)) = ring.split_first_mut() else {
+        return &[];
+    };
+    let mut position = positions.0[0];
+    let newest = ring_at(values, &mut position, value);
+    *positions = Row([position; WINDOWS]);
+    newest
+}
+
+#[inline(always)]
+fn ring_at<'a, T: Copy>(values: &'a mut [T], position: &mut f64, value: T) -> &'a [T] {
     let length = values.len() / 2;
     // A restored snapshot may hold any position.
     let at = *position as usize;
@@ -362,6 +380,30 @@ pub(crate) fn ring(ring: &mut [f64], value: f64) -> &[f64] {
         }
     }
     values.get(next..next + length).unwrap_or_default()
+}
+
+/// Where the newest values of a [`ring`] or a [`delay`] are, for whoever compares.
+pub(crate) fn position(memory: &[f64]) -> u64 {
+    memory.first().map_or(0, |position| position.to_bits())
+}
+
+/// Turns a ring's values so that the oldest comes first.
+pub(crate) fn align_ring(ring: &mut [f64]) {
+    if let Some((position, values)) = ring.split_first_mut() {
+        let length = values.len() / 2;
+        let at = std::mem::take(position) as usize;
+        for values in values.chunks_exact_mut(length.max(1)) {
+            values.rotate_left(if at < length { at } else { 0 });
+        }
+    }
+}
+
+/// Turns a delay's values so that the next is kept in the first place.
+pub(crate) fn align_delay(memory: &mut [f64]) {
+    if let Some((position, values)) = memory.split_first_mut() {
+        let at = std::mem::take(position) as usize;
+        values.rotate_left(if at < values.len() { at } else { 0 });
+    }
 }
 
 /// A ring's values, oldest first.
@@ -413,6 +455,23 @@ pub(crate) fn delay(memory: &mut [f64], value: f64) -> f64 {
     let Some((position, values)) = memory.split_first_mut() else {
         return 0.0;
     };
+    delay_at(values, position, value).unwrap_or_default()
+}
+
+/// As [`delay`] of many series, whose position is the same.
+#[inline(always)]
+pub(crate) fn delay_of_each(memory: &mut [Row], value: Row) -> Row {
+    let Some((positions, values)) = memory.split_first_mut() else {
+        return Row::ZEROS;
+    };
+    let mut position = positions.0[0];
+    let kept = delay_at(values, &mut position, value).unwrap_or(Row::ZEROS);
+    *positions = Row([position; WINDOWS]);
+    kept
+}
+
+#[inline(always)]
+fn delay_at<T: Copy>(values: &mut [T], position: &mut f64, value: T) -> Option<T> {
     // A restored snapshot may hold any position.
     let at = *position as usize;
     let at = if at < values.len() { at } else { 0 };
@@ -421,7 +480,7 @@ pub(crate) fn delay(memory: &mut [f64], value: f64) -> f64 {
     if let Some(cell) = values.get_mut(at) {
         *cell = value;
     }
-    values.get(next).copied().unwrap_or_default()
+    values.get(next).copied()
 }
 
 /// Drops the oldest value of the window and appends `value`.

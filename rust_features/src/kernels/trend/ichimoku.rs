@@ -7,7 +7,7 @@ use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::{Memories, SideBySide, each_series, highest_of, lowest_of};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Lifted, Plain, is_near, quotients};
-use crate::window::{delay, delay_len, highest, lowest};
+use crate::window::{align_delay, delay, delay_len, delay_of_each, highest, lowest, position};
 
 /// Middles of three ranges; the cloud that charts draw at this bar was known `displacement` bars ago.
 #[derive(Debug)]
@@ -158,6 +158,18 @@ impl Kernel for Ichimoku {
     }
 
     const SIDE_BY_SIDE: bool = true;
+    const WINDOW_ROWS: bool = true;
+
+    fn window_place(&self, _state: &IchimokuState, window: &[f64]) -> [u64; 3] {
+        let (edges_a, edges_b) = window.split_at(delay_len(self.displacement));
+        [position(edges_a), position(edges_b), 0]
+    }
+
+    fn align(&self, _state: &mut IchimokuState, window: &mut [f64]) {
+        window
+            .chunks_exact_mut(delay_len(self.displacement))
+            .for_each(align_delay);
+    }
 
     #[inline(always)]
     fn side_by_side(
@@ -196,10 +208,16 @@ impl Kernel for Ichimoku {
                 row.0[at] = middle;
             }
         }
-        each_series!(memories, |at, state: IchimokuState, window| {
-            let now = [known[3].0[at], known[2].0[at]];
-            [edges_a.0[at], edges_b.0[at]] = self.delayed(state, window, now);
-        });
+        if let Some(window) = memories.take_window_rows() {
+            let (first, second) = window.split_at_mut(delay_len(self.displacement));
+            *edges_a = delay_of_each(first, known[3]);
+            *edges_b = delay_of_each(second, known[2]);
+        } else {
+            each_series!(memories, |at, state: IchimokuState, window| {
+                let now = [known[3].0[at], known[2].0[at]];
+                [edges_a.0[at], edges_b.0[at]] = self.delayed(state, window, now);
+            });
+        }
         let closes = newest.current(Column::Close);
         for at in 0..WINDOWS {
             let close = closes.0[at];

@@ -9,9 +9,9 @@ use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::logarithm::{log_ratio, log_ratios, log_ratios_of_each};
 use crate::neighbours::Row;
-use crate::side_by_side::{Memories, SideBySide, each_series};
+use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
 use crate::state::state;
-use crate::trailing::{append, room_for};
+use crate::trailing::{self, append, room_for};
 use crate::window::sum;
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars in the mean", 20, 1);
@@ -151,6 +151,15 @@ macro_rules! mean_of_bars {
             }
 
             const SIDE_BY_SIDE: bool = true;
+            const WINDOW_ROWS: bool = true;
+
+            fn window_place(&self, state: &BarVariances, _window: &[f64]) -> [u64; 3] {
+                [state.appended, 0, 0]
+            }
+
+            fn align(&self, state: &mut BarVariances, window: &mut [f64]) {
+                trailing::align(window, &mut state.appended);
+            }
 
             #[inline(always)]
             fn side_by_side(
@@ -163,9 +172,17 @@ macro_rules! mean_of_bars {
                     return false;
                 };
                 let variances: Row = $of_each(newest);
-                each_series!(memories, |at, state: BarVariances, window| {
-                    row.0[at] = state.push(self.period, window, variances.0[at]);
-                });
+                if let Some(window) = memories.take_window_rows() {
+                    let mut appended = memories.first::<BarVariances>().appended;
+                    *row = sums_of(append(window, &mut appended, variances), |value, _| value);
+                    each_series!(memories, |at, state: BarVariances| {
+                        state.appended = appended;
+                    });
+                } else {
+                    each_series!(memories, |at, state: BarVariances, window| {
+                        row.0[at] = state.push(self.period, window, variances.0[at]);
+                    });
+                }
                 for cell in &mut row.0 {
                     *cell = volatility(*cell, self.period);
                 }

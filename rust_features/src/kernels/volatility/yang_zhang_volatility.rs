@@ -6,10 +6,11 @@ use crate::frame::{Column, Frame};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::logarithm::{log_ratios, log_ratios_of_each};
+use crate::moments_of_each::means_and_variances_of_each;
 use crate::neighbours::Row;
-use crate::side_by_side::{Memories, SideBySide, each_series};
+use crate::side_by_side::{Memories, SideBySide, each_series, means};
 use crate::state::state;
-use crate::trailing::{append, room_for};
+use crate::trailing::{self, append, room_for};
 use crate::window::{mean, mean_and_variance};
 
 /// Volatility from opening gaps, bodies and ranges.
@@ -71,6 +72,18 @@ impl Kernel for YangZhang {
     }
 
     const SIDE_BY_SIDE: bool = true;
+    const WINDOW_ROWS: bool = true;
+
+    fn window_place(&self, state: &YangZhangState, _window: &[f64]) -> [u64; 3] {
+        state.appended
+    }
+
+    fn align(&self, state: &mut YangZhangState, window: &mut [f64]) {
+        let parts = window.chunks_exact_mut(room_for(self.period));
+        for (part, appended) in parts.zip(&mut state.appended) {
+            trailing::align(part, appended);
+        }
+    }
 
     #[inline(always)]
     fn side_by_side(
@@ -93,11 +106,19 @@ impl Kernel for YangZhang {
         let gaps = log_ratios_of_each(opens, &previous_closes);
         let bodies = log_ratios_of_each(closes, opens);
         let ranges = rogers_satchell_of_each(newest);
-        each_series!(memories, |at, state: YangZhangState, window| {
-            state.previous_close = closes.0[at];
-            let parts = [gaps.0[at], bodies.0[at], ranges.0[at]];
-            row.0[at] = self.push(state, window, parts);
-        });
+        if let Some(window) = memories.take_window_rows() {
+            let appended = self.push_each(memories, window, [gaps, bodies, ranges], row);
+            each_series!(memories, |at, state: YangZhangState| {
+                state.previous_close = closes.0[at];
+                state.appended = appended;
+            });
+        } else {
+            each_series!(memories, |at, state: YangZhangState, window| {
+                state.previous_close = closes.0[at];
+                let parts = [gaps.0[at], bodies.0[at], ranges.0[at]];
+                row.0[at] = self.push(state, window, parts);
+            });
+        }
         for variance in &mut row.0 {
             *variance = variance.sqrt();
         }
@@ -157,9 +178,42 @@ impl YangZhang {
             return f64::NAN;
         }
         known_length!([gaps, bodies, ranges] of [20] => {
-            let gap = self.correction * mean_and_variance(gaps).1;
-            let body = self.correction * mean_and_variance(bodies).1;
-            gap + self.body_share * body + (1.0 - self.body_share) * mean(ranges)
+            let variances = [mean_and_variance(gaps).1, mean_and_variance(bodies).1];
+            self.variance(variances, mean(ranges))
         })
+    }
+
+    /// As `push` of warm series, whose windows lie as rows; how far those are filled now.
+    #[inline(always)]
+    fn push_each(
+        &self,
+        memories: &Memories<'_>,
+        window: &mut [Row],
+        parts: [Row; 3],
+        row: &mut Row,
+    ) -> [u64; 3] {
+        let mut counts = memories.first::<YangZhangState>().appended;
+        let mut found = [Row::ZEROS; 3];
+        let windows = window.chunks_exact_mut(room_for(self.period));
+        for (at, (window, part)) in windows.zip(parts).enumerate() {
+            let newest = append(window, &mut counts[at], part);
+            found[at] = if at < 2 {
+                means_and_variances_of_each(newest)[1]
+            } else {
+                means(newest)
+            };
+        }
+        let [gaps, bodies, ranges] = &found;
+        for (at, cell) in row.0.iter_mut().enumerate() {
+            *cell = self.variance([gaps.0[at], bodies.0[at]], ranges.0[at]);
+        }
+        counts
+    }
+
+    /// The variance, from those of the gaps and of the bodies and the ranges' mean.
+    #[inline(always)]
+    fn variance(&self, [gap, body]: [f64; 2], range: f64) -> f64 {
+        let (gap, body) = (self.correction * gap, self.correction * body);
+        gap + self.body_share * body + (1.0 - self.body_share) * range
     }
 }

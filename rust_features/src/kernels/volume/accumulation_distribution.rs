@@ -15,7 +15,7 @@ use crate::subnormal::{
     Arithmetic, Careful, Lifted, Plain, all_factors, all_near, all_subnormal, all_tiny, is_near,
     needs_lift, quotient, raise,
 };
-use crate::trailing::{append, room_for};
+use crate::trailing::{self, append, room_for};
 use crate::window::{Finite, all_finite, flush_tiny, sum};
 
 /// Volume times the place of the close, from -1 at the low to 1 at the high; 0 without range.
@@ -517,6 +517,15 @@ impl Kernel for ChaikinMoneyFlow {
     }
 
     const SIDE_BY_SIDE: bool = true;
+    const WINDOW_ROWS: bool = true;
+
+    fn window_place(&self, state: &Flows, _window: &[f64]) -> [u64; 3] {
+        [state.appended, 0, 0]
+    }
+
+    fn align(&self, state: &mut Flows, window: &mut [f64]) {
+        trailing::align(window, &mut state.appended);
+    }
 
     #[inline(always)]
     fn side_by_side(
@@ -534,10 +543,18 @@ impl Kernel for ChaikinMoneyFlow {
         for (at, cell) in flows.0.iter_mut().enumerate() {
             *cell = now.0[at] * place::<Plain>(highs.0[at], lows.0[at], closes.0[at]);
         }
-        each_series!(memories, |at, state: Flows, window| {
-            let flows = append(window, &mut state.appended, flows.0[at]);
-            row.0[at] = known_length!([flows] of [20] => sum(flows));
-        });
+        if let Some(window) = memories.take_window_rows() {
+            let mut appended = memories.first::<Flows>().appended;
+            *row = sums_of(append(window, &mut appended, flows), |flow, _| flow);
+            each_series!(memories, |at, state: Flows| {
+                state.appended = appended;
+            });
+        } else {
+            each_series!(memories, |at, state: Flows, window| {
+                let flows = append(window, &mut state.appended, flows.0[at]);
+                row.0[at] = known_length!([flows] of [20] => sum(flows));
+            });
+        }
         let volumes = sums_of(volumes, |volume, _| volume);
         for (cell, volume) in row.0.iter_mut().zip(&volumes.0) {
             *cell = if *volume > 0.0 { *cell / volume } else { 0.0 };

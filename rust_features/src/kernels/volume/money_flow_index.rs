@@ -6,10 +6,12 @@ use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_means::all_sums;
 use crate::neighbours::{LONGEST, Row, TILE, divide};
-use crate::side_by_side::{Memories, SideBySide, each_series};
+use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
 use crate::state::state;
 use crate::subnormal::{self, Arithmetic, Careful, Lifted, Plain, all_factors, all_near, is_near};
-use crate::window::{ring, ring_extend, ring_len, ring_values, sum_of};
+use crate::window::{
+    align_ring, position, ring, ring_extend, ring_len, ring_of_each, ring_values, sum_of,
+};
 
 /// Typical prices this close to each other, as a fraction of their sum, differ by rounding only.
 const SAME: f64 = 1e-14;
@@ -59,6 +61,15 @@ impl Kernel for Mfi {
     }
 
     const SIDE_BY_SIDE: bool = true;
+    const WINDOW_ROWS: bool = true;
+
+    fn window_place(&self, _state: &MoneyFlow, window: &[f64]) -> [u64; 3] {
+        [position(window), 0, 0]
+    }
+
+    fn align(&self, _state: &mut MoneyFlow, window: &mut [f64]) {
+        align_ring(window);
+    }
 
     #[inline(always)]
     fn side_by_side(
@@ -83,12 +94,18 @@ impl Kernel for Mfi {
             *cell = signed_flow::<Plain>(typical.0[at], previous.0[at], volumes.0[at]);
         }
         let [mut positive, mut total] = [Row::ZEROS; 2];
-        each_series!(memories, |at, state: MoneyFlow, window| {
-            // No number but a NaN shows that there are too few bars yet.
-            [positive.0[at], total.0[at]] = self
-                .sums(state, window, flows.0[at])
-                .unwrap_or([f64::NAN, 1.0]);
-        });
+        if let Some(window) = memories.take_window_rows() {
+            let flows = ring_of_each(window, flows);
+            positive = sums_of(flows, |flow, _| rising(flow));
+            total = sums_of(flows, |flow, _| flow.abs());
+        } else {
+            each_series!(memories, |at, state: MoneyFlow, window| {
+                // No number but a NaN shows that there are too few bars yet.
+                [positive.0[at], total.0[at]] = self
+                    .sums(state, window, flows.0[at])
+                    .unwrap_or([f64::NAN, 1.0]);
+            });
+        }
         shares::<Plain>(&positive.0, &total.0, &mut row.0);
         true
     }

@@ -1,0 +1,153 @@
+//! Windows of the series of a panel as rows, a cell for each series, kept from bar to bar for whole tiles of them.
+//!
+//! A window of one series alone is in the caches as whole lines, of which a bar needs a value or two and changes one. As
+//! rows, a bar of a tile changes one row and reads no more than the newest values; and as many series are summed at once.
+
+use std::ops::Range;
+
+use crate::neighbours::{Row, WINDOWS};
+use crate::plan::{Plan, PlannedKernel};
+
+/// Windows of all series, of each tile that is stepped whole.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WindowRows {
+    tiles: Vec<TileWindows>,
+}
+
+/// Windows of a tile.
+#[derive(Debug, Clone, Default)]
+struct TileWindows {
+    /// For each number of a window a row; see [`PlannedKernel::first_row`].
+    rows: Vec<Row>,
+    /// Whether they are the windows after the newest bar.
+    is_current: bool,
+    /// Whether only they are, and not the windows of the lanes.
+    is_ahead: bool,
+}
+
+/// Words and windows of all lanes.
+pub(crate) struct LaneMemory<'a> {
+    pub(crate) words: &'a mut [u64],
+    pub(crate) windows: &'a mut [f64],
+    /// Lanes there is room for.
+    pub(crate) room: usize,
+}
+
+impl LaneMemory<'_> {
+    /// Words and windows of a kernel, of a whole tile.
+    fn of(&mut self, kernel: &PlannedKernel, tile: usize) -> (&mut [u64], &mut [f64]) {
+        let place = |first: usize, size: usize| -> Range<usize> {
+            let start = first * self.room + tile * WINDOWS * size;
+            start..start + WINDOWS * size
+        };
+        let (words, windows) = (
+            place(kernel.first_word, kernel.words),
+            place(kernel.first_window, kernel.window_len),
+        );
+        (&mut self.words[words], &mut self.windows[windows])
+    }
+}
+
+impl WindowRows {
+    /// Whether a tile's windows are here.
+    pub(crate) fn holds(&self, tile: usize) -> bool {
+        self.tiles.get(tile).is_some_and(|tile| tile.is_current)
+    }
+
+    /// Whether the windows of a lane are here only.
+    pub(crate) fn is_ahead(&self, lane: usize) -> bool {
+        (self.tiles.get(lane / WINDOWS)).is_some_and(|tile| tile.is_ahead)
+    }
+
+    /// Takes the windows of a tile, where they are not here yet, to be changed here only.
+    pub(crate) fn run_ahead(&mut self, plan: &Plan, tile: usize, mut lanes: LaneMemory<'_>) {
+        if self.tiles.len() <= tile {
+            self.tiles.resize_with(tile + 1, TileWindows::default);
+        }
+        let own = &mut self.tiles[tile];
+        own.is_ahead = true;
+        if std::mem::replace(&mut own.is_current, true) {
+            return;
+        }
+        own.rows.resize(plan.window_rows, Row::ZEROS);
+        for kernel in &plan.kernels {
+            let rows = &mut own.rows[kernel.rows()];
+            if rows.is_empty() {
+                continue;
+            }
+            let (words, windows) = lanes.of(kernel, tile);
+            align(kernel, words, windows);
+            for (place, window) in windows.chunks_exact(kernel.window_len).enumerate() {
+                for (row, value) in rows.iter_mut().zip(window) {
+                    row.0[place] = *value;
+                }
+            }
+        }
+    }
+
+    /// Brings the windows of the lanes of a tile, of which this is one, up to date.
+    pub(crate) fn settle(&mut self, plan: &Plan, lane: usize, mut lanes: LaneMemory<'_>) {
+        let tile = lane / WINDOWS;
+        let Some(own) = self.tiles.get_mut(tile).filter(|own| own.is_ahead) else {
+            return;
+        };
+        own.is_ahead = false;
+        for kernel in &plan.kernels {
+            let rows = &own.rows[kernel.rows()];
+            if rows.is_empty() {
+                continue;
+            }
+            let (_, windows) = lanes.of(kernel, tile);
+            for (place, window) in windows.chunks_exact_mut(kernel.window_len).enumerate() {
+                for (row, value) in rows.iter().zip(window) {
+                    *value = row.0[place];
+                }
+            }
+        }
+    }
+
+    /// Says that a lane, whose tile is settled, is about to change.
+    pub(crate) fn forget(&mut self, lane: usize) {
+        if let Some(tile) = self.tiles.get_mut(lane / WINDOWS) {
+            tile.is_current = false;
+        }
+    }
+
+    /// Windows of a kernel, of a tile; nothing when they lie elsewhere.
+    pub(crate) fn of(&mut self, kernel: &PlannedKernel, tile: usize) -> &mut [Row] {
+        let tile = self.tiles.get_mut(tile).filter(|tile| tile.is_current);
+        tile.map_or(&mut [], |tile| &mut tile.rows[kernel.rows()])
+    }
+
+    /// Window of a kernel, of a lane that is ahead; nothing when it lies elsewhere.
+    pub(crate) fn window_of(
+        &self,
+        kernel: &PlannedKernel,
+        lane: usize,
+    ) -> impl Iterator<Item = f64> {
+        let tile = self.tiles.get(lane / WINDOWS).filter(|tile| tile.is_ahead);
+        let rows = tile.map_or(&[][..], |tile| &tile.rows[kernel.rows()]);
+        rows.iter().map(move |row| row.0[lane % WINDOWS])
+    }
+}
+
+/// Makes the newest values of the series of a tile stand at the same place of their windows.
+fn align(kernel: &PlannedKernel, words: &mut [u64], windows: &mut [f64]) {
+    let (runner, length) = (&kernel.runner, kernel.window_len);
+    let of = |place: usize| {
+        let words = place * kernel.words..(place + 1) * kernel.words;
+        (words, place * length..(place + 1) * length)
+    };
+    let place_of = |place: usize| {
+        let (own, window) = of(place);
+        runner.window_place(&words[own], &windows[window])
+    };
+    let first = place_of(0);
+    if (1..WINDOWS).all(|place| place_of(place) == first) {
+        return;
+    }
+    for place in 0..WINDOWS {
+        let (own, window) = of(place);
+        runner.align(&mut words[own], &mut windows[window]);
+    }
+}
