@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 BARS = 20_000
 # Symbols of a panel, and threads that work on it.
-PANELS = ((512, 1), (5_000, 1), (5_000, 2))
+PANELS = ((512, 1), (2_000, 1), (5_000, 1), (5_000, 2))
 HISTORIES, HISTORY_BARS = 439, 1_008
 CALLS: dict[str, tuple[str, ...]] = {
     "RSI": ("close",),

@@ -6,7 +6,7 @@ use crate::bar::{Bar, InvalidBar};
 use crate::frame::{Frame, KEPT};
 use crate::history::{History, Undo};
 use crate::neighbours::WINDOWS;
-use crate::newest::{Newest, tile_of};
+use crate::newest::Newest;
 use crate::plan::{Plan, PlannedKernel};
 use crate::runner::{Memory, Tile};
 use crate::snapshot::{Reader, SnapshotError, Writer};
@@ -189,12 +189,12 @@ impl Lanes {
 
     /// Brings the windows of a lane and its neighbours up to date.
     fn settle_windows(&mut self, plan: &Plan, lane: usize) {
-        let lanes = LaneMemory {
+        let mut lanes = LaneMemory {
             words: &mut self.words,
             windows: &mut self.windows,
             room: self.room,
         };
-        self.window_rows.settle(plan, lane, lanes);
+        self.window_rows.settle(plan, lane, &mut lanes);
     }
 
     /// Reads what `save` wrote into a lane.
@@ -338,47 +338,27 @@ impl Lanes {
             Some((lane, row)) => self.history.frame(*lane, &bars[*row]),
             None => Frame::new(bars[*first], [&[]; KEPT]),
         });
-        // Windows lie as rows while whole tiles are stepped one after the other.
-        let may_lie_as_rows = held && plan.window_rows > 0;
-        let whole = tile_of(rows).filter(|tile| {
-            let is_settled = |lane| self.history.bars_seen(lane) > plan.settled_bars as u64 + 1;
-            may_lie_as_rows
-                && (self.window_rows.holds(*tile) || rows.iter().all(|(lane, _)| is_settled(*lane)))
-        });
         // Series that warm up have fewer bars than that.
-        let newest = match (mode, frames.first_chunk::<TILE>()) {
+        let added = match (mode, frames.first_chunk::<TILE>()) {
             (Mode::Update, Some(frames)) if rows.len() == TILE => {
-                let added = self.newest.add(plan.side_by_side, rows, frames);
-                added.and_then(|()| self.newest.of(rows))
+                self.newest.add(plan.side_by_side, rows, frames).is_some()
             }
             (Mode::Update, _) => {
                 self.newest.forget(rows);
-                None
+                false
             }
             // Nothing will have changed.
-            (Mode::Peek, _) => None,
+            (Mode::Peek, _) => false,
         };
-        let whole = whole.filter(|_| newest.is_some());
-        if let Some(tile) = whole {
-            let lanes = LaneMemory {
-                words: &mut self.words,
-                windows: &mut self.windows,
-                room: self.room,
-            };
-            self.window_rows.run_ahead(plan, tile, lanes);
-        } else if plan.window_rows > 0 {
-            for (lane, _) in rows {
-                let lanes = LaneMemory {
-                    words: &mut self.words,
-                    windows: &mut self.windows,
-                    room: self.room,
-                };
-                self.window_rows.settle(plan, *lane, lanes);
-                if mode == Mode::Update {
-                    self.window_rows.forget(*lane);
-                }
-            }
-        }
+        let lanes = LaneMemory {
+            words: &mut self.words,
+            windows: &mut self.windows,
+            room: self.room,
+        };
+        let whole = (self.window_rows).lay(plan, (mode, rows), lanes, |lane| {
+            held && added && self.history.bars_seen(lane) > plan.settled_bars as u64 + 1
+        });
+        let newest = if added { self.newest.of(rows) } else { None };
         let looks_ahead = on_rows && self.is_far(plan);
         for (at, kernel) in plan.kernels.iter().enumerate() {
             if looks_ahead {

@@ -147,7 +147,7 @@ impl Plan {
         8 * (self.words + self.window + crate::history::values_per_lane(self.lookback))
     }
 
-    /// Bytes that one series of a whole tile takes besides.
+    /// Bytes that one series of a whole tile takes besides: newest bars and windows as rows.
     pub(crate) fn tile_bytes(&self) -> usize {
         8 * (crate::newest::values_per_series(self.side_by_side) + self.window_rows)
     }

@@ -159,6 +159,9 @@ const fn has_source<K: Kernel>() -> bool {
 /// Bars stepped before a kernel that took no block is asked again; twice as many after each refusal, up to a block.
 const STEPS: usize = 8;
 
+/// Longer windows do not lie as rows: what a bar saves is then little beside what turning them takes.
+const MOST_WINDOW_ROWS: usize = 512;
+
 /// Outputs that a kernel may have to take blocks and spans.
 const MOST_OUTPUTS: usize = 8;
 
@@ -363,7 +366,9 @@ impl<K: Kernel> Runner for Built<K> {
 
     fn takes_window_rows(&self) -> bool {
         // Without the bars it looks back on, it is not given any rows.
-        K::WINDOW_ROWS && self.side_by_side() == self.kernel.lookback()
+        K::WINDOW_ROWS
+            && self.side_by_side() == self.kernel.lookback()
+            && self.kernel.window_len() <= MOST_WINDOW_ROWS
     }
 
     fn window_place(&self, words: &[u64], window: &[f64]) -> [u64; 3] {

@@ -31,8 +31,7 @@ pub(crate) fn append<'a, T: Copy>(window: &'a mut [T], appended: &mut u64, value
     }
 }
 
-/// Moves the newest values of a window, zeros once `appended` is zero, to where they are in one that nothing was appended
-/// to.
+/// Moves the newest values of a window to its front, where they are after `appended` of zero.
 pub(crate) fn align(window: &mut [f64], appended: &mut u64) {
     let first = (*appended).min(SLACK as u64) as usize;
     window.copy_within(first.min(window.len()).., 0);
@@ -57,6 +56,21 @@ mod tests {
                 assert_eq!(newest, expected, "length {length} value {i}");
             }
         }
+    }
+
+    #[test]
+    fn aligned_values_go_on_as_they_were() {
+        for length in [1, 31, 33, 80] {
+            let mut window = vec![0.0; room_for(length)];
+            let mut appended = 0;
+            for i in 1..300_i32 {
+                let expected = append(&mut window, &mut appended, f64::from(i)).to_vec();
+                align(&mut window, &mut appended);
+                assert_eq!((&window[..length], appended), (&expected[..], 0));
+            }
+            align(&mut window, &mut u64::MAX.clone());
+        }
+        align(&mut [], &mut u64::MAX.clone());
     }
 
     #[test]

@@ -5,7 +5,9 @@
 
 use std::ops::Range;
 
+use crate::lanes::Mode;
 use crate::neighbours::{Row, WINDOWS};
+use crate::newest::tile_of;
 use crate::plan::{Plan, PlannedKernel};
 
 /// Windows of all series, of each tile that is stepped whole.
@@ -49,9 +51,29 @@ impl LaneMemory<'_> {
 }
 
 impl WindowRows {
-    /// Whether a tile's windows are here.
-    pub(crate) fn holds(&self, tile: usize) -> bool {
-        self.tiles.get(tile).is_some_and(|tile| tile.is_current)
+    /// Makes the windows of some series lie as rows, where they are a whole tile of which each may, or else one by one;
+    /// the tile whose windows do.
+    pub(crate) fn lay(
+        &mut self,
+        plan: &Plan,
+        (mode, rows): (Mode, &[(usize, usize)]),
+        mut lanes: LaneMemory<'_>,
+        may: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        if plan.window_rows == 0 {
+            return None;
+        }
+        if let Some(tile) = tile_of(rows).filter(|_| rows.iter().all(|(lane, _)| may(*lane))) {
+            self.run_ahead(plan, tile, &mut lanes);
+            return Some(tile);
+        }
+        for (lane, _) in rows {
+            self.settle(plan, *lane, &mut lanes);
+            if mode == Mode::Update {
+                self.forget(*lane);
+            }
+        }
+        None
     }
 
     /// Whether the windows of a lane are here only.
@@ -60,7 +82,7 @@ impl WindowRows {
     }
 
     /// Takes the windows of a tile, where they are not here yet, to be changed here only.
-    pub(crate) fn run_ahead(&mut self, plan: &Plan, tile: usize, mut lanes: LaneMemory<'_>) {
+    fn run_ahead(&mut self, plan: &Plan, tile: usize, lanes: &mut LaneMemory<'_>) {
         if self.tiles.len() <= tile {
             self.tiles.resize_with(tile + 1, TileWindows::default);
         }
@@ -86,7 +108,7 @@ impl WindowRows {
     }
 
     /// Brings the windows of the lanes of a tile, of which this is one, up to date.
-    pub(crate) fn settle(&mut self, plan: &Plan, lane: usize, mut lanes: LaneMemory<'_>) {
+    pub(crate) fn settle(&mut self, plan: &Plan, lane: usize, lanes: &mut LaneMemory<'_>) {
         let tile = lane / WINDOWS;
         let Some(own) = self.tiles.get_mut(tile).filter(|own| own.is_ahead) else {
             return;

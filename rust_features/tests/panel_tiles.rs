@@ -116,6 +116,32 @@ fn whole_tiles_go_on_after_anything_else() {
     }
 }
 
+/// A symbol that comes later moves every series' memory.
+#[test]
+fn whole_tiles_go_on_when_symbols_are_added() {
+    let spec = FeatureSpec::preset("full").unwrap();
+    let symbols = &symbols()[..65];
+    let expected = alone(&spec, symbols);
+    let mut panel = Panel::new(&spec, (0..64).map(|symbol| symbol.to_string())).unwrap();
+    for minute in 0..BARS {
+        if minute == 95 {
+            panel.add_symbol("late").unwrap();
+        }
+        let lanes: Vec<usize> = (0..panel.symbols().len()).collect();
+        let at = |lane: usize| if lane == 64 { minute - 95 } else { minute };
+        let bars: Vec<Bar> = lanes.iter().map(|lane| symbols[*lane][at(*lane)]).collect();
+        let mut statuses = vec![BarStatus::Applied; lanes.len()];
+        let mut out = vec![0.0; lanes.len() * spec.len()];
+        panel
+            .update(&lanes, &bars, &mut out, &mut statuses)
+            .unwrap();
+        for (lane, row) in out.chunks_exact(spec.len()).enumerate() {
+            let own = &expected[lane][at(lane) * spec.len()..][..spec.len()];
+            assert!(bits(row) == bits(own), "symbol {lane}, bar {minute}");
+        }
+    }
+}
+
 #[test]
 fn whole_tiles_can_be_looked_at_stored_and_reset_at_any_bar() {
     let spec = FeatureSpec::preset("full").unwrap();

@@ -3,6 +3,32 @@
 use super::*;
 
 #[test]
+fn aligned_rings_and_delays_go_on_as_they_were() {
+    for length in [1, 2, 5] {
+        let (mut own, mut kept) = (vec![0.0; ring_len(length)], vec![0.0; delay_len(length)]);
+        let mut plain = (own.clone(), kept.clone());
+        for i in 1..40_i32 {
+            let value = f64::from(i);
+            let expected = ring(&mut plain.0, value).to_vec();
+            assert_eq!(ring(&mut own, value), expected);
+            assert_eq!(delay(&mut kept, value), delay(&mut plain.1, value));
+            if i % 3 == 0 {
+                align_ring(&mut own);
+                align_delay(&mut kept);
+                assert_eq!((position(&own), position(&kept)), (0, 0));
+            }
+        }
+        // A snapshot may hold anything.
+        (own[0], kept[0]) = (f64::NAN, 1e300);
+        align_ring(&mut own);
+        align_delay(&mut kept);
+    }
+    align_ring(&mut []);
+    align_ring(&mut [2.0]);
+    align_delay(&mut [2.0]);
+}
+
+#[test]
 fn a_constant_window_has_no_variance() {
     for value in [0.1, 1e9, 1e-9, 123.456, 1e12 / 3.0] {
         for length in [2, 5, 14, 20, 33, 66] {

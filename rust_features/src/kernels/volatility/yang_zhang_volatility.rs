@@ -107,7 +107,7 @@ impl Kernel for YangZhang {
         let bodies = log_ratios_of_each(closes, opens);
         let ranges = rogers_satchell_of_each(newest);
         if let Some(window) = memories.take_window_rows() {
-            let appended = self.push_each(memories, window, [gaps, bodies, ranges], row);
+            let appended = self.push_each(memories, window, &[gaps, bodies, ranges], row);
             each_series!(memories, |at, state: YangZhangState| {
                 state.previous_close = closes.0[at];
                 state.appended = appended;
@@ -189,14 +189,14 @@ impl YangZhang {
         &self,
         memories: &Memories<'_>,
         window: &mut [Row],
-        parts: [Row; 3],
+        parts: &[Row; 3],
         row: &mut Row,
     ) -> [u64; 3] {
         let mut counts = memories.first::<YangZhangState>().appended;
         let mut found = [Row::ZEROS; 3];
         let windows = window.chunks_exact_mut(room_for(self.period));
         for (at, (window, part)) in windows.zip(parts).enumerate() {
-            let newest = append(window, &mut counts[at], part);
+            let newest = append(window, &mut counts[at], *part);
             found[at] = if at < 2 {
                 means_and_variances_of_each(newest)[1]
             } else {
