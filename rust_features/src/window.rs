@@ -472,7 +472,6 @@ pub(crate) fn delay_of_each(memory: &mut [Row], value: Row) -> Row {
 
 #[inline(always)]
 fn delay_at<T: Copy>(values: &mut [T], position: &mut f64, value: T) -> Option<T> {
-    // A restored snapshot may hold any position.
     let at = *position as usize;
     let at = if at < values.len() { at } else { 0 };
     let next = if at + 1 < values.len() { at + 1 } else { 0 };
