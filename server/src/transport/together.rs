@@ -22,6 +22,9 @@ use crate::scoring::arrivals::{self, Announced, Arrivals};
 
 /// How long requests are looked at one after the other: what is left then is work that other threads should share.
 const LOOK_BUDGET: Duration = Duration::from_micros(200);
+/// Requests whose rows run together. More of them would, for a model of a microsecond a row, be a run that keeps the
+/// connections waiting, and each request a task after all.
+const TOGETHER: usize = 32;
 
 thread_local! {
     /// What the request is that is handed over next.
@@ -93,7 +96,7 @@ where
             if let Some(request) = add(read, request) {
                 let next = Arc::new(Mutex::new(Read::Open(vec![request])));
                 *read = Arc::downgrade(&next);
-                tokio::spawn(look(next, self.budget));
+                spawn_look(next, self.budget);
             }
         });
     }
@@ -128,6 +131,10 @@ fn add(read: &Weak<Mutex<Read>>, request: Request) -> Option<Request> {
     }
 }
 
+fn spawn_look(read: Arc<Mutex<Read>>, budget: Duration) {
+    tokio::spawn(look(read, budget));
+}
+
 /// Answers what was read.
 async fn look(read: Arc<Mutex<Read>>, budget: Duration) {
     let Read::Open(mut requests) = std::mem::replace(&mut *read.lock(), Read::Closed) else {
@@ -135,7 +142,12 @@ async fn look(read: Arc<Mutex<Read>>, budget: Duration) {
     };
     if requests.len() > 1 {
         // They are no tasks: what one of them takes is not to be counted against the others.
-        return unconstrained(async { look_at_all(requests, budget) }).await;
+        let left = unconstrained(async { look_at_all(requests, budget) }).await;
+        if !left.is_empty() {
+            // Whichever thread is free takes them, and their connections are read before.
+            spawn_look(Arc::new(Mutex::new(Read::Open(left))), budget);
+        }
+        return;
     }
     if let Some(Request { announced, answer }) = requests.pop() {
         drop(announced);
@@ -143,27 +155,30 @@ async fn look(read: Arc<Mutex<Read>>, budget: Duration) {
     }
 }
 
-fn look_at_all(requests: Vec<Request>, budget: Duration) {
+/// Looks at requests, so many at a time that the run of a quick model for them is a short one; gives back what is left
+/// when the budget is used up.
+fn look_at_all(requests: Vec<Request>, budget: Duration) -> Vec<Request> {
     let began = Instant::now();
-    let mut unanswered = Vec::with_capacity(requests.len());
-    arrivals::together(|| {
-        for Request { announced, answer } in requests {
-            if announced.is_none() || began.elapsed() < budget {
-                drop(announced);
-                unanswered.extend(look_at(answer));
-            } else {
-                tokio::spawn(async move {
+    let mut requests = requests.into_iter();
+    let (mut unanswered, mut left) = (Vec::with_capacity(TOGETHER), Vec::new());
+    while requests.len() > 0 {
+        arrivals::together(|| {
+            for Request { announced, answer } in requests.by_ref().take(TOGETHER) {
+                if announced.is_none() || began.elapsed() < budget {
                     drop(announced);
-                    answer.await;
-                });
+                    unanswered.extend(look_at(answer));
+                } else {
+                    left.push(Request { announced, answer });
+                }
+            }
+        });
+        for answer in unanswered.drain(..) {
+            if let Some(answer) = look_at(answer) {
+                tokio::spawn(answer);
             }
         }
-    });
-    for answer in unanswered {
-        if let Some(answer) = look_at(answer) {
-            tokio::spawn(answer);
-        }
     }
+    left
 }
 
 /// The answer, unless it has been given. Nobody wakes it: who keeps it looks again.
@@ -244,6 +259,29 @@ mod tests {
         let steps = ["look", "work", "answer"];
         let expected = steps.map(|step| [0, 1, 2].map(|number| format!("{step} {number}")));
         assert_eq!(said, expected.concat());
+        assert!(arrivals.none());
+    }
+
+    #[tokio::test]
+    async fn a_long_burst_is_looked_at_in_parts() {
+        let (executor, arrivals) = executor();
+        let (told, heard) = mpsc::unbounded_channel();
+        for number in 0..=2 * TOGETHER {
+            let told = told.clone();
+            hand_over(&executor, Next::Small, async move {
+                let work = || {
+                    let told = told.clone();
+                    move || told.send(None).unwrap()
+                };
+                told.send(Some(number)).unwrap();
+                let _ = arrivals::put_off(0, work);
+            });
+        }
+        drop(told);
+        let said = all(heard).await;
+        let parts: Vec<_> = said.split(Option::is_none).map(<[_]>::len).collect();
+        assert_eq!(parts, [TOGETHER, TOGETHER, 1, 0]);
+        assert!(said.into_iter().flatten().eq(0..=2 * TOGETHER));
         assert!(arrivals.none());
     }
 
