@@ -209,20 +209,20 @@ mod tests {
 
     #[test]
     fn a_token_is_looked_up_once_on_a_connection() {
-        let entrance = entrance(&[("one", "score"), ("two", "score")]);
-        let admitted = |token| {
+        let entrance = entrance(&[("one", "score"), ("two", "publish")]);
+        let admitted = |path, token| {
             let headers = bearing(token);
-            assert!(entrance.admit(SCORE, &headers).is_ok());
+            assert!(entrance.admit(path, &headers).is_ok());
             // Whose bytes are known: of another request they would be others.
             let known = entrance.known.borrow();
             let header = known.as_ref().map(|known| known.header.as_bytes().as_ptr());
             (header, headers)
         };
-        let (first, _kept) = admitted("one");
-        let (again, _kept_too) = admitted("one");
+        let (first, _kept) = admitted(SCORE, "one");
+        let (again, _kept_too) = admitted(SCORE, "one");
         assert!(first.is_some());
         assert_eq!(again, first);
-        let (other, _kept_last) = admitted("two");
+        let (other, _kept_last) = admitted(PUBLISH, "two");
         assert_ne!(other, first);
     }
 }
