@@ -13,7 +13,7 @@ pub(crate) const NEAR: f64 = f64::from_bits((1023 - 960) << 52);
 /// Exponents by which lifted numbers are larger.
 const LIFT: u64 = 600 << 52;
 /// The least normal number, lifted: whatever is added to it, up to itself, is rounded to the grid.
-const LEAST_NORMAL: f64 = f64::from_bits(f64::MIN_POSITIVE.to_bits() + LIFT);
+pub(crate) const LEAST_NORMAL: f64 = f64::from_bits(f64::MIN_POSITIVE.to_bits() + LIFT);
 /// The least positive number, lifted.
 const GRID: f64 = f64::from_bits(LEAST_NORMAL.to_bits() - (52 << 52));
 /// Sizes that a factor of a lifted number must have for the result to be normal or below the grid.

@@ -69,6 +69,11 @@ pub(super) const FAR: Size = size(Measure::Range, 5, 0.6);
 pub(super) const EQUAL: Size = size(Measure::Range, 5, 0.05);
 
 impl Size {
+    /// A share of what the candle itself measures.
+    pub(super) const fn share_of(measure: Measure, share: f64) -> Self {
+        size(measure, 0, share)
+    }
+
     /// `factor` times the mean of `candles` measures with this sum.
     #[inline(always)]
     fn of_total(self, total: f64) -> f64 {
@@ -108,6 +113,8 @@ pub(super) trait KnownSizes: Copy {
     const LOOKS_AT_ALL: bool = true;
     /// The size at a candle, where it is known.
     fn known(self, size: Size, back: usize) -> Option<f64>;
+    /// The share of a candle's own measure that the pattern asks for, of which there is one.
+    fn known_share(self, share: Size, back: usize) -> Option<f64>;
 }
 
 /// Nothing is known.
@@ -119,6 +126,11 @@ impl KnownSizes for FoundOut {
 
     #[inline(always)]
     fn known(self, _: Size, _: usize) -> Option<f64> {
+        None
+    }
+
+    #[inline(always)]
+    fn known_share(self, _: Size, _: usize) -> Option<f64> {
         None
     }
 }
@@ -273,9 +285,20 @@ impl<const N: usize, S: KnownSizes> Candles<'_, N, S> {
     /// Summed afresh, oldest first, so that it has the bits of a TA-Lib run that starts at this candle.
     #[inline(always)]
     pub(super) fn average(&self, size: Size, back: usize) -> f64 {
-        if let Some(known) = self.sizes.known(size, back) {
-            return known;
-        }
+        let known = self.sizes.known(size, back);
+        known.unwrap_or_else(|| self.found_out(size, back))
+    }
+
+    /// A share of a candle's own measure. A pattern asks for one such share only.
+    #[inline(always)]
+    pub(super) fn share(&self, measure: Measure, share: f64, back: usize) -> f64 {
+        let share = Size::share_of(measure, share);
+        let known = self.sizes.known_share(share, back);
+        known.unwrap_or_else(|| self.found_out(share, back))
+    }
+
+    #[inline(always)]
+    fn found_out(&self, size: Size, back: usize) -> f64 {
         let measured = |back: usize| {
             let measure = size.measure;
             measure.of(

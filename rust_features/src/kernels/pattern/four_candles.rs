@@ -1,6 +1,6 @@
 //! Patterns of four and five candles.
 
-use super::candles::{NEAR, SHADOW_VERY_SHORT, all, patterns, signal};
+use super::candles::{Measure, NEAR, SHADOW_VERY_SHORT, all, patterns, signal};
 
 patterns! {
     Breakaway, "cdlbreakaway", 15, "breakaway: a gap that runs on for two candles and then closes back into it", |c| signal(
@@ -60,7 +60,7 @@ patterns! {
         100.0,
     );
     MatHold, "cdlmathold", 15, penetration 0.5, "mat hold: a long white candle, three short ones that stay in its upper part, a new high", |c, penetration| {
-        let floor = c.close(4) - c.body(4) * penetration;
+        let floor = c.close(4) - c.share(Measure::Body, penetration, 4);
         signal(
             all!(c,
                 c.is_long(4),

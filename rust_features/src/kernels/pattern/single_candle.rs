@@ -1,8 +1,8 @@
 //! Patterns of one candle, judged by the average candle before it.
 
 use super::candles::{
-    BODY_DOJI, NEAR, SHADOW_LONG, SHADOW_SHORT, SHADOW_VERY_LONG, SHADOW_VERY_SHORT, all, any,
-    patterns, signal,
+    BODY_DOJI, Measure, NEAR, SHADOW_LONG, SHADOW_SHORT, SHADOW_VERY_LONG, SHADOW_VERY_SHORT, all,
+    any, patterns, signal,
 };
 
 patterns! {
@@ -54,7 +54,7 @@ patterns! {
         c.sign(0) * 100.0,
     );
     RickshawMan, "cdlrickshawman", 11, "rickshaw man: a long legged doji with its body near the middle", |c| {
-        let middle = c.low(0) + (c.high(0) - c.low(0)) / 2.0;
+        let middle = c.low(0) + c.share(Measure::Range, 0.5, 0);
         signal(
             all!(c,
                 c.is_doji(0),

@@ -1,8 +1,8 @@
 //! Patterns of three candles.
 
 use super::candles::{
-    BODY_SHORT, EQUAL, FAR, NEAR, SHADOW_LONG, SHADOW_SHORT, SHADOW_VERY_SHORT, all, any, patterns,
-    signal,
+    BODY_SHORT, EQUAL, FAR, Measure, NEAR, SHADOW_LONG, SHADOW_SHORT, SHADOW_VERY_SHORT, all, any,
+    patterns, signal,
 };
 
 /// Whether the last close reaches into the body of the first candle, against its colour.
@@ -14,14 +14,14 @@ macro_rules! reaches_back {
                 all!(
                     $c,
                     $c.white(0),
-                    $c.close(0) > $c.close(2) + $c.body(2) * $penetration
+                    $c.close(0) > $c.close(2) + $c.share(Measure::Body, $penetration, 2)
                 )
             },
             || {
                 all!(
                     $c,
                     $c.black(0),
-                    $c.close(0) < $c.close(2) - $c.body(2) * $penetration
+                    $c.close(0) < $c.close(2) - $c.share(Measure::Body, $penetration, 2)
                 )
             },
         )

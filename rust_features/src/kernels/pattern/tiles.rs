@@ -9,7 +9,10 @@ use super::candles::{
 use crate::frame::{Column, Span};
 use crate::instructions::{Work, with_widest_vectors};
 use crate::neighbours::{TILE, divide};
-use crate::subnormal::{Lifted, Plain, all_near};
+use crate::subnormal::{
+    LEAST_NORMAL, Lifted, Plain, all_near, all_subnormal, corrected, is_factor, lift_subnormal,
+    lower_subnormal,
+};
 
 /// The sizes that a tile finds out for all its candles, each once; another one is found out where it is asked for.
 const KEPT: [Size; 6] = [BODY_LONG, BODY_DOJI, SHADOW_SHORT, NEAR, FAR, EQUAL];
@@ -24,7 +27,31 @@ impl Size {
                 && kept.factor.to_bits() == self.factor.to_bits()
         })
     }
+
+    /// Sizes of sums that [`all_subnormal`] allows, with a factor of at most 1: the bits of [`Size::of_mean`]. None of
+    /// the roundings to the grid is a second one: a sum of 2^52 grids at most is divided by 5 or 10 with three bits
+    /// after the point, or more, so that what is a tenth off the middle between two multiples stays off.
+    #[inline(always)]
+    fn scale_subnormal(self, sums: &mut [f64]) {
+        let count = self.candles.max(1) as f64;
+        let share = 1.0 / count;
+        let on_grid = |lifted: f64, factor| lifted.mul_add(factor, LEAST_NORMAL) - LEAST_NORMAL;
+        let shadows = if self.measure == Measure::Shadows {
+            0.5
+        } else {
+            1.0
+        };
+        for cell in sums {
+            let mean = on_grid(corrected(lift_subnormal(*cell), count, share), 1.0);
+            *cell = lower_subnormal(on_grid(on_grid(mean, self.factor), shadows));
+        }
+    }
 }
+
+/// Numbers that a tile finds out for each candle: the [`KEPT`] sizes, and the share that [`Candles::share`] asks for.
+const PLACES: usize = KEPT.len() + 1;
+/// Which of them a pattern asks for.
+type AskedFor = [Cell<Option<Size>>; PLACES];
 
 /// Candles that a tile's first one is judged by, and more.
 const BEFORE: usize = 16;
@@ -58,12 +85,12 @@ pub(super) trait Pattern<const N: usize> {
             return 0;
         };
         let asked = self.asked();
-        let mut sizes = [[0.0; ROOM]; KEPT.len()];
+        let mut sizes = [[0.0; ROOM]; PLACES];
         let mut taken = 0;
         for cells in signals.chunks_mut(TILE) {
             let prices = prices.map(|values| &values[taken..taken + cells.len() + N - 1]);
-            for ((sizes, size), asked) in sizes.iter_mut().zip(KEPT).zip(&asked) {
-                if asked.get() {
+            for (sizes, asked) in sizes.iter_mut().zip(&asked) {
+                if let Some(size) = asked.get() {
                     with_widest_vectors(SizesOf {
                         size,
                         prices,
@@ -84,8 +111,8 @@ pub(super) trait Pattern<const N: usize> {
 
     /// Which sizes the pattern asks for: the same ones at any candles.
     #[inline(always)]
-    fn asked(&self) -> [Cell<bool>; KEPT.len()] {
-        let asked = [const { Cell::new(false) }; KEPT.len()];
+    fn asked(&self) -> AskedFor {
+        let asked = AskedFor::default();
         self.signal(&Candles {
             opens: &[0.0; N],
             highs: &[0.0; N],
@@ -99,24 +126,48 @@ pub(super) trait Pattern<const N: usize> {
 
 /// Notes which sizes are asked for.
 #[derive(Clone, Copy)]
-struct Asked<'a>(&'a [Cell<bool>; KEPT.len()]);
+struct Asked<'a>(&'a AskedFor);
 
 impl KnownSizes for Asked<'_> {
     #[inline(always)]
     fn known(self, size: Size, _: usize) -> Option<f64> {
-        self.0[size.place()?].set(true);
+        self.0[size.place()?].set(Some(size));
+        Some(0.0)
+    }
+
+    #[inline(always)]
+    fn known_share(self, share: Size, _: usize) -> Option<f64> {
+        self.0[KEPT.len()].set(Some(share));
         Some(0.0)
     }
 }
 
-/// The kept sizes at the last `N` candles; only those that were asked for mean anything.
+/// What a tile found out, seen from one of its candles; only what was asked for means anything.
+///
+/// Indexed, not a window of each: a compiler that does not see that such windows lie side by side gathers every number
+/// by its own address.
 #[derive(Clone, Copy)]
-struct At<'a, const N: usize>([&'a [f64; N]; KEPT.len()]);
+struct At<'a, const N: usize> {
+    found: &'a [[f64; ROOM]; PLACES],
+    candle: usize,
+}
+
+impl<const N: usize> At<'_, N> {
+    #[inline(always)]
+    fn number(self, place: usize, back: usize) -> f64 {
+        self.found[place][self.candle + (N - 1 - back)]
+    }
+}
 
 impl<const N: usize> KnownSizes for At<'_, N> {
     #[inline(always)]
     fn known(self, size: Size, back: usize) -> Option<f64> {
-        Some(self.0[size.place()?][N - 1 - back])
+        Some(self.number(size.place()?, back))
+    }
+
+    #[inline(always)]
+    fn known_share(self, _: Size, back: usize) -> Option<f64> {
+        Some(self.number(KEPT.len(), back))
     }
 }
 
@@ -124,30 +175,19 @@ impl<const N: usize> KnownSizes for At<'_, N> {
 #[inline(always)]
 fn tile<'a, const N: usize>(
     prices: Prices<'a>,
-    sizes: &'a [[f64; ROOM]; KEPT.len()],
+    found: &'a [[f64; ROOM]; PLACES],
 ) -> impl Iterator<Item = Candles<'a, N, At<'a, N>>> {
     let [opens, highs, lows, closes] = prices.map(|values| values.windows(N).map(whole));
-    let [first, second, third, fourth, fifth, sixth] =
-        sizes.each_ref().map(|values| values.windows(N).map(whole));
-    let sizes = first
-        .zip(second)
-        .zip(third.zip(fourth))
-        .zip(fifth.zip(sixth));
     let columns = opens.zip(highs).zip(lows.zip(closes));
-    columns.zip(sizes).map(
-        |(
-            ((opens, highs), (lows, closes)),
-            (((first, second), (third, fourth)), (fifth, sixth)),
-        )| {
-            Candles {
-                opens,
-                highs,
-                lows,
-                closes,
-                sizes: At([first, second, third, fourth, fifth, sixth]),
-            }
-        },
-    )
+    columns
+        .zip(0..TILE)
+        .map(|(((opens, highs), (lows, closes)), candle)| Candles {
+            opens,
+            highs,
+            lows,
+            closes,
+            sizes: At { found, candle },
+        })
 }
 
 /// A window of `N` values, whose length is known from now on.
@@ -177,17 +217,24 @@ impl Work for SizesOf<'_, '_> {
         };
         // Those of TA-Lib.
         match size.candles {
+            0 => *self.sizes = measured,
             10 => add_up::<10>(&measured, self.sizes),
             _ => add_up::<5>(&measured, self.sizes),
         }
         let sizes = &mut self.sizes[size.candles..][..TILE + BEFORE];
-        divide(sizes, size.candles as f64);
+        if all_subnormal(sizes) && size.factor <= 1.0 {
+            size.scale_subnormal(sizes);
+            return;
+        }
+        if size.candles > 0 {
+            divide(sizes, size.candles as f64);
+        }
         if size.factor.to_bits() == const { 1.0_f64.to_bits() } && size.measure != Measure::Shadows
         {
             return;
         }
         let [_, _, _, closes] = self.prices;
-        if all_near(closes) && all_near(sizes) {
+        if all_near(closes) && all_near(sizes) && is_factor(size.factor) {
             for cell in sizes {
                 *cell = size.of_mean::<Lifted>(*cell);
             }
@@ -220,6 +267,80 @@ fn add_up<const VALUES: usize>(values: &[f64; ROOM], totals: &mut [f64; ROOM]) {
         *total = 0.0;
         for value in before {
             *total += value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::candles::{BODY_SHORT, FoundOut, SHADOW_VERY_SHORT};
+    use super::*;
+
+    /// Candles that the first one is judged by, and itself.
+    const SEEN: usize = 11;
+
+    /// Opens, highs, lows and closes of candles some of which are flat.
+    fn candles(scale: f64) -> [Vec<f64>; 4] {
+        let close = |i: usize| 100.0 + (i * 7 % 31) as f64 / 3.0;
+        let open = |i: usize| close(if i.is_multiple_of(5) { i } else { i + 1 });
+        let reach = |i: usize| (i % 4) as f64 * 0.37;
+        let column = |of: &dyn Fn(usize) -> f64| {
+            let values = (0..TILE + SEEN - 1).map(|i| of(i) * scale);
+            values.collect::<Vec<f64>>()
+        };
+        [
+            column(&open),
+            column(&|i| open(i).max(close(i)) + reach(i)),
+            column(&|i| open(i).min(close(i)) - reach(i + 1)),
+            column(&close),
+        ]
+    }
+
+    /// The numbers of a tile have the bits of those found out one by one.
+    fn check(size: Size, prices: Prices<'_>, one: impl Fn(&Candles<'_, SEEN, FoundOut>) -> f64) {
+        let mut sizes = [0.0; ROOM];
+        with_widest_vectors(SizesOf {
+            size,
+            prices,
+            sizes: &mut sizes,
+        });
+        for at in 0..TILE {
+            let [opens, highs, lows, closes] = prices.map(|values| whole(&values[at..]));
+            let expected = one(&Candles {
+                opens,
+                highs,
+                lows,
+                closes,
+                sizes: FoundOut,
+            });
+            let found = sizes[at + SEEN - 1];
+            assert_eq!(
+                found.to_bits(),
+                expected.to_bits(),
+                "{size:?} at {at}: {found:e}, {expected:e}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_of_a_tile_have_the_bits_of_each_alone() {
+        for scale in [1.0, 1e-300, 1e-309, 3e-311, 1e-322, 1e-324] {
+            let columns = candles(scale);
+            let prices = columns.each_ref().map(|values| &values[..]);
+            for size in KEPT.into_iter().chain([BODY_SHORT, SHADOW_VERY_SHORT]) {
+                check(size, prices, |candles| candles.average(size, 0));
+            }
+            for (measure, factor) in
+                [Measure::Body, Measure::Range]
+                    .into_iter()
+                    .flat_map(|measure| {
+                        [0.0, 1e-320, 1e-200, 0.3, 0.5, 1.0, 2.5, 1e6]
+                            .map(|factor| (measure, factor))
+                    })
+            {
+                let share = Size::share_of(measure, factor);
+                check(share, prices, |candles| candles.share(measure, factor, 0));
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Patterns of two candles.
 
-use super::candles::{BODY_SHORT, EQUAL, NEAR, SHADOW_LONG, all, any, patterns, signal};
+use super::candles::{BODY_SHORT, EQUAL, Measure, NEAR, SHADOW_LONG, all, any, patterns, signal};
 
 /// A body inside the one before it, which is `$long`, against that one's colour: 100 strictly, 80 where one end meets.
 macro_rules! inside {
@@ -71,7 +71,7 @@ patterns! {
             c.black(0),
             c.open(0) > c.high(1),
             c.close(0) > c.open(1),
-            c.close(0) < c.close(1) - c.body(1) * penetration,
+            c.close(0) < c.close(1) - c.share(Measure::Body, penetration, 1),
         ),
         -100.0,
     );
@@ -170,7 +170,7 @@ patterns! {
             opens_below!(c),
             c.is_long(0),
             c.close(0) < c.open(1),
-            c.close(0) > c.close(1) + c.body(1) * 0.5,
+            c.close(0) > c.close(1) + c.share(Measure::Body, 0.5, 1),
         ),
         100.0,
     );
@@ -196,7 +196,7 @@ patterns! {
         all!(c,
             opens_below!(c),
             c.close(0) > c.close(1) + c.average(EQUAL, 1),
-            c.close(0) <= c.close(1) + c.body(1) * 0.5,
+            c.close(0) <= c.close(1) + c.share(Measure::Body, 0.5, 1),
         ),
         -100.0,
     );
