@@ -40,6 +40,15 @@ fn sums_of<const N: usize>(values: &[f64], terms: impl Fn(f64) -> [f64; N]) -> [
     totals
 }
 
+/// Whether every value is the same: of usual ones two tell.
+#[inline(always)]
+pub(crate) fn are_all_equal(values: &[f64]) -> bool {
+    values.first() == values.last()
+        && values
+            .iter()
+            .fold(true, |all, value| all & (Some(value) == values.first()))
+}
+
 /// `(last value - mean) / population standard deviation` of the window; 0 when every value is equal.
 ///
 /// Differences from the last value keep the digits that a rounded mean of large values would lose. No value of the

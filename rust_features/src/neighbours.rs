@@ -4,7 +4,8 @@
 //! the bits of the functions of [`crate::window`], because it adds in the same order.
 
 use crate::subnormal::{
-    all_near, are_sums_of_subnormals, corrected, needs_lift, share_all, subnormal_share,
+    Arithmetic, Lifted, Plain, all_near, are_sums_of_subnormals, corrected, each_near, is_near,
+    needs_lift, share_all, subnormal_share,
 };
 use crate::subnormal_windows;
 use crate::window::{LANES, fold_lanes};
@@ -122,6 +123,28 @@ pub(crate) fn divide(values: &mut [f64], count: f64) {
         for value in values {
             *value /= count;
         }
+    }
+}
+
+/// Divides each number by its own divisor.
+#[inline(always)]
+pub(crate) fn divide_by_each(values: &mut [f64], divisors: &[f64]) {
+    let blocks = values.chunks_mut(WINDOWS).zip(divisors.chunks(WINDOWS));
+    for (values, divisors) in blocks {
+        // Of usual numbers none needs a second look.
+        let near = divisors.first().copied().is_some_and(is_near);
+        if near && each_near(divisors) && each_near(values) {
+            quotients_by::<Lifted>(values, divisors);
+        } else {
+            quotients_by::<Plain>(values, divisors);
+        }
+    }
+}
+
+#[inline(always)]
+fn quotients_by<A: Arithmetic>(values: &mut [f64], divisors: &[f64]) {
+    for (value, divisor) in values.iter_mut().zip(divisors) {
+        *value = A::quotient(*value, *divisor);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Proportions of one candle.
 
 use crate::arguments::{ArgumentError, Arguments};
-use crate::frame::Frame;
+use crate::bar::Bar;
+use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{TILE, divide_by_each};
 use crate::subnormal::quotients;
 
 /// Body, shadows and place of the close as fractions of the range.
@@ -47,16 +49,59 @@ impl Kernel for CandleShape {
         let bar = &frame.bar;
         let range = bar.high - bar.low;
         if range > 0.0 {
-            let (top, bottom) = (bar.open.max(bar.close), bar.open.min(bar.close));
-            let parts = [
-                bar.close - bar.low,
-                bar.close - bar.open,
-                bar.high - top,
-                bottom - bar.low,
-            ];
-            quotients(parts, [range; 4])
+            quotients(parts(bar), [range; 4])
         } else {
-            [0.5, 0.0, 0.0, 0.0]
+            WITHOUT_RANGE
         }
     }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [location, body, upper, lower] = outputs else {
+            return 0;
+        };
+        let bars = location.len();
+        span.bars(bars, |at, bar| {
+            [location[at], body[at], upper[at], lower[at]] = parts(bar);
+        });
+        let mut ranges = [0.0; TILE];
+        let [_, highs, lows, ..] = span.prices();
+        for first in (0..bars).step_by(TILE) {
+            let own = first..bars.min(first + TILE);
+            let (highs, lows) = (&highs[own.clone()], &lows[own.clone()]);
+            let ranges = &mut ranges[..own.len()];
+            for (at, range) in ranges.iter_mut().enumerate() {
+                *range = highs[at] - lows[at];
+            }
+            for (cells, without) in outputs.iter_mut().zip(WITHOUT_RANGE) {
+                let cells = &mut cells[own.clone()];
+                divide_by_each(cells, ranges);
+                for (cell, range) in cells.iter_mut().zip(&*ranges) {
+                    *cell = if *range > 0.0 { *cell } else { without };
+                }
+            }
+        }
+        bars
+    }
+}
+
+/// What stands for the fractions of no range.
+const WITHOUT_RANGE: [f64; 4] = [0.5, 0.0, 0.0, 0.0];
+
+/// The parts of a candle's range.
+#[inline(always)]
+fn parts(bar: &Bar) -> [f64; 4] {
+    let (top, bottom) = (bar.open.max(bar.close), bar.open.min(bar.close));
+    [
+        bar.close - bar.low,
+        bar.close - bar.open,
+        bar.high - top,
+        bottom - bar.low,
+    ]
 }

@@ -5,6 +5,7 @@ use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::Movement;
 use crate::state::state;
+use crate::subnormal::quotient;
 use crate::window::{mean_and_variance, slide, sum_of};
 
 /// A market's regime from its trend strength and its volatility against its own past.
@@ -136,7 +137,10 @@ impl Kernel for MarketRegime {
             state.bars += 1;
         }
         if bars > 0 {
-            slide(returns, libm::log(frame.bar.close / previous_close));
+            slide(
+                returns,
+                libm::log(quotient(frame.bar.close, previous_close)),
+            );
         }
         if bars < self.period as u64 {
             return [f64::NAN; 7];
@@ -146,7 +150,7 @@ impl Kernel for MarketRegime {
         };
         let volatility = sum_of(returns, |value| value * value);
         let (mean, variance) = mean_and_variance(closes);
-        let width = variance.sqrt() / mean;
+        let width = quotient(variance.sqrt(), mean);
         let at = if state.next < self.memory as u64 {
             state.next as usize
         } else {

@@ -4,6 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
+use crate::subnormal::quotient;
 use crate::window::{mean, slide, sum_of};
 
 /// Direction of a long average, measured by what chance alone moves.
@@ -90,7 +91,7 @@ impl Kernel for TrendRegime {
         let close = frame.bar.close;
         let previous_close = std::mem::replace(&mut state.previous_close, close);
         if std::mem::replace(&mut state.seen, true) {
-            slide(window, libm::log(close / previous_close));
+            slide(window, libm::log(quotient(close, previous_close)));
         }
         let Some(closes) = frame.closes(self.period + self.slope_bars) else {
             return [f64::NAN; 5];
@@ -102,7 +103,7 @@ impl Kernel for TrendRegime {
         let squares = sum_of(window, |value| value * value);
         let noise = (squares / self.period as f64 * self.slope_bars as f64).sqrt();
         let slope = if noise > 0.0 {
-            libm::log(now / before) / noise
+            libm::log(quotient(now, before)) / noise
         } else {
             0.0
         };

@@ -3,19 +3,30 @@
 use super::market_calendar::{CALENDAR, STAMP};
 use super::session_clock::{HOURS, SessionClock};
 use crate::arguments::{ArgumentError, Arguments};
-use crate::frame::Frame;
+use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{TILE, divide_by_each};
 use crate::state::state;
+use crate::subnormal::quotients;
 
-/// Share of the way from `open` back to `close` that prices between `low` and `high` have gone; 1 without a gap.
+/// The gap from `close` to `open` and the move from there to `now`, both relative, and between them the share of the way
+/// back that prices between `low` and `high` have gone; 1 without a gap.
 #[inline(always)]
-fn filled(close: f64, open: f64, low: f64, high: f64) -> f64 {
-    let (gap, retraced) = if open > close {
+fn gap_filled_move(close: f64, open: f64, (low, high): (f64, f64), now: f64) -> [f64; 3] {
+    let (gap, retraced) = gap_and_way_back(close, open, (low, high));
+    let [opened, filled, moved] =
+        quotients([open - close, retraced, now - open], [close, gap, open]);
+    [opened, if retraced < gap { filled } else { 1.0 }, moved]
+}
+
+/// The size of a gap, and how far prices have gone from its end toward where it began.
+#[inline(always)]
+fn gap_and_way_back(close: f64, open: f64, (low, high): (f64, f64)) -> (f64, f64) {
+    if open > close {
         (open - close, open - low)
     } else {
         (close - open, high - open)
-    };
-    if retraced < gap { retraced / gap } else { 1.0 }
+    }
 }
 
 /// Gap between two bars.
@@ -60,13 +71,58 @@ impl Kernel for Gap {
         let bar = &frame.bar;
         let close = std::mem::replace(&mut state.close, bar.close);
         if std::mem::replace(&mut state.known, true) {
-            [
-                (bar.open - close) / close,
-                filled(close, bar.open, bar.low, bar.high),
-            ]
+            let [gap, filled, _] = gap_filled_move(close, bar.open, (bar.low, bar.high), bar.open);
+            [gap, filled]
         } else {
             [f64::NAN; 2]
         }
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut GapState,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some(closes), [gaps, fillings]) = (span.previous_closes(), outputs) else {
+            return 0;
+        };
+        if !state.known {
+            return 0;
+        }
+        let bars = gaps.len();
+        let mut sizes = [0.0; TILE];
+        let [opens, highs, lows, ..] = span.prices();
+        for first in (0..bars).step_by(TILE) {
+            let own = first..bars.min(first + TILE);
+            let [opens, highs, lows, closes] =
+                [opens, highs, lows, closes].map(|values| &values[own.clone()]);
+            let sizes = &mut sizes[..own.len()];
+            let (gaps, fillings) = (&mut gaps[own.clone()], &mut fillings[own]);
+            for at in 0..sizes.len() {
+                gaps[at] = opens[at] - closes[at];
+                (sizes[at], fillings[at]) =
+                    gap_and_way_back(closes[at], opens[at], (lows[at], highs[at]));
+            }
+            let mut filled = [0.0; TILE];
+            let filled = &mut filled[..sizes.len()];
+            filled.copy_from_slice(fillings);
+            divide_by_each(filled, sizes);
+            for at in 0..sizes.len() {
+                fillings[at] = if fillings[at] < sizes[at] {
+                    filled[at]
+                } else {
+                    1.0
+                };
+            }
+            divide_by_each(gaps, closes);
+        }
+        if let [.., close] = span.closes(bars) {
+            state.close = *close;
+        }
+        bars
     }
 }
 
@@ -150,10 +206,7 @@ impl Kernel for SessionGap {
                 state.high
             };
         }
-        [
-            (state.open - state.previous_close) / state.previous_close,
-            filled(state.previous_close, state.open, state.low, state.high),
-            (bar.close - state.open) / state.open,
-        ]
+        let range = (state.low, state.high);
+        gap_filled_move(state.previous_close, state.open, range, bar.close)
     }
 }

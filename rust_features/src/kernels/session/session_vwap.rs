@@ -6,6 +6,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
+use crate::subnormal::{product, quotients};
 
 /// Average price since the session began, weighted by volume.
 #[derive(Debug)]
@@ -114,14 +115,19 @@ impl Kernel for SessionVwap {
         // Differences of near prices are exact: neither mean nor spread loses the digits of a large price.
         let origin = state.origin;
         let from_origin = |price: f64| price - origin;
+        let typical = from_origin(bar.high) + from_origin(bar.low) + from_origin(bar.close);
+        // Three times the origin is rounded once: twice is exact.
+        let [typical, distance] = quotients(
+            [typical, from_origin(bar.close)],
+            [origin + origin + origin, origin],
+        );
         if session.is_some() || state.session == NO_SESSION {
-            let typical = from_origin(bar.high) + from_origin(bar.low) + from_origin(bar.close);
-            state.push(typical / (3.0 * origin), bar.volume);
+            state.push(typical, bar.volume);
         }
-        let vwap = origin + origin * state.mean;
+        let vwap = origin + product(origin, state.mean);
         let deviation = state.variance.sqrt();
-        let reach = origin * (self.deviations * deviation);
-        let distance = from_origin(bar.close) / origin - state.mean;
+        let reach = product(origin, self.deviations * deviation);
+        let distance = distance - state.mean;
         [
             vwap,
             vwap + reach,

@@ -1,8 +1,10 @@
 //! Simple returns, now and some bars ago.
 
 use crate::arguments::{ArgumentError, Arguments, LONGEST_PERIOD, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::divide_by_each;
+use crate::subnormal::quotient;
 
 /// Relative change of the close.
 #[derive(Debug)]
@@ -52,8 +54,28 @@ impl Kernel for SimpleReturn {
     #[inline(always)]
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         match frame.closes(self.lag + self.period + 1) {
-            Some(closes) => [(closes[self.period] - closes[0]) / closes[0]],
+            Some(closes) => [quotient(closes[self.period] - closes[0], closes[0])],
             None => [f64::NAN],
         }
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let closes = span.windows(Column::Close, self.lag + self.period + 1);
+        let (Some(closes), [changes]) = (closes, outputs) else {
+            return 0;
+        };
+        let (olds, values) = (&closes[..changes.len()], &closes[self.period..]);
+        for (cell, (value, old)) in changes.iter_mut().zip(values.iter().zip(olds)) {
+            *cell = value - old;
+        }
+        divide_by_each(changes, olds);
+        changes.len()
     }
 }

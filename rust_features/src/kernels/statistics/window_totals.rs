@@ -3,13 +3,15 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
+use crate::kernels::trend::simple_moving_average::{ratio, ratios};
 use crate::neighbouring_extremes::{all_highest, all_lowest};
-use crate::neighbouring_means::all_sums;
+use crate::neighbouring_means::{all_means, all_sums};
+use crate::neighbours::TILE;
 use crate::window::{highest, lowest, mean, sum};
 
 /// Declares a function of the last values: name, summary, formula text, the function of one window and that of all.
 macro_rules! totals {
-    ($($kernel:ident, $name:literal, $summary:literal, $formula:literal, $total:expr, $totals:expr, $second:literal, $second_formula:literal, $compare:expr;)+) => {
+    ($($kernel:ident, $name:literal, $summary:literal, $formula:literal, $total:expr, $totals:expr, $second:literal, $second_formula:literal, $compare:expr, $compare_all:expr;)+) => {
         $(
             #[doc = $summary]
             #[derive(Debug)]
@@ -74,10 +76,7 @@ macro_rules! totals {
                     };
                     let taken = $totals(windows, self.period, &mut totals[..values.len()]);
                     if let [cells, ..] = more {
-                        for (at, cell) in cells[..taken].iter_mut().enumerate() {
-                            let own = &windows[at..at + self.period];
-                            *cell = $compare(own, values[at], totals[at]);
-                        }
+                        $compare_all(windows, self.period, &values[..taken], totals, cells);
                     }
                     taken
                 }
@@ -86,22 +85,42 @@ macro_rules! totals {
     };
 }
 
-/// Value relative to another one; 0 when that is 0.
+/// Each value relative to its window's total.
 #[inline(always)]
-fn relative(value: f64, other: f64) -> f64 {
-    if other == 0.0 {
-        0.0
-    } else {
-        value / other - 1.0
+fn ratios_to_totals(
+    _windows: &[f64],
+    _period: usize,
+    values: &[f64],
+    totals: &[f64],
+    cells: &mut [f64],
+) {
+    ratios(values, totals, cells);
+}
+
+/// Each value relative to its window's mean.
+#[inline(always)]
+fn ratios_to_means(
+    windows: &[f64],
+    period: usize,
+    values: &[f64],
+    _totals: &[f64],
+    cells: &mut [f64],
+) {
+    let mut means = [0.0; TILE];
+    for (tile, values) in values.chunks(TILE).enumerate() {
+        let first = tile * TILE;
+        let means = &mut means[..values.len()];
+        all_means(&windows[first..], period, means);
+        ratios(values, means, &mut cells[first..]);
     }
 }
 
 totals! {
     Max, "max", "highest of the last values", "highest of the last timeperiod values", highest, all_highest,
-        "ratio", "value / max - 1; 0 when max is 0", |_: &[f64], value, most| relative(value, most);
+        "ratio", "value / max - 1; 0 when max is 0", |_: &[f64], value, most| ratio(value, most), ratios_to_totals;
     Min, "min", "lowest of the last values", "lowest of the last timeperiod values", lowest, all_lowest,
-        "ratio", "value / min - 1; 0 when min is 0", |_: &[f64], value, least| relative(value, least);
+        "ratio", "value / min - 1; 0 when min is 0", |_: &[f64], value, least| ratio(value, least), ratios_to_totals;
     Sum, "sum", "sum of the last values", "sum of the last timeperiod values", sum, all_sums,
         "ratio", "value / mean of the window - 1; 0 when the mean is 0",
-        |values: &[f64], value, _| relative(value, mean(values));
+        |values: &[f64], value, _| ratio(value, mean(values)), ratios_to_means;
 }

@@ -6,7 +6,7 @@ use super::simple_moving_average::{ratio, ratios};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{Row, WINDOWS};
+use crate::neighbours::{Row, TILE, WINDOWS};
 
 /// Double exponential moving average.
 pub(crate) type Dema = AverageKernel<Double>;
@@ -267,6 +267,34 @@ impl Average for ZeroLag {
         newest: Option<&[f64]>,
     ) -> Option<f64> {
         state.push(self.smoothing, 2.0 * value - newest?.first()?)
+    }
+
+    #[inline(always)]
+    fn push_all(
+        &self,
+        state: &mut ExponentialAverage,
+        values: &[f64],
+        newest: Option<&[f64]>,
+        averages: &mut [f64],
+    ) -> usize {
+        let Some(olds) = newest.filter(|_| state.is_warm(self.smoothing)) else {
+            return 0;
+        };
+        let mut ahead = [0.0; TILE];
+        let mut taken = 0;
+        let tiles = values.chunks(TILE).zip(olds.chunks(TILE));
+        for ((values, olds), averages) in tiles.zip(averages.chunks_mut(TILE)) {
+            let ahead = &mut ahead[..values.len()];
+            for ((cell, value), old) in ahead.iter_mut().zip(values).zip(olds) {
+                *cell = 2.0 * value - old;
+            }
+            let bars = state.take_span(self.smoothing, ahead, averages);
+            taken += bars;
+            if bars < ahead.len() {
+                break;
+            }
+        }
+        taken
     }
 }
 

@@ -5,6 +5,7 @@ use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
+use crate::moments::are_all_equal;
 use crate::neighbours::{Row, WINDOWS, deviations, divide, sums_over};
 use crate::side_by_side::{self, Memories, SideBySide, of_one};
 use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, is_near, share};
@@ -201,6 +202,10 @@ impl Kernel for LinearRegR2 {
             return false;
         };
         let [changes, slopes] = &lines;
+        if are_all_equal(windows) {
+            *row = Row::ZEROS;
+            return true;
+        }
         if all_near(windows) {
             *row = explained_near_zero(windows, values, &lines, (length, fit.squares));
             return true;

@@ -1,11 +1,12 @@
 //! Supertrend.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::volatility::average_true_range::AverageRange;
+use crate::neighbours::{TILE, divide_by_each};
 use crate::state::state;
-use crate::subnormal::{midpoint, quotient};
+use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, each_near, midpoint, quotient};
 
 /// A band of true ranges on one side of the price, which only tightens until the close crosses it.
 #[derive(Debug)]
@@ -75,30 +76,84 @@ impl Kernel for Supertrend {
         let Some(range) = state.range.push(self.period, frame) else {
             return [f64::NAN; 3];
         };
+        let reach = self.multiplier * range;
         let middle = midpoint(frame.bar.high, frame.bar.low);
-        let (upper, lower) = (
-            middle + self.multiplier * range,
-            middle - self.multiplier * range,
-        );
-        let first = !std::mem::replace(&mut state.started, true);
-        if first || upper < state.upper || previous_close > state.upper {
-            state.upper = upper;
-        }
-        if first || lower > state.lower || previous_close < state.lower {
-            state.lower = lower;
-        }
-        if !first {
-            state.falling = if state.falling {
-                close <= state.upper
-            } else {
-                close < state.lower
-            };
-        }
-        let (line, trend) = if state.falling {
-            (state.upper, -1.0)
-        } else {
-            (state.lower, 1.0)
-        };
+        let [line, trend] = state.tighten(middle, reach, previous_close, close);
         [line, trend, quotient(close - line, close)]
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut Bands,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let ([lines, trends, distances], Some(previous)) = (outputs, span.previous_closes()) else {
+            return 0;
+        };
+        let (bars, before) = (lines.len(), state.range);
+        // Average ranges and middles stand where other numbers will.
+        let ranged = (state.range).take_span(self.period, span, lines, |range, _| range);
+        if ranged < bars || !state.started {
+            state.range = before;
+            return 0;
+        }
+        let [_, highs, lows, closes, _] = span.prices();
+        for first in (0..bars).step_by(TILE) {
+            let own = first..bars.min(first + TILE);
+            middles(&highs[own.clone()], &lows[own.clone()], &mut distances[own]);
+        }
+        for at in 0..bars {
+            let reach = self.multiplier * lines[at];
+            [lines[at], trends[at]] = state.tighten(distances[at], reach, previous[at], closes[at]);
+        }
+        for at in 0..bars {
+            distances[at] = closes[at] - lines[at];
+        }
+        divide_by_each(distances, &closes[..bars]);
+        if let [.., close] = closes[..bars] {
+            state.previous_close = close;
+        }
+        bars
+    }
+}
+
+/// The middle of each bar.
+#[inline(always)]
+fn middles(highs: &[f64], lows: &[f64], cells: &mut [f64]) {
+    if all_near(highs) && each_near(lows) {
+        middles_by::<Lifted>(highs, lows, cells);
+    } else {
+        middles_by::<Plain>(highs, lows, cells);
+    }
+}
+
+#[inline(always)]
+fn middles_by<A: Arithmetic>(highs: &[f64], lows: &[f64], cells: &mut [f64]) {
+    for ((cell, high), low) in cells.iter_mut().zip(highs).zip(lows) {
+        *cell = A::middle(*high, *low);
+    }
+}
+
+impl Bands {
+    /// The line and the trend at a close.
+    #[inline(always)]
+    fn tighten(&mut self, middle: f64, reach: f64, previous_close: f64, close: f64) -> [f64; 2] {
+        let (upper, lower) = (middle + reach, middle - reach);
+        let first = !std::mem::replace(&mut self.started, true);
+        // Choices without a branch: where ranges are zero any guess at them is wrong.
+        let upper_moves = first | (upper < self.upper) | (previous_close > self.upper);
+        let lower_moves = first | (lower > self.lower) | (previous_close < self.lower);
+        self.upper = if upper_moves { upper } else { self.upper };
+        self.lower = if lower_moves { lower } else { self.lower };
+        let (above, below) = (close > self.upper, close < self.lower);
+        self.falling = !first & ((self.falling & !above) | (!self.falling & below));
+        if self.falling {
+            [self.upper, -1.0]
+        } else {
+            [self.lower, 1.0]
+        }
     }
 }

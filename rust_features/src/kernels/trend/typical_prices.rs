@@ -103,10 +103,7 @@ macro_rules! prices {
                         });
                     }
                     if let [ratios, ..] = ratios {
-                        let prices = &prices[..];
-                        span.bars(bars, |at, bar| {
-                            ratios[at] = super::simple_moving_average::ratio(bar.close, prices[at]);
-                        });
+                        super::simple_moving_average::ratios(span.closes(bars), prices, ratios);
                     }
                     bars
                 }

@@ -91,7 +91,7 @@ impl AverageRange {
     /// What is shown of the average at a span's bars, once it is warm; the bars taken, up to one with a number that is
     /// not finite.
     #[inline(always)]
-    fn take_span(
+    pub(crate) fn take_span(
         &mut self,
         period: usize,
         span: Span<'_>,

@@ -14,8 +14,7 @@ use crate::window::mean_and_variance;
 #[derive(Debug)]
 pub(crate) struct BollingerBands {
     period: usize,
-    deviations_up: f64,
-    deviations_down: f64,
+    reach: Reach,
     column: Column,
 }
 
@@ -60,8 +59,7 @@ impl Kernel for BollingerBands {
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
             period: arguments.count("timeperiod")?,
-            deviations_up: arguments.number("nbdevup")?,
-            deviations_down: arguments.number("nbdevdn")?,
+            reach: Reach::of(arguments)?,
             column: arguments.column()?,
         })
     }
@@ -96,7 +94,7 @@ impl Kernel for BollingerBands {
                 lower.0[at],
                 percent_b.0[at],
                 width.0[at],
-            ] = self.bands(means.0[at], variances.0[at], *value);
+            ] = self.reach.bands(means.0[at], variances.0[at], *value);
         }
         true
     }
@@ -107,7 +105,8 @@ impl Kernel for BollingerBands {
             return [f64::NAN; 5];
         };
         let (middle, variance) = known_length!([window] of [20] => mean_and_variance(window));
-        self.bands(middle, variance, frame.current(self.column))
+        self.reach
+            .bands(middle, variance, frame.current(self.column))
     }
 
     #[inline(always)]
@@ -127,36 +126,79 @@ impl Kernel for BollingerBands {
         let bars = values.len();
         let (upper, middle, lower) = (&mut upper[..bars], &mut middle[..bars], &mut lower[..bars]);
         means_and_variances(windows, self.period, middle, lower);
-        if let [percent_b, width] = rest {
-            let (percent_b, width) = (&mut percent_b[..bars], &mut width[..bars]);
-            for at in 0..bars {
-                let bands = self.bands(middle[at], lower[at], values[at]);
-                (upper[at], lower[at]) = (bands[0], bands[2]);
-                (percent_b[at], width[at]) = (bands[3], bands[4]);
-            }
-        } else {
-            for at in 0..bars {
-                let bands = self.bands(middle[at], lower[at], values[at]);
-                (upper[at], lower[at]) = (bands[0], bands[2]);
-            }
-        }
+        self.reach.show(values, [upper, middle, lower], rest);
         bars
     }
 }
 
-impl BollingerBands {
+/// The value's place between the bands, and the bands' width.
+#[inline(always)]
+fn shown([upper, middle, lower]: [f64; 3], value: f64) -> [f64; 2] {
+    let distance = upper - lower;
+    // No branch, and nothing is divided where nothing counts: prices near zero have bands that meet, and vectors that
+    // divide such numbers take a hundred times as long.
+    let (part, whole) = if distance > 0.0 {
+        (value - lower, distance)
+    } else {
+        (0.5, 1.0)
+    };
+    let (reach, level) = if middle > 0.0 && distance != 0.0 {
+        (distance, middle)
+    } else {
+        (0.0, 1.0)
+    };
+    [part / whole, reach / level]
+}
+
+/// How many deviations the bands are from the middle: the upper one, and the lower one.
+#[derive(Debug)]
+pub(super) struct Reach {
+    up: f64,
+    down: f64,
+}
+
+impl Reach {
+    pub(super) fn of(arguments: &Arguments) -> Result<Self, ArgumentError> {
+        Ok(Self {
+            up: arguments.number("nbdevup")?,
+            down: arguments.number("nbdevdn")?,
+        })
+    }
+
+    /// The upper and the lower band.
     #[inline(always)]
-    fn bands(&self, middle: f64, variance: f64, value: f64) -> [f64; 5] {
+    fn around(&self, middle: f64, variance: f64) -> [f64; 2] {
         let deviation = variance.sqrt();
-        let upper = middle + self.deviations_up * deviation;
-        let lower = middle - self.deviations_down * deviation;
-        let distance = upper - lower;
-        let percent_b = if distance > 0.0 {
-            (value - lower) / distance
-        } else {
-            0.5
-        };
-        let width = if middle > 0.0 { distance / middle } else { 0.0 };
+        [middle + self.up * deviation, middle - self.down * deviation]
+    }
+
+    /// All outputs.
+    #[inline(always)]
+    pub(super) fn bands(&self, middle: f64, variance: f64, value: f64) -> [f64; 5] {
+        let [upper, lower] = self.around(middle, variance);
+        let [percent_b, width] = shown([upper, middle, lower], value);
         [upper, middle, lower, percent_b, width]
+    }
+
+    /// As [`Reach::bands`] of many bars, of which the variances stand where the lower bands will.
+    #[inline(always)]
+    pub(super) fn show(
+        &self,
+        values: &[f64],
+        [upper, middle, lower]: [&mut [f64]; 3],
+        rest: &mut [&mut [f64]],
+    ) {
+        let bars = values.len();
+        let (upper, middle, lower) = (&mut upper[..bars], &middle[..bars], &mut lower[..bars]);
+        for at in 0..bars {
+            [upper[at], lower[at]] = self.around(middle[at], lower[at]);
+        }
+        let [percent_b, width] = rest else {
+            return;
+        };
+        let (percent_b, width) = (&mut percent_b[..bars], &mut width[..bars]);
+        for at in 0..bars {
+            [percent_b[at], width[at]] = shown([upper[at], middle[at], lower[at]], values[at]);
+        }
     }
 }

@@ -1,17 +1,18 @@
 //! Bollinger bands around an average of any kind.
 
+use super::bollinger_bands::Reach;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
+use crate::rolling_moments::means_and_variances;
 use crate::window::mean_and_variance;
 
 /// An average of any kind with bands of standard deviations around it.
 #[derive(Debug)]
 pub(crate) struct BollingerBandsOfAverage {
     period: usize,
-    deviations_up: f64,
-    deviations_down: f64,
+    reach: Reach,
     average: MovingAverage,
     column: Column,
 }
@@ -63,8 +64,7 @@ impl Kernel for BollingerBandsOfAverage {
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self {
             period: arguments.count("timeperiod")?,
-            deviations_up: arguments.number("nbdevup")?,
-            deviations_down: arguments.number("nbdevdn")?,
+            reach: Reach::of(arguments)?,
             average: MovingAverage::of(arguments, "timeperiod", "matype", 0)?,
             column: arguments.column()?,
         })
@@ -96,16 +96,29 @@ impl Kernel for BollingerBandsOfAverage {
         let (Some(middle), Some((_, variance))) = (middle, moments) else {
             return [f64::NAN; 5];
         };
-        let deviation = variance.sqrt();
-        let upper = middle + self.deviations_up * deviation;
-        let lower = middle - self.deviations_down * deviation;
-        let distance = upper - lower;
-        let percent_b = if distance > 0.0 {
-            (value - lower) / distance
-        } else {
-            0.5
+        self.reach.bands(middle, variance, value)
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut MovingAverageState,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (values, [upper, middle, lower, rest @ ..]) = (span.source(), outputs) else {
+            return 0;
         };
-        let width = if middle > 0.0 { distance / middle } else { 0.0 };
-        [upper, middle, lower, percent_b, width]
+        let Some(windows) = span.sources(self.period) else {
+            return 0;
+        };
+        let newest = span.sources(self.average.taps());
+        let bars = (self.average).push_all(state, values, newest, middle);
+        let (values, windows) = (&values[..bars], &windows[..self.period - 1 + bars]);
+        // The means of the windows stand where the upper bands will.
+        means_and_variances(windows, self.period, &mut upper[..bars], &mut lower[..bars]);
+        self.reach.show(values, [upper, middle, lower], rest);
+        bars
     }
 }

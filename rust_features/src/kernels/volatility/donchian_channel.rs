@@ -5,7 +5,7 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_extremes::{all_highest, all_lowest};
-use crate::neighbours::{Row, WINDOWS};
+use crate::neighbours::{Row, WINDOWS, divide_by_each};
 use crate::side_by_side::{self, Memories, SideBySide};
 use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, each_near, is_near};
 use crate::window::{highest, lowest};
@@ -116,22 +116,22 @@ impl Kernel for DonchianChannel {
             let own = first..bars.min(first + WINDOWS);
             let (upper, lower) = (&upper[own.clone()], &lower[own.clone()]);
             let middle = &mut middle[own.clone()];
-            let near = all_near(upper) && each_near(lower);
-            if near {
+            if all_near(upper) && each_near(lower) {
                 middles::<Lifted>(upper, lower, middle);
             } else {
                 middles::<Plain>(upper, lower, middle);
             }
             if let [positions, widths] = more {
                 let closes = &span.closes(bars)[own.clone()];
-                for (at, bar) in own.enumerate() {
-                    let all = if near && is_near(closes[at]) {
-                        channel::<Lifted>(upper[at], lower[at], closes[at])
-                    } else {
-                        channel::<Plain>(upper[at], lower[at], closes[at])
-                    };
-                    [_, _, _, positions[bar], widths[bar]] = all;
+                let (positions, widths) = (&mut positions[own.clone()], &mut widths[own]);
+                for (at, width) in widths.iter_mut().enumerate() {
+                    (*width, positions[at]) = (upper[at] - lower[at], closes[at] - lower[at]);
                 }
+                divide_by_each(positions, widths);
+                for (position, width) in positions.iter_mut().zip(&*widths) {
+                    *position = if *width > 0.0 { *position } else { 0.5 };
+                }
+                divide_by_each(widths, middle);
             }
         }
         bars

@@ -2,9 +2,10 @@
 
 use super::average_true_range::AverageRange;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::exponential_moving_average::{ExponentialAverage, Smoothing};
+use crate::neighbours::{TILE, divide, divide_by_each};
 use crate::state::state;
 use crate::subnormal::{quotient, share};
 
@@ -91,5 +92,46 @@ impl Kernel for KeltnerChannel {
             0.5
         };
         [upper, middle, lower, position, quotient(distance, middle)]
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut KeltnerState,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [upper, middle, lower, position, width] = outputs else {
+            return 0;
+        };
+        if !state.middle.is_warm(self.smoothing) {
+            return 0;
+        }
+        let bars = upper.len();
+        // Typical prices and average ranges stand where the bands will.
+        span.bars(bars, |at, bar| upper[at] = bar.high + bar.low + bar.close);
+        for typical in upper.chunks_mut(TILE) {
+            divide(typical, 3.0);
+        }
+        let before = *state;
+        let averaged = (state.middle).take_span(self.smoothing, upper, middle);
+        let ranged = (state.range).take_span(self.range_period, span, lower, |range, _| range);
+        if averaged < bars || ranged < bars {
+            *state = before;
+            return 0;
+        }
+        let closes = span.closes(bars);
+        for at in 0..bars {
+            let reach = self.ranges * lower[at];
+            (upper[at], lower[at]) = (middle[at] + reach, middle[at] - reach);
+            (width[at], position[at]) = (upper[at] - lower[at], closes[at] - lower[at]);
+        }
+        divide_by_each(position, width);
+        for (cell, distance) in position.iter_mut().zip(&**width) {
+            *cell = if *distance > 0.0 { *cell } else { 0.5 };
+        }
+        divide_by_each(width, middle);
+        bars
     }
 }

@@ -83,8 +83,11 @@ impl Kernel for StdDev {
             means_and_variances(windows, self.period, ratios, deviations);
             for (deviation, ratio) in deviations.iter_mut().zip(ratios) {
                 *deviation = self.deviations * deviation.sqrt();
+                // Values near zero deviate by nothing, and vectors that divide by such means take a hundred times as
+                // long.
+                let divisor = if *deviation == 0.0 { 1.0 } else { *ratio };
                 *ratio = if *ratio > 0.0 {
-                    *deviation / *ratio
+                    *deviation / divisor
                 } else {
                     0.0
                 };

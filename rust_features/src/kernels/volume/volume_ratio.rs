@@ -1,11 +1,13 @@
 //! Volume against its recent mean.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::Row;
+use crate::neighbouring_means::all_means;
+use crate::neighbours::{Row, TILE, divide_by_each};
 use crate::side_by_side::{Memories, SideBySide, means};
+use crate::subnormal::quotients;
 use crate::window::mean;
 
 /// Volume as a multiple of the mean of the bars before.
@@ -81,22 +83,62 @@ impl Kernel for VolumeRatio {
         let mean = known_length!([before] of [20] => mean(before));
         against(*volume, mean)
     }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        (): &mut (),
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some(windows), [ratios, surprises]) =
+            (span.windows(Column::Volume, self.period + 1), outputs)
+        else {
+            return 0;
+        };
+        let bars = ratios.len();
+        let volumes = &windows[self.period..][..bars];
+        let (mut means, mut totals) = ([0.0; TILE], [0.0; TILE]);
+        for first in (0..bars).step_by(TILE) {
+            let own = first..bars.min(first + TILE);
+            let (means, totals) = (&mut means[..own.len()], &mut totals[..own.len()]);
+            if all_means(&windows[first..], self.period, means) < own.len() {
+                return first;
+            }
+            let volumes = &volumes[own.clone()];
+            let (ratios, surprises) = (&mut ratios[own.clone()], &mut surprises[own]);
+            for (at, volume) in volumes.iter().enumerate() {
+                totals[at] = volume + means[at];
+                (ratios[at], surprises[at]) = (*volume, volume - means[at]);
+            }
+            divide_by_each(ratios, means);
+            divide_by_each(surprises, totals);
+            for at in 0..volumes.len() {
+                [ratios[at], surprises[at]] =
+                    shown([ratios[at], surprises[at]], means[at], totals[at]);
+            }
+        }
+        bars
+    }
 }
 
 /// Ratio and surprise of a volume.
 #[inline(always)]
 fn against(volume: f64, mean: f64) -> [f64; 2] {
     let total = volume + mean;
+    shown(
+        quotients([volume, volume - mean], [mean, total]),
+        mean,
+        total,
+    )
+}
+
+/// The quotients, or what stands for them without volume.
+#[inline(always)]
+fn shown([ratio, surprise]: [f64; 2], mean: f64, total: f64) -> [f64; 2] {
     [
-        if mean > 0.0 {
-            (volume / mean).min(f64::MAX)
-        } else {
-            1.0
-        },
-        if total > 0.0 {
-            (volume - mean) / total
-        } else {
-            0.0
-        },
+        if mean > 0.0 { ratio.min(f64::MAX) } else { 1.0 },
+        if total > 0.0 { surprise } else { 0.0 },
     ]
 }
