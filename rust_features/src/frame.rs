@@ -1,7 +1,7 @@
 //! What a kernel sees of the market at one bar: the bar itself and the bars before it.
 
 use crate::bar::Bar;
-use crate::logarithm::log_ratio;
+use crate::logarithm::log_changes;
 use crate::neighbours::WINDOWS;
 
 /// A price or volume column of a bar.
@@ -304,13 +304,11 @@ pub(crate) fn log_returns(lookback: Lookback, closes: &[f64]) -> Vec<f64> {
     if !lookback.reads_log_returns() {
         return Vec::new();
     }
-    let changes = closes.windows(2).map(|pair| log_ratio(pair[1], pair[0]));
-    closes
-        .first()
-        .map(|_| 0.0)
-        .into_iter()
-        .chain(changes)
-        .collect()
+    let mut returns = vec![0.0; closes.len()];
+    if let [_, returns @ ..] = &mut returns[..] {
+        log_changes(closes, returns);
+    }
+    returns
 }
 
 /// Consecutive bars that a kernel may take at once: [`WINDOWS`] of them, the first at `first`.

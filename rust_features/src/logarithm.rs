@@ -1,7 +1,8 @@
 //! Logarithms: of a ratio of prices, exact to the last digits for the small moves that markets make; of several numbers.
 
-use crate::neighbours::Row;
-use crate::subnormal::{quotient, quotients};
+use crate::instructions::{Work, with_widest_vectors};
+use crate::neighbours::{Row, TILE};
+use crate::subnormal::{all_near, lift, quotient, quotients};
 
 /// Below this `(a - b) / (a + b)`, a move of about 6 %, the series converges in a few terms.
 const SMALL: f64 = 1.0 / 32.0;
@@ -39,6 +40,55 @@ pub(crate) fn log_ratios<const N: usize>(above: [f64; N], below: [f64; N]) -> [f
         }
     }
     logarithms
+}
+
+/// As [`log_ratio`] of each value and the one before it, from the second on: a change fewer than there are values.
+pub(crate) fn log_changes(values: &[f64], changes: &mut [f64]) {
+    with_widest_vectors(LogChanges { values, changes });
+}
+
+struct LogChanges<'a> {
+    values: &'a [f64],
+    changes: &'a mut [f64],
+}
+
+impl Work for LogChanges<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { values, changes } = self;
+        let mut lifted = [0.0; TILE + 1];
+        for (tile, changes) in changes.chunks_mut(TILE).enumerate() {
+            let values = &values[tile * TILE..][..=changes.len()];
+            let lifted = &mut lifted[..values.len()];
+            if all_near(values) {
+                for (cell, value) in lifted.iter_mut().zip(values) {
+                    *cell = lift(*value);
+                }
+                Self::fill(lifted, changes);
+            } else {
+                Self::fill(values, changes);
+            }
+        }
+    }
+}
+
+impl LogChanges<'_> {
+    #[inline(always)]
+    fn fill(values: &[f64], changes: &mut [f64]) {
+        let (later, earlier) = (&values[1..], &values[..changes.len()]);
+        let (changes, last_changes) = changes.as_chunks_mut::<8>();
+        let ((later, last_later), (earlier, last_earlier)) =
+            (later.as_chunks::<8>(), earlier.as_chunks::<8>());
+        for ((changes, later), earlier) in changes.iter_mut().zip(later).zip(earlier) {
+            *changes = log_ratios(*later, *earlier);
+        }
+        for ((change, later), earlier) in last_changes.iter_mut().zip(last_later).zip(last_earlier)
+        {
+            *change = log_ratio(*later, *earlier);
+        }
+    }
 }
 
 /// As [`log_ratio`] of each series' pair.
@@ -142,6 +192,24 @@ mod tests {
                 };
                 let error = (log_ratio(a, b) - expected).abs();
                 assert!(error <= 1.2e-15 * expected.abs(), "{a} / {b}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn changes_of_a_series_are_those_of_its_pairs() {
+        let step = |i: u32| f64::from(i * 7 % 31).sqrt() * f64::from(1 + i % 5 / 4);
+        let usual: Vec<f64> = (0..40).map(|i| 20.0 + step(i)).collect();
+        let small = usual.iter().map(|value| value * 1e-312).collect();
+        for values in [usual, small] {
+            for length in 1..values.len() {
+                let values = &values[..length];
+                let mut changes = vec![0.0; length - 1];
+                log_changes(values, &mut changes);
+                let pairs = values.windows(2).map(|pair| log_ratio(pair[1], pair[0]));
+                let expected: Vec<u64> = pairs.map(f64::to_bits).collect();
+                let changes: Vec<u64> = changes.into_iter().map(f64::to_bits).collect();
+                assert_eq!(changes, expected, "{length}");
             }
         }
     }
