@@ -3,7 +3,7 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::WINDOWS;
+use crate::neighbours::TILE;
 use crate::state::state;
 use crate::subnormal::{
     RAISED_SHARE, all_near, all_subnormal, is_factor, is_near, lift, lifted_product, lower,
@@ -184,7 +184,7 @@ impl Trade {
             impl Fn(f64, f64, f64) -> f64 + Copy,
         ),
     ) {
-        let mut changed = [[0.0; WINDOWS]; 2];
+        let mut changed = [[0.0; TILE]; 2];
         for (changed, values) in changed.iter_mut().zip(ranges) {
             for (changed, value) in changed.iter_mut().zip(values) {
                 *changed = change(*value);
@@ -328,8 +328,8 @@ impl Kernel for Sar {
             return 0;
         }
         let [_, highs, lows, closes, _] = span.prices();
-        for (block, cells) in stops.chunks_mut(WINDOWS).enumerate() {
-            let bars = block * WINDOWS..block * WINDOWS + cells.len();
+        for (block, cells) in stops.chunks_mut(TILE).enumerate() {
+            let bars = block * TILE..block * TILE + cells.len();
             let ranges = [&highs[bars.clone()], &lows[bars.clone()]];
             let directions = more.get_mut(1).map(|directions| &mut directions[bars]);
             if ranges.into_iter().all(all_subnormal) && self.can_raise(state) {
