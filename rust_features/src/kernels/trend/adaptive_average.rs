@@ -7,8 +7,8 @@ use crate::neighbours::{LONGEST, Row, TILE};
 use crate::side_by_side::{Memories, each_series, sums_over};
 use crate::state::state;
 use crate::subnormal::{
-    Arithmetic, Careful, Lifted, Plain, all_near, all_subnormal, lower_raised, raise, toward,
-    toward_raised,
+    Arithmetic, Careful, Lifted, Plain, all_near, all_subnormal, is_near, lift_subnormal,
+    lower_raised, raise, toward, toward_raised,
 };
 use crate::window::sum_of_pairs;
 
@@ -76,7 +76,7 @@ impl Average for Adaptive {
             [before, after] of [20] => sum_of_pairs(before, after, |old, new| (new - old).abs())
         );
         let smoothing = smoothing::<Careful>((value - oldest).abs(), path);
-        state.average = toward(state.average, value, smoothing);
+        state.average = pursue(state.average, value, smoothing);
         Some(state.average)
     }
 
@@ -95,27 +95,43 @@ impl Average for Adaptive {
             return 0;
         }
         let mut changes = [0.0; TILE + LONGEST];
-        let mut paths = [0.0; TILE];
+        let (mut paths, mut lifted) = ([0.0; TILE], [0.0; TILE + LONGEST]);
         let mut taken = 0;
         for cells in averages.chunks_mut(TILE) {
             let bars = cells.len();
             let Some(windows) = newest.get(taken..taken + bars + self.period) else {
                 break;
             };
-            let (before, after) = (&windows[..windows.len() - 1], &windows[1..]);
+            // Subnormal values are lifted, which changes none of the shares.
+            let numbers = if all_subnormal(windows) {
+                for (cell, value) in lifted.iter_mut().zip(windows) {
+                    *cell = lift_subnormal(*value);
+                }
+                &lifted[..windows.len()]
+            } else {
+                windows
+            };
+            let (before, after) = (&numbers[..numbers.len() - 1], &numbers[1..]);
             let changes = &mut changes[..after.len()];
             for (at, change) in changes.iter_mut().enumerate() {
                 *change = (after[at] - before[at]).abs();
             }
             let paths = &mut paths[..bars];
             tile_sums_over(changes, self.period, paths);
-            let (oldest, values) = (&windows[..bars], &windows[self.period..]);
-            if all_near(paths) {
-                smoothings::<Lifted>(values, oldest, paths, cells);
-            } else {
-                smoothings::<Plain>(values, oldest, paths, cells);
+            let (oldest, newest_numbers) = (&numbers[..bars], &numbers[self.period..]);
+            let values = &windows[self.period..];
+            let near = all_near(paths);
+            for first in (0..bars).step_by(BLOCK) {
+                let own = first..bars.min(first + BLOCK);
+                let (ends, oldest) = (&newest_numbers[own.clone()], &oldest[own.clone()]);
+                let (paths, cells) = (&paths[own.clone()], &mut cells[own.clone()]);
+                if near {
+                    smoothings::<Lifted>(ends, oldest, paths, cells);
+                } else {
+                    smoothings::<Plain>(ends, oldest, paths, cells);
+                }
+                state.follow(&values[own], cells);
             }
-            state.follow(values, cells);
             taken += bars;
         }
         taken
@@ -143,7 +159,7 @@ impl Average for Adaptive {
                 state.started = true;
                 state.average = previous.0[at];
             }
-            state.average = toward(state.average, values.0[at], rows.0[at]);
+            state.average = pursue(state.average, values.0[at], rows.0[at]);
             rows.0[at] = state.average;
         });
         Some(rows)
@@ -165,14 +181,27 @@ impl AdaptiveState {
         }
         let mut average = self.average;
         for (cell, value) in cells.iter_mut().zip(values) {
-            average = toward(average, *value, *cell);
+            average = pursue(average, *value, *cell);
             *cell = average;
         }
         self.average = average;
     }
 }
 
-/// The [`smoothing`] of each bar of a tile.
+/// Bars of a block: so few that a processor makes the shares of the next one beside the averages of this one.
+const BLOCK: usize = 32;
+
+/// An average after a value, moved toward it by a share: the next one waits for one operation. Near the value, and where
+/// numbers are near zero, by a share of their distance, so that what reached it stays.
+#[inline(always)]
+fn pursue(average: f64, value: f64, share: f64) -> f64 {
+    if is_near(value - average) {
+        return toward(average, value, share);
+    }
+    (1.0 - share).mul_add(average, share * value)
+}
+
+/// The [`smoothing`] of each bar of a block.
 #[inline(always)]
 fn smoothings<A: Arithmetic>(values: &[f64], oldest: &[f64], paths: &[f64], cells: &mut [f64]) {
     let bars = cells.len();
