@@ -38,6 +38,27 @@ pub(crate) fn align(window: &mut [f64], appended: &mut u64) {
     *appended = 0;
 }
 
+/// Appends a value of each series to its window; the sums of the newest ones. `$sum` is that of one series.
+macro_rules! sums_after_append {
+    ($memories:ident, $values:ident, |$at:ident, $state:ident: $kind:ty, $window:ident| $sum:expr) => {{
+        let mut sums = $crate::neighbours::Row::ZEROS;
+        if let Some(window) = $memories.take_window_rows() {
+            let mut appended = $memories.first::<$kind>().appended;
+            let newest = $crate::trailing::append(window, &mut appended, $values);
+            sums = $crate::side_by_side::sums_of(newest, |value, _| value);
+            $crate::side_by_side::each_series!($memories, |at, state: $kind| {
+                state.appended = appended;
+            });
+        } else {
+            $crate::side_by_side::each_series!($memories, |$at, $state: $kind, $window| {
+                sums.0[$at] = $sum;
+            });
+        }
+        sums
+    }};
+}
+pub(crate) use sums_after_append;
+
 #[cfg(test)]
 mod tests {
     use super::*;

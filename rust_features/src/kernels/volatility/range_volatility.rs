@@ -9,9 +9,9 @@ use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::logarithm::{log_ratio, log_ratios, log_ratios_of_each};
 use crate::neighbours::Row;
-use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
+use crate::side_by_side::{Memories, SideBySide};
 use crate::state::state;
-use crate::trailing::{self, append, room_for};
+use crate::trailing::{self, append, room_for, sums_after_append};
 use crate::window::sum;
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars in the mean", 20, 1);
@@ -172,17 +172,10 @@ macro_rules! mean_of_bars {
                     return false;
                 };
                 let variances: Row = $of_each(newest);
-                if let Some(window) = memories.take_window_rows() {
-                    let mut appended = memories.first::<BarVariances>().appended;
-                    *row = sums_of(append(window, &mut appended, variances), |value, _| value);
-                    each_series!(memories, |at, state: BarVariances| {
-                        state.appended = appended;
+                *row =
+                    sums_after_append!(memories, variances, |at, state: BarVariances, window| {
+                        state.push(self.period, window, variances.0[at])
                     });
-                } else {
-                    each_series!(memories, |at, state: BarVariances, window| {
-                        row.0[at] = state.push(self.period, window, variances.0[at]);
-                    });
-                }
                 for cell in &mut row.0 {
                     *cell = volatility(*cell, self.period);
                 }

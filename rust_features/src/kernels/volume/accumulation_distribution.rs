@@ -9,13 +9,13 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbours::Row;
-use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
+use crate::side_by_side::{Memories, SideBySide, sums_of};
 use crate::state::state;
 use crate::subnormal::{
     Arithmetic, Careful, Lifted, Plain, all_factors, all_near, all_subnormal, all_tiny, is_near,
     needs_lift, quotient, raise,
 };
-use crate::trailing::{self, append, room_for};
+use crate::trailing::{self, append, room_for, sums_after_append};
 use crate::window::{Finite, all_finite, flush_tiny, sum};
 
 /// Volume times the place of the close, from -1 at the low to 1 at the high; 0 without range.
@@ -543,18 +543,10 @@ impl Kernel for ChaikinMoneyFlow {
         for (at, cell) in flows.0.iter_mut().enumerate() {
             *cell = now.0[at] * place::<Plain>(highs.0[at], lows.0[at], closes.0[at]);
         }
-        if let Some(window) = memories.take_window_rows() {
-            let mut appended = memories.first::<Flows>().appended;
-            *row = sums_of(append(window, &mut appended, flows), |flow, _| flow);
-            each_series!(memories, |at, state: Flows| {
-                state.appended = appended;
-            });
-        } else {
-            each_series!(memories, |at, state: Flows, window| {
-                let flows = append(window, &mut state.appended, flows.0[at]);
-                row.0[at] = known_length!([flows] of [20] => sum(flows));
-            });
-        }
+        *row = sums_after_append!(memories, flows, |at, state: Flows, window| {
+            let flows = append(window, &mut state.appended, flows.0[at]);
+            known_length!([flows] of [20] => sum(flows))
+        });
         let volumes = sums_of(volumes, |volume, _| volume);
         for (cell, volume) in row.0.iter_mut().zip(&volumes.0) {
             *cell = if *volume > 0.0 { *cell / volume } else { 0.0 };

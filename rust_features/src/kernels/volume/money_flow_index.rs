@@ -6,12 +6,11 @@ use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_means::all_sums;
 use crate::neighbours::{LONGEST, Row, TILE, divide};
+use crate::rings::{align_ring, position, ring, ring_extend, ring_len, ring_of_each, ring_values};
 use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
 use crate::state::state;
 use crate::subnormal::{self, Arithmetic, Careful, Lifted, Plain, all_factors, all_near, is_near};
-use crate::window::{
-    align_ring, position, ring, ring_extend, ring_len, ring_of_each, ring_values, sum_of,
-};
+use crate::window::sum_of;
 
 /// Typical prices this close to each other, as a fraction of their sum, differ by rounding only.
 const SAME: f64 = 1e-14;

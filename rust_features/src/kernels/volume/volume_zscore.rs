@@ -4,7 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::moments::standard_score;
+use crate::moments::{are_all_equal, standard_score};
 use crate::moments_of_each::{standard_scores, standard_scores_near_zero};
 use crate::neighbours::Row;
 use crate::side_by_side::{Memories, SideBySide};
@@ -64,7 +64,7 @@ impl Kernel for VolumeZscore {
         true
     }
 
-    /// Only for values near zero, which take steps much longer.
+    /// Only for values that are all the same or near zero, which take steps much longer.
     #[inline(always)]
     fn block(
         &self,
@@ -76,6 +76,10 @@ impl Kernel for VolumeZscore {
         let (Some(values), [row]) = (block.volumes(self.period), outputs) else {
             return false;
         };
+        if are_all_equal(values) {
+            *row = Row::ZEROS;
+            return true;
+        }
         let Some(scores) = standard_scores_near_zero(values, self.period) else {
             return false;
         };
