@@ -58,6 +58,7 @@ mod plan;
 mod presets;
 #[cfg(feature = "python")]
 mod python;
+mod rings;
 mod rolling_moments;
 mod runner;
 mod sample;

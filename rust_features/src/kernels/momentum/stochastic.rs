@@ -6,10 +6,11 @@ use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::known_length::known_length;
 use crate::neighbours::{self, LONGEST, Row, WINDOWS, Wide};
+use crate::rings::{ring, ring_extend, ring_len, ring_values};
 use crate::side_by_side::{self, Memories, SideBySide, each_series};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
-use crate::window::{highest, lowest, mean, ring, ring_extend, ring_len, ring_values};
+use crate::window::{highest, lowest, mean};
 
 /// Place of the close in the range of the last bars, smoothed twice.
 #[derive(Debug)]

@@ -4,10 +4,11 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{Row, WINDOWS};
+use crate::rings::{align_delay, delay, delay_len, delay_of_each, position};
 use crate::side_by_side::{Memories, SideBySide, each_series, highest_of, lowest_of};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Lifted, Plain, is_near, quotients};
-use crate::window::{align_delay, delay, delay_len, delay_of_each, highest, lowest, position};
+use crate::window::{highest, lowest};
 
 /// Middles of three ranges; the cloud that charts draw at this bar was known `displacement` bars ago.
 #[derive(Debug)]
