@@ -146,21 +146,14 @@ pub(crate) fn lower_raised(raised: f64) -> f64 {
     f64::from_bits(raised.to_bits() ^ LEAST_NORMAL.to_bits())
 }
 
-/// Whether numbers are sums of as many that [`all_subnormal`] allows, given the largest of all their bits, and
-/// [`subnormal_share`] divides by their count.
+/// Whether numbers are sums of as many that [`all_subnormal`] allows, given the largest of all their bits.
 #[inline(always)]
 pub(crate) fn are_sums_of_subnormals(largest: u64, count: f64) -> bool {
-    largest < (count * f64::MIN_POSITIVE).to_bits() && divides_subnormal(count as u64)
-}
-
-/// Whether [`subnormal_share`] divides by a whole number.
-const fn divides_subnormal(count: u64) -> bool {
-    count % 2 == 1 || count.is_power_of_two()
+    largest < (count * f64::MIN_POSITIVE).to_bits()
 }
 
 /// A number of [`are_sums_of_subnormals`] divided by their count, with its `reciprocal`. The reciprocal's error moves no
-/// quotient by more than half the grid, and what is left tells whether it was moved; as no multiple of the grid divided
-/// by an odd number lies in the middle between two others, that is all. Powers of two have no error.
+/// quotient by more than half the grid, and what is left tells whether it was moved.
 #[inline(always)]
 pub(crate) fn subnormal_share(sum: f64, count: f64, reciprocal: f64) -> f64 {
     let lifted = lift(sum);
@@ -169,14 +162,15 @@ pub(crate) fn subnormal_share(sum: f64, count: f64, reciprocal: f64) -> f64 {
 }
 
 /// The multiple of the grid that is nearest to `lifted / count`, given the quotient raised and rounded to the grid,
-/// which is one too few or too many at most: what is left over is exact and tells.
+/// which is one too few or too many at most: what is left over is exact and tells. Of two that are as near the even one.
 #[inline(always)]
 fn corrected_multiple(raised: f64, lifted: f64, count: f64) -> u64 {
     let rest = (LEAST_NORMAL - raised).mul_add(count, lifted);
-    let half = 0.5 * GRID * count;
-    raised
-        .to_bits()
-        .wrapping_sub(LEAST_NORMAL.to_bits())
+    let multiple = raised.to_bits().wrapping_sub(LEAST_NORMAL.to_bits());
+    // What is left over is a multiple of the grid.
+    let more = if multiple & 1 == 0 { 0.25 } else { -0.25 };
+    let half = GRID * (0.5 * count + more);
+    multiple
         .wrapping_add(u64::from(rest > half))
         .wrapping_sub(u64::from(rest < -half))
 }
@@ -487,7 +481,7 @@ mod tests {
 
     #[test]
     fn sums_of_subnormal_numbers_are_divided_with_the_bits_of_a_division() {
-        for count in (1..200_u32).filter(|count| divides_subnormal(u64::from(*count))) {
+        for count in 1..200_u32 {
             let count = f64::from(count);
             let most = (count * f64::MIN_POSITIVE).to_bits();
             let ends = [most - 1, most - 2, most - 3, most / 2, most / 2 + 1].map(f64::from_bits);

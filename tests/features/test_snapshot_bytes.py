@@ -35,9 +35,9 @@ WRITTEN = bytes.fromhex(
 # SHA-256 of a panel's snapshot after 150 bars.
 DIGESTS = {
     "core": "f3ca6dbb524e0cfbd41ee027701425f5ebc553681f3f5933e820a049572e5759",
-    "standard": "ff693e680049201811cc91a06df48af050973f9aada050e0c7af96a8907522a1",
-    "full": "0e870707bc1760b0c1f852d3812382466f040ef76e78f7f8a9adf3ef26cd496d",
-    "extended": "7255d08a32225a9e18bab59fef62d1d3806b1ffa9fa4f7c94aa4a750851b8cc0",
+    "standard": "2ae42bee471d857a7fe591bab02db34c28b133d1e6b54197cfdf965827f10dd2",
+    "full": "bd00a02962337a88254473dd3d8bac8b3a25b14b2ef5ac10c87865699a9b8d48",
+    "extended": "0e9356b62faf7dc1718291155763a4bd072cdb2dd9d847cfd1ea6c946124373c",
 }
 
 

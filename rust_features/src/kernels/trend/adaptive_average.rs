@@ -8,7 +8,7 @@ use crate::side_by_side::{Memories, each_series, sums_over};
 use crate::state::state;
 use crate::subnormal::{
     Arithmetic, Careful, Lifted, Plain, all_near, all_subnormal, is_near, lift_subnormal,
-    lower_raised, raise, toward, toward_raised,
+    lower_raised, raise, toward,
 };
 use crate::window::sum_of_pairs;
 
@@ -173,7 +173,7 @@ impl AdaptiveState {
         if all_subnormal(values) && all_subnormal(&[self.average]) {
             let mut average = raise(self.average);
             for (cell, value) in cells.iter_mut().zip(values) {
-                average = toward_raised(average, raise(*value), *cell);
+                average = pursue_raised(average, raise(*value), *cell);
                 *cell = lower_raised(average);
             }
             self.average = lower_raised(average);
@@ -191,14 +191,35 @@ impl AdaptiveState {
 /// Bars of a block: so few that a processor makes the shares of the next one beside the averages of this one.
 const BLOCK: usize = 32;
 
-/// An average after a value, moved toward it by a share: the next one waits for one operation. Near the value, and where
-/// numbers are near zero, by a share of their distance, so that what reached it stays.
+/// An average after a value, moved toward it by a share: the next one waits for one operation. What reached the value
+/// stays.
 #[inline(always)]
 fn pursue(average: f64, value: f64, share: f64) -> f64 {
-    if is_near(value - average) {
-        return toward(average, value, share);
+    let distance = value - average;
+    if is_near(distance) {
+        if distance == 0.0 {
+            return average;
+        }
+        return pursue_near(average, value, share);
     }
     (1.0 - share).mul_add(average, share * value)
+}
+
+/// As [`pursue`] of different numbers near zero.
+#[cold]
+#[inline(never)]
+fn pursue_near(average: f64, value: f64, share: f64) -> f64 {
+    if all_subnormal(&[average, value]) {
+        lower_raised(pursue_raised(raise(average), raise(value), share))
+    } else {
+        toward(average, value, share)
+    }
+}
+
+/// As [`pursue`] of raised numbers, whose sums are rounded to the grid.
+#[inline(always)]
+fn pursue_raised(average: f64, value: f64, share: f64) -> f64 {
+    (value - average).mul_add(share, average)
 }
 
 /// The [`smoothing`] of each bar of a block.

@@ -99,7 +99,7 @@ fn weigh<A: Arithmetic>(places: &mut [f64], volumes: &[f64]) {
 }
 
 /// Bars of a block: so few that a processor makes the flows of the next one beside the sums of this one.
-const BARS: usize = 32;
+const BARS: usize = 24;
 
 /// Gives `take` the flows of a span's first `count` bars in blocks, each with the place of its first bar; the bars
 /// taken, up to one with a number that is not finite.
