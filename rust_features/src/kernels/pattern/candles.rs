@@ -188,7 +188,12 @@ impl<const N: usize, S: KnownSizes> Candles<'_, N, S> {
     /// Whether a condition holds at each of these candles.
     #[inline(always)]
     pub(super) fn each(&self, backs: Range<usize>, holds: impl Fn(usize) -> bool) -> bool {
-        backs.fold(true, |all, back| self.both(all, || holds(back)))
+        // No fold: its closure may stay a call, which no vector takes.
+        let mut all = true;
+        for back in backs {
+            all = self.both(all, || holds(back));
+        }
+        all
     }
 
     #[inline(always)]

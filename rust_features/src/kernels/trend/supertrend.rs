@@ -140,10 +140,13 @@ fn middles_by<A: Arithmetic>(highs: &[f64], lows: &[f64], cells: &mut [f64]) {
 impl Bands {
     /// The line and the trend at a close.
     #[inline(always)]
+    #[allow(
+        clippy::needless_bitwise_bool,
+        reason = "where ranges are zero any guess of a branch is wrong"
+    )]
     fn tighten(&mut self, middle: f64, reach: f64, previous_close: f64, close: f64) -> [f64; 2] {
         let (upper, lower) = (middle + reach, middle - reach);
         let first = !std::mem::replace(&mut self.started, true);
-        // Choices without a branch: where ranges are zero any guess at them is wrong.
         let upper_moves = first | (upper < self.upper) | (previous_close > self.upper);
         let lower_moves = first | (lower > self.lower) | (previous_close < self.lower);
         self.upper = if upper_moves { upper } else { self.upper };
