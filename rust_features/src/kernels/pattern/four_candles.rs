@@ -2,6 +2,14 @@
 
 use super::candles::{Measure, NEAR, SHADOW_VERY_SHORT, all, patterns, signal};
 
+/// Whether a value lies further than a level in the direction of the first of five candles. No closure: it may stay a
+/// call, which no vector takes.
+macro_rules! beyond {
+    ($c:ident, $value:expr, $level:expr) => {
+        $c.either($c.white(4), || $value > $level, || $value < $level)
+    };
+}
+
 patterns! {
     Breakaway, "cdlbreakaway", 15, "breakaway: a gap that runs on for two candles and then closes back into it", |c| signal(
         all!(c,
@@ -80,9 +88,6 @@ patterns! {
     };
     RiseFallThreeMethods, "cdlrisefall3methods", 15, "rising or falling three methods: three short candles against a long one, and one that goes on", |c| {
         let sign = c.sign(4);
-        let beyond = |value: f64, level: f64| {
-            c.either(c.white(4), || value > level, || value < level)
-        };
         signal(
             all!(c,
                 c.is_long(4),
@@ -91,10 +96,10 @@ patterns! {
                 c.each(1..4, |back| c.sign(back) == -sign),
                 c.sign(0) == sign,
                 c.each(1..4, |back| all!(c, c.bottom(back) < c.high(4), c.top(back) > c.low(4))),
-                beyond(c.close(3), c.close(2)),
-                beyond(c.close(2), c.close(1)),
-                beyond(c.open(0), c.close(1)),
-                beyond(c.close(0), c.close(4)),
+                beyond!(c, c.close(3), c.close(2)),
+                beyond!(c, c.close(2), c.close(1)),
+                beyond!(c, c.open(0), c.close(1)),
+                beyond!(c, c.close(0), c.close(4)),
             ),
             sign * 100.0,
         )
