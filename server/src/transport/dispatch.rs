@@ -13,6 +13,7 @@ use super::{
     one_row::{self, ScoreOneRow},
     proto::scoring_service_server::{ScoringService, ScoringServiceServer},
     request_body::RequestBody,
+    status::headers_alone,
     together::{Next, announce_next},
 };
 use crate::{
@@ -62,17 +63,18 @@ const DISCARDED_BYTES: usize = 64 << 10;
 
 /// The scoring service, and how to reach it without the general codec.
 pub struct ScoringCalls<T: ScoringService> {
-    service: T,
+    service: Arc<T>,
     most_bytes: usize,
     general: Compressible<ScoringServiceServer<T>>,
 }
 
-impl<T: ScoringService + ScoreOneRow + Clone> ScoringCalls<T> {
+impl<T: ScoringService + ScoreOneRow> ScoringCalls<T> {
     /// Calls of `service` with messages of at most `most_bytes`; those that compress may use `encodings`.
     #[must_use]
     pub fn new(service: T, most_bytes: usize, encodings: &[CompressionEncoding]) -> Self {
-        let plain =
-            ScoringServiceServer::new(service.clone()).max_decoding_message_size(most_bytes);
+        let service = Arc::new(service);
+        let plain = ScoringServiceServer::from_arc(Arc::clone(&service))
+            .max_decoding_message_size(most_bytes);
         let mut compressed = plain.clone();
         for encoding in encodings {
             compressed = compressed
@@ -87,7 +89,7 @@ impl<T: ScoringService + ScoreOneRow + Clone> ScoringCalls<T> {
     }
 
     async fn answer_one_row(&self, request: Request<RequestBody>) -> Response<Body> {
-        let general = match one_row::answer(&self.service, self.most_bytes, request).await {
+        let general = match one_row::answer(&*self.service, self.most_bytes, request).await {
             Ok(response) => return response,
             Err(request) => self.general.plain.clone().call(request),
         };
@@ -131,8 +133,7 @@ impl<T: ScoringService, I> Dispatch<T, I> {
     /// Refuses `request`, once its body is here: what comes for a stream that is over would count as the caller's error.
     fn refuse(&self, request: Request<RequestBody>) -> Answer {
         announce_next(Next::Refused);
-        let mut response = Response::new(Body::empty());
-        response.headers_mut().clone_from(&self.refusal);
+        let response = headers_alone(&self.refusal);
         let mut body = request.into_body();
         Box::pin(async move {
             let mut discarded = 0;
@@ -148,7 +149,7 @@ impl<T: ScoringService, I> Dispatch<T, I> {
 
 impl<T, I> hyper::service::Service<Request<RequestBody>> for Dispatch<T, I>
 where
-    T: ScoringService + ScoreOneRow + Clone,
+    T: ScoringService + ScoreOneRow,
     I: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>
         + Clone
         + Send

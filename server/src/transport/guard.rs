@@ -132,7 +132,7 @@ struct Followed {
 
 impl Followed {
     fn read_status(&mut self, headers: &http::HeaderMap) {
-        if let (Some(trace), Some(status)) = (&mut self.trace, headers.get("grpc-status")) {
+        if let (Some(trace), Some(status)) = (&mut self.trace, headers.get(Status::GRPC_STATUS)) {
             trace.set_status(status.as_bytes());
         }
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::{Buf, BufMut, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use prost::Message;
@@ -29,7 +29,6 @@ use crate::error::ServeError;
 pub(super) const SCORE: &str = "/candlewire.v1.ScoringService/Score";
 /// What stands in front of a message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Scores a row without a wrapper around request and response.
 pub trait ScoreOneRow: Send + Sync + 'static {
@@ -111,7 +110,7 @@ impl http_body::Body for OneMessage {
             return Poll::Ready(None);
         }
         let mut trailers = HeaderMap::with_capacity(1);
-        trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+        trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
@@ -169,7 +168,7 @@ mod tests {
         let response = into_http(&request);
         assert_eq!(response.headers()[CONTENT_TYPE], GRPC_CONTENT_TYPE);
         let body = response.into_body().collect().await.unwrap();
-        assert_eq!(body.trailers().unwrap()[GRPC_STATUS], "0");
+        assert_eq!(body.trailers().unwrap()[Status::GRPC_STATUS], "0");
         assert_eq!(body.to_bytes(), framed(&request.encode_to_vec()));
     }
 }

@@ -141,9 +141,7 @@ pub(super) fn refusal(error: ServeError) -> Response<Body> {
         if let Some((last, headers)) = full
             && *last == queue
         {
-            let mut response = Response::new(Body::empty());
-            response.headers_mut().clone_from(headers);
-            return response;
+            return headers_alone(headers);
         }
         let status = Status::from(ServeError::QueueFull {
             model: queue.model.clone(),
@@ -155,6 +153,13 @@ pub(super) fn refusal(error: ServeError) -> Response<Body> {
         *full = Some((queue, response.headers().clone()));
         response
     })
+}
+
+/// An answer without a body: an error's headers say everything.
+pub(super) fn headers_alone(headers: &HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().clone_from(headers);
+    response
 }
 
 /// Values that a program may want without reading the message.
