@@ -25,9 +25,13 @@ APART = ", a core each"
 """What the names of loads end with that have the server and the generator on a core each."""
 SHARES = (20, 50, 80, 150)
 OVERLOAD = SHARES[-1]
-TICK_US, OVERLOAD_TICK_US = 50, 100
-"""How often what is due is sent: a timer a request would cost the generator, and so the server beside it, as
-much as the request. Latency counts from when a request was due all the same."""
+TICK_US, OVERLOAD_TICK_US = 200, 100
+"""How often what is due is sent and answers are looked for: a timer a request, or to be woken by each answer,
+would cost the generator, and so the server beside it, as much as the request. Latency counts from when a
+request was due until its answer was looked at all the same, so that a tick adds itself to the mean.
+
+With 50 us the generator and the server's threads keep two cores busy at half of what the closed loop
+saturates at: one of them then often waits for a core, for as long as a tick of the system's clock (4 ms)."""
 
 
 def share(percent: int, ending: str = "") -> str:

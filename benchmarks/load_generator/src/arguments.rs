@@ -77,7 +77,8 @@ pub(crate) struct Open {
     /// Measured load, milliseconds.
     #[arg(long, default_value_t = 5_000)]
     pub(crate) duration_ms: u64,
-    /// Send at most so often, everything that is due at once, microseconds: a timer a request costs as much as sending.
+    /// Send at most so often, everything that is due at once, and look for answers as often, microseconds: a timer a
+    /// request, or to be woken by each answer, costs as much as sending. Both kinds of waiting count as latency.
     #[arg(long, default_value_t = 0)]
     pub(crate) tick_us: u64,
     /// `grpc-timeout` of each request, milliseconds; zero sends none.

@@ -162,13 +162,20 @@ mod tests {
 
     #[test]
     fn an_open_loop_sends_what_is_due_and_tells_refusals_apart() {
+        for tick_us in [0, 2_000] {
+            sends_what_is_due(tick_us);
+        }
+    }
+
+    /// Whatever the ticks, as much is sent, and what an answer waits for its tick counts.
+    fn sends_what_is_due(tick_us: u64) {
         let load = Open {
             rate: 2_000.0,
             arrivals: Arrivals::Constant,
             connections: 2,
             warmup_ms: 0,
             duration_ms: 200,
-            tick_us: 0,
+            tick_us,
             timeout_ms: 1_000,
         };
         let recorder = open_loop::run(&server(4), &load, ALL, 1).unwrap();
@@ -178,6 +185,28 @@ mod tests {
         let answered = report["latency_us"]["count"].as_u64().unwrap();
         assert!((390..=400).contains(&(refused + answered)), "{report}");
         assert!((95..=100).contains(&refused), "{report}");
+        let mean_us = report["latency_us"]["mean"].as_f64().unwrap();
+        assert!(mean_us > tick_us as f64, "{report}");
+    }
+
+    #[test]
+    fn an_answer_is_looked_for_while_no_request_is_due() {
+        let load = Open {
+            rate: 20.0,
+            arrivals: Arrivals::Constant,
+            connections: 1,
+            warmup_ms: 0,
+            duration_ms: 300,
+            tick_us: 100,
+            timeout_ms: 0,
+        };
+        let recorder = open_loop::run(&server(0), &load, ALL, 1).unwrap();
+        let report = report(Load::Open(load), &recorder);
+        // Half of the time between two requests.
+        assert!(
+            report["latency_us"]["mean"].as_f64().unwrap() < 25_000.0,
+            "{report}"
+        );
     }
 
     #[test]
