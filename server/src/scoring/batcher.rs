@@ -9,6 +9,7 @@
 //! room, so that models take turns by the time they use; a row that takes long runs on a thread of its own. What is more
 //! urgent goes first, but one batch in [`TURNS`] begins with what is least urgent.
 
+mod burst;
 mod run;
 
 use std::{
@@ -231,6 +232,7 @@ impl Batcher {
             });
         }
         if shared.may_run_inline(rows)
+            && !shared.has_burst()
             && let Some(claim) = Claim::take(shared)
         {
             return claim.run_one(&features, rows, admitted);
@@ -243,8 +245,10 @@ impl Batcher {
             deadline,
             reply,
         };
-        shared.enqueue(priority, job)?;
-        shared.call_for_drain();
+        if let Some(job) = shared.join_burst(priority, job) {
+            shared.enqueue(priority, job);
+            shared.call_for_drain();
+        }
         receiver
             .await
             .unwrap_or_else(|_| Err(shared.engine_failed()))
@@ -264,7 +268,8 @@ impl Shared {
             .saturating_mul(rows as u64)
     }
 
-    fn enqueue(&self, priority: Priority, job: Job) -> Result<(), ServeError> {
+    /// Takes `job` in, or answers it with what there is no room for.
+    fn enqueue(&self, priority: Priority, job: Job) {
         let mut queue = self.queue.lock();
         let waiting = self.waiting_rows.load(Ordering::Relaxed);
         // What is less urgent waits for this request, and not the other way round.
@@ -276,19 +281,19 @@ impl Shared {
             drop(queue);
             self.refuses.store(true, Ordering::Relaxed);
             self.metrics.rejected_queue_full.increment(1);
-            return Err(ServeError::QueueFull {
+            let _ = job.reply.send(Err(ServeError::QueueFull {
                 model: self.model.clone(),
                 waiting,
                 limit: self.limits.queue_rows,
                 retry_after: self.time_to_drain(waiting),
-            });
+            }));
+            return;
         }
         self.set_waiting(waiting + job.rows);
         if let Some(lane) = queue.get_mut(priority as usize) {
             lane.rows += job.rows;
             lane.jobs.push_back(job);
         }
-        Ok(())
     }
 
     /// Whether one that comes now behind `ahead` would wait too long: by what rows cost, or because the oldest has waited
@@ -434,13 +439,17 @@ impl Shared {
             let waiting = self.waiting_rows.load(Ordering::Relaxed);
             self.set_waiting(waiting - left);
         }
+        self.answer_expired(expired);
+        batch
+    }
+
+    fn answer_expired(&self, expired: Vec<Job>) {
         for job in expired {
             self.metrics.expired.increment(1);
             let _ = job.reply.send(Err(ServeError::DeadlinePassed {
                 stage: "in the queue",
             }));
         }
-        batch
     }
 
     fn engine_failed(&self) -> ServeError {

@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{Executor, Scored, Shared};
+use super::{Executor, Job, Scored, Shared};
 use crate::{
     error::ServeError,
     scoring::{engine::Engine, processor_time::processor_time},
@@ -83,7 +83,12 @@ impl<'a> Claim<'a> {
     fn run_batch(&mut self) {
         let shared = self.shared;
         shared.refuses.store(false, Ordering::Relaxed);
-        let mut batch = shared.take_batch();
+        self.run_jobs(shared.take_batch());
+    }
+
+    /// Runs `batch` and answers it.
+    pub(super) fn run_jobs(&mut self, mut batch: Vec<Job>) {
+        let shared = self.shared;
         let taken = Instant::now();
         let Some(executor) = self.executor.as_mut() else {
             return;

@@ -1,0 +1,110 @@
+//! Requests that a thread looks at together while nothing waits for their model: many of them run as one batch on that thread.
+//!
+//! In the queue, which all threads share, another thread would take a part of them into its own batch; who looked at them
+//! would find no answer yet, and each would become a task that has to be woken. A few rows are better off there: with those
+//! of other threads they make a batch in which each costs less.
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use super::{BURST_BUDGET, Claim, Job, Priority, Shared};
+use crate::scoring::arrivals;
+
+/// Rows from which on a burst runs alone.
+const ALONE_ROWS: usize = 16;
+
+thread_local! {
+    /// What this thread has in hand, by the batcher that it is for.
+    static BURSTS: RefCell<Vec<Burst>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Burst {
+    key: usize,
+    rows: usize,
+    jobs: Vec<Job>,
+}
+
+impl Shared {
+    /// Whether this thread has rows in hand that will run together.
+    pub(super) fn has_burst(&self) -> bool {
+        let key = self.burst_key();
+        BURSTS.with_borrow(|bursts| bursts.iter().any(|burst| burst.key == key))
+    }
+
+    /// What the queue puts off goes by the address itself.
+    fn burst_key(&self) -> usize {
+        std::ptr::from_ref(self).addr() | 1
+    }
+
+    /// Adds `job` to what this thread looks at together; gives it back when it looks at nothing, or when it must queue.
+    pub(super) fn join_burst(self: &Arc<Self>, priority: Priority, job: Job) -> Option<Job> {
+        if priority != Priority::Normal || self.waiting_rows.load(Ordering::Acquire) > 0 {
+            return Some(job);
+        }
+        let key = self.burst_key();
+        BURSTS.with_borrow_mut(|bursts| {
+            let joined = bursts.iter_mut().find(|burst| burst.key == key);
+            let rows = joined.as_ref().map_or(0, |burst| burst.rows) + job.rows;
+            if rows > self.limits.batch_rows
+                || self.expected_ns(rows) > BURST_BUDGET.as_nanos() as u64
+            {
+                return Some(job);
+            }
+            if let Some(burst) = joined {
+                burst.rows = rows;
+                burst.jobs.push(job);
+                return None;
+            }
+            let run = || {
+                let shared = Arc::clone(self);
+                move || shared.run_burst(key)
+            };
+            if !arrivals::put_off(key, run) {
+                return Some(job);
+            }
+            let jobs = vec![job];
+            bursts.push(Burst { key, rows, jobs });
+            None
+        })
+    }
+
+    fn run_burst(self: Arc<Self>, key: usize) {
+        let burst = BURSTS.with_borrow_mut(|bursts| {
+            let place = bursts.iter().position(|burst| burst.key == key)?;
+            Some(bursts.swap_remove(place))
+        });
+        let Some(Burst { rows, jobs, .. }) = burst else {
+            return;
+        };
+        if rows >= ALONE_ROWS
+            && let Some(mut claim) = Claim::take(&self)
+        {
+            claim.run_jobs(self.those_waited_for(jobs));
+            return;
+        }
+        for job in jobs {
+            self.enqueue(Priority::Normal, job);
+        }
+        self.call_for_drain();
+    }
+
+    /// Those of `jobs` that shall run; answers those whose deadline passed.
+    fn those_waited_for(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let now = Instant::now();
+        let (mut batch, mut expired) = (Vec::with_capacity(jobs.len()), Vec::new());
+        for job in jobs {
+            if job.reply.is_closed() {
+                self.metrics.cancelled.increment(1);
+            } else if job.deadline.is_some_and(|deadline| deadline <= now) {
+                expired.push(job);
+            } else {
+                batch.push(job);
+            }
+        }
+        self.answer_expired(expired);
+        batch
+    }
+}
