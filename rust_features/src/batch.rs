@@ -245,17 +245,15 @@ fn run_plan(plan: &Plan, columns: &Columns<'_>, out: &mut [f64]) {
     let log_returns = log_returns(plan.lookback, &columns.close[..columns.len()]);
     let mut values = vec![0.0; CHUNK * plan.most_outputs];
     for kernel in &plan.kernels {
-        kernel
-            .runner
-            .initialise(&mut words[kernel.first_word..][..kernel.runner.words()]);
+        kernel.runner.initialise(&mut words[kernel.words.range()]);
     }
     for (chunk, rows) in out.chunks_mut(CHUNK * plan.features).enumerate() {
         let first = chunk * CHUNK;
         let bars = first..first + rows.len() / plan.features;
         for kernel in &plan.kernels {
             let memory = Memory {
-                words: &mut words[kernel.first_word..][..kernel.runner.words()],
-                window: &mut windows[kernel.first_window..][..kernel.runner.window_len()],
+                words: &mut words[kernel.words.range()],
+                window: &mut windows[kernel.window.range()],
             };
             let classic = kernel.runner.classic_outputs();
             let only_classic = kernel.columns.iter().all(|column| column.output < classic);

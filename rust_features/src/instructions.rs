@@ -46,25 +46,6 @@ pub(crate) fn with_half_vectors<W: Work>(work: W) -> W::Result {
     work.run()
 }
 
-/// Asks for values from memory, into the second-level cache, and does not wait for them; changes nothing but the time
-/// that reading them takes. A cache line belongs to the values that it starts in, so that neighbours ask for it once.
-#[inline(always)]
-pub(crate) fn bring_nearer<T>(values: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        const LINE: usize = 64;
-        let start = values.as_ptr().cast::<i8>();
-        let first = start.addr().wrapping_neg() % LINE;
-        for line in (first..size_of_val(values)).step_by(LINE) {
-            // SAFETY: a prefetch reads and writes nothing and never fails, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(line)) };
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = values;
-}
-
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn with_avx2<W: Work>(work: W) -> W::Result {

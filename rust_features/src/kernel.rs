@@ -77,13 +77,13 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     /// All series have then been warm for a bar.
     const WINDOW_ROWS: bool = false;
 
-    /// Where in its window a series' newest values are. Windows can lie as rows where that is the same for all series.
-    fn window_place(&self, state: &Self::State, window: &[f64]) -> [u64; 3] {
-        let _ = (state, window);
-        [0; 3]
+    /// What of an aligned window lies as rows: of how many parts of equal length it consists, and how many numbers from the
+    /// start of each do.
+    fn window_rows(&self) -> (usize, usize) {
+        (1, self.window_len())
     }
 
-    /// Moves a window's values so that [`Kernel::window_place`] is the same whatever it was before.
+    /// Moves a window's values so that the newest ones are where they are in each other series' window.
     fn align(&self, state: &mut Self::State, window: &mut [f64]) {
         let _ = (state, window);
     }

@@ -1,23 +1,26 @@
 //! Every kernel of one spec for many series, stepped kernel by kernel over small tiles of series.
 
-use std::ops::Range;
+use std::borrow::Cow;
 
 use crate::bar::{Bar, InvalidBar};
 use crate::frame::{Frame, KEPT};
 use crate::history::{History, Undo};
 use crate::neighbours::WINDOWS;
-use crate::newest::Newest;
+use crate::newest::{Newest, tile_of};
 use crate::plan::{Plan, PlannedKernel};
-use crate::runner::{Memory, Tile};
+use crate::read_through::{read_rows_through, read_through};
+use crate::runner::{Tile, TileMemory};
+use crate::side_by_side::SideBySide;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::subnormal::is_near;
+use crate::tiled::Tiled;
 use crate::window_rows::{LaneMemory, WindowRows};
 
 /// Series per tile: enough to pay for a virtual call and for bringing a kernel's code nearer, which costs more than
 /// bringing the rows from the second-level cache.
 const TILE: usize = WINDOWS;
 
-/// Bytes of all series that stay near: then to ask for them ahead costs more than it saves.
+/// Bytes of all series that stay near: then to read them through costs more than it saves.
 const FAR: usize = 20 << 20;
 
 /// Whether a step is kept.
@@ -33,11 +36,9 @@ pub(crate) enum Mode {
 #[derive(Debug, Clone)]
 pub(crate) struct Lanes {
     count: usize,
-    /// Lanes there is room for; kernels find their memory at multiples of it.
-    room: usize,
     history: History,
-    words: Vec<u64>,
-    windows: Vec<f64>,
+    words: Tiled<u64>,
+    windows: Tiled<f64>,
     newest: Newest,
     window_rows: WindowRows,
 }
@@ -46,10 +47,9 @@ impl Lanes {
     pub(crate) fn new(plan: &Plan, lanes: usize) -> Self {
         let mut new = Self {
             count: lanes,
-            room: lanes,
             history: History::new(plan.lookback, lanes),
-            words: vec![0; plan.words * lanes],
-            windows: vec![0.0; plan.window * lanes],
+            words: Tiled::new(plan.words, lanes),
+            windows: Tiled::new(plan.window, lanes),
             newest: Newest::default(),
             window_rows: WindowRows::default(),
         };
@@ -77,40 +77,22 @@ impl Lanes {
         let mut alone = Self::new(plan, 1);
         alone.history = self.history_of(lane);
         for kernel in &plan.kernels {
-            let (to, from) = (alone.words_of(kernel, 0), self.words_of(kernel, lane));
-            alone.words[to].copy_from_slice(&self.words[from]);
-            let (to, from) = (alone.window_of(kernel, 0), self.window_of(kernel, lane));
-            alone.windows[to.clone()].copy_from_slice(&self.windows[from]);
-            let ahead = self.window_rows.window_of(kernel, lane);
-            for (cell, value) in alone.windows[to].iter_mut().zip(ahead) {
-                *cell = value;
-            }
+            let (words, window) = alone.memory(kernel, 0);
+            words.copy_from_slice(self.words.of(kernel.words, lane));
+            window.copy_from_slice(self.windows.of(kernel.window, lane));
+            self.window_rows.settle_alone(kernel, lane, window);
         }
         alone
     }
 
     /// Appends one empty lane.
     pub(crate) fn add(&mut self, plan: &Plan) {
-        if self.count == self.room {
-            self.make_room(plan, (2 * self.room).max(TILE));
-        }
+        let parts = plan.kernels.iter();
+        (self.words).grow(self.count + 1, parts.clone().map(|kernel| kernel.words));
+        (self.windows).grow(self.count + 1, parts.map(|kernel| kernel.window));
         self.count += 1;
         self.history.grow(self.count);
         self.initialise(plan, self.count - 1);
-    }
-
-    fn make_room(&mut self, plan: &Plan, room: usize) {
-        let mut words = vec![0; plan.words * room];
-        let mut windows = vec![0.0; plan.window * room];
-        for kernel in &plan.kernels {
-            let (size, first) = (kernel.words, kernel.first_word);
-            words[first * room..][..size * self.count]
-                .copy_from_slice(&self.words[first * self.room..][..size * self.count]);
-            let (size, first) = (kernel.window_len, kernel.first_window);
-            windows[first * room..][..size * self.count]
-                .copy_from_slice(&self.windows[first * self.room..][..size * self.count]);
-        }
-        (self.words, self.windows, self.room) = (words, windows, room);
     }
 
     /// Makes a lane as if it had seen no bar.
@@ -124,10 +106,9 @@ impl Lanes {
 
     fn initialise(&mut self, plan: &Plan, lane: usize) {
         for kernel in &plan.kernels {
-            let words = self.words_of(kernel, lane);
-            kernel.runner.initialise(&mut self.words[words]);
-            let window = self.window_of(kernel, lane);
-            self.windows[window].fill(0.0);
+            let (words, window) = self.memory(kernel, lane);
+            kernel.runner.initialise(words);
+            window.fill(0.0);
         }
     }
 
@@ -137,8 +118,10 @@ impl Lanes {
         kernel: &PlannedKernel,
         lane: usize,
     ) -> (&mut [u64], &mut [f64]) {
-        let (words, window) = (self.words_of(kernel, lane), self.window_of(kernel, lane));
-        (&mut self.words[words], &mut self.windows[window])
+        (
+            self.words.of_mut(kernel.words, lane),
+            self.windows.of_mut(kernel.window, lane),
+        )
     }
 
     /// Close of a lane's newest bar when that bar has this time and a kernel looks back on closes.
@@ -169,16 +152,22 @@ impl Lanes {
             self.history.save(lane, writer);
         }
         for kernel in &plan.kernels {
-            writer.words(&self.words[self.words_of(kernel, lane)]);
+            writer.words(&self.aligned(kernel, lane).0);
         }
         for kernel in &plan.kernels {
-            if kernel.first_row.is_some() && self.window_rows.is_ahead(lane) {
-                let window: Vec<f64> = self.window_rows.window_of(kernel, lane).collect();
-                writer.floats(&window);
-            } else {
-                writer.floats(&self.windows[self.window_of(kernel, lane)]);
-            }
+            writer.floats(&self.aligned(kernel, lane).1);
         }
+    }
+
+    /// Words and window of a kernel, of one lane, as they are whether they lie as rows or not.
+    fn aligned(&self, kernel: &PlannedKernel, lane: usize) -> (Cow<'_, [u64]>, Cow<'_, [f64]>) {
+        let mut words = Cow::from(self.words.of(kernel.words, lane));
+        let mut window = Cow::from(self.windows.of(kernel.window, lane));
+        if kernel.rows.is_some() {
+            (self.window_rows).settle_alone(kernel, lane, window.to_mut());
+            (kernel.runner).align(words.to_mut(), window.to_mut());
+        }
+        (words, window)
     }
 
     /// Makes the windows of a lane, which is about to change, be those of its own memory.
@@ -192,7 +181,6 @@ impl Lanes {
         let mut lanes = LaneMemory {
             words: &mut self.words,
             windows: &mut self.windows,
-            room: self.room,
         };
         self.window_rows.settle(plan, lane, &mut lanes);
     }
@@ -209,32 +197,31 @@ impl Lanes {
         self.forget_window_rows(plan, lane);
         self.history.load(lane, reader)?;
         for kernel in &plan.kernels {
-            let words = self.words_of(kernel, lane);
-            reader.words(&mut self.words[words])?;
+            reader.words(self.words.of_mut(kernel.words, lane))?;
         }
         for kernel in &plan.kernels {
-            let window = self.window_of(kernel, lane);
-            reader.floats(&mut self.windows[window])?;
+            reader.floats(self.windows.of_mut(kernel.window, lane))?;
         }
         Ok(())
+    }
+
+    /// Reads what the series of a whole tile remember before the kernels do.
+    fn bring_nearer(&self, plan: &Plan, tile: usize, newest: &SideBySide<'_>) {
+        newest.columns.into_iter().for_each(read_rows_through);
+        read_rows_through(self.window_rows.of_tile(tile));
+        read_through(self.words.tile(tile), |word| word);
+        for kernel in &plan.kernels {
+            if kernel.rows.is_none() {
+                let windows = self.windows.of_tile(kernel.window, tile);
+                read_through(windows, f64::to_bits);
+            }
+        }
     }
 
     /// Whether a tile's memory has most likely left the caches since the bar before.
     fn is_far(&self, plan: &Plan) -> bool {
         let series_bytes = 8 * (plan.words + plan.window) + plan.tile_bytes();
         self.count * series_bytes > FAR
-    }
-
-    fn words_of(&self, kernel: &PlannedKernel, lane: usize) -> Range<usize> {
-        let size = kernel.words;
-        let first = kernel.first_word * self.room + lane * size;
-        first..first + size
-    }
-
-    fn window_of(&self, kernel: &PlannedKernel, lane: usize) -> Range<usize> {
-        let size = kernel.window_len;
-        let first = kernel.first_window * self.room + lane * size;
-        first..first + size
     }
 
     /// Whether a bar can advance a lane.
@@ -353,29 +340,32 @@ impl Lanes {
         let lanes = LaneMemory {
             words: &mut self.words,
             windows: &mut self.windows,
-            room: self.room,
         };
         let whole = (self.window_rows).lay(plan, (mode, rows), lanes, |lane| {
             held && added && self.history.bars_seen(lane) > plan.settled_bars as u64 + 1
         });
         let newest = if added { self.newest.of(rows) } else { None };
-        let looks_ahead = on_rows && self.is_far(plan);
-        for (at, kernel) in plan.kernels.iter().enumerate() {
-            if looks_ahead {
-                (self.newest).bring_next_nearer(rows, at, plan.kernels.len());
+        let tile = tile_of(rows);
+        if on_rows
+            && self.is_far(plan)
+            && let (Some(tile), Some(newest)) = (tile, &newest)
+        {
+            self.bring_nearer(plan, tile, newest);
+            for (_, row) in rows {
+                read_through(&out[row * plan.features..][..plan.features], f64::to_bits);
             }
-            let tile = Tile {
+        }
+        for kernel in &plan.kernels {
+            let bars = Tile {
                 rows,
                 frames: &frames,
                 newest,
                 columns: &kernel.columns,
-                looks_ahead,
                 features: plan.features,
             };
-            let memory = Memory {
-                words: &mut self.words[kernel.first_word * self.room..][..kernel.words * self.room],
-                window: &mut self.windows[kernel.first_window * self.room..]
-                    [..kernel.window_len * self.room],
+            let memory = TileMemory {
+                words: self.words.of_some(kernel.words, tile),
+                windows: self.windows.of_some(kernel.window, tile),
             };
             match mode {
                 Mode::Update => {
@@ -383,9 +373,9 @@ impl Lanes {
                         Some(whole) => self.window_rows.of(kernel, whole),
                         None => &mut [],
                     };
-                    kernel.runner.run_tile(memory, window_rows, &tile, out);
+                    (kernel.runner).run_tile(memory, window_rows, &bars, out);
                 }
-                Mode::Peek => kernel.runner.peek_tile(memory, &tile, out),
+                Mode::Peek => kernel.runner.peek_tile(memory, &bars, out),
             }
         }
         if mode == Mode::Peek {

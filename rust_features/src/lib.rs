@@ -58,6 +58,7 @@ mod plan;
 mod presets;
 #[cfg(feature = "python")]
 mod python;
+mod read_through;
 mod rings;
 mod rolling_moments;
 mod runner;
@@ -72,6 +73,7 @@ mod state;
 mod streams;
 mod subnormal;
 mod subnormal_windows;
+mod tiled;
 mod timeframe;
 mod trailing;
 mod window;

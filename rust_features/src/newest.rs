@@ -2,7 +2,7 @@
 
 use crate::frame::{Column, Frame, KEPT, Lookback};
 use crate::history::History;
-use crate::instructions::{Work, bring_nearer, with_widest_vectors};
+use crate::instructions::{Work, with_widest_vectors};
 use crate::logarithm::log_ratios_of_each;
 use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::{PRICES, SideBySide};
@@ -10,7 +10,7 @@ use crate::subnormal::all_near;
 use crate::window::LANES;
 
 /// Bars appended to a column's rows before its newest values move back to the front.
-const SLACK: usize = 16;
+const SLACK: usize = 8;
 
 /// Values that one series of a whole tile takes.
 pub(crate) fn values_per_series(lookback: Lookback) -> usize {
@@ -73,18 +73,6 @@ impl Newest {
         match tile_of(series) {
             Some(tile) => self.tiles.get(tile)?.rows(),
             None => self.others.rows(),
-        }
-    }
-
-    /// Asks for the rows of the tile after that of these series from memory, one of some `parts` of equal size.
-    pub(crate) fn bring_next_nearer(&self, series: &[(usize, usize)], part: usize, parts: usize) {
-        let next = tile_of(series).and_then(|tile| self.tiles.get(tile + 1));
-        let Some(SideBySide { columns, .. }) = next.and_then(TileRows::rows) else {
-            return;
-        };
-        for rows in columns {
-            let share = rows.len() * part / parts..rows.len() * (part + 1) / parts;
-            bring_nearer(rows.get(share).unwrap_or_default());
         }
     }
 

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::across::Across;
 use crate::frame::{Column, LOG_RETURNS, Lookback};
 use crate::runner::{OutputColumn, Runner};
+use crate::tiled::Part;
 
 /// Kernels of one spec with their places in memory.
 #[derive(Debug)]
@@ -38,21 +39,43 @@ pub(crate) struct PlannedKernel {
     /// Set for a kernel that compares symbols; its runner gives NaN.
     pub(crate) across: Option<Across>,
     pub(crate) columns: Vec<OutputColumn>,
-    /// Place and number of its words of state.
-    pub(crate) first_word: usize,
-    pub(crate) words: usize,
-    /// Place and length of its window.
-    pub(crate) first_window: usize,
-    pub(crate) window_len: usize,
-    /// Place of its rows among those of a whole tile; `None` where its windows never lie as rows.
-    pub(crate) first_row: Option<usize>,
+    /// Its words of state.
+    pub(crate) words: Part,
+    /// Its window.
+    pub(crate) window: Part,
+    /// `None` where its windows never lie as rows.
+    pub(crate) rows: Option<RowsOfWindow>,
+}
+
+/// How a kernel's windows lie as rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowsOfWindow {
+    /// Place among those of a whole tile.
+    first: usize,
+    /// Parts of equal length that a window consists of.
+    parts: usize,
+    /// Rows of each part: its first numbers, which hold all newest values.
+    len: usize,
+}
+
+impl RowsOfWindow {
+    fn count(self) -> usize {
+        self.parts * self.len
+    }
 }
 
 impl PlannedKernel {
     /// Its rows among those of a whole tile.
     pub(crate) fn rows(&self) -> Range<usize> {
-        self.first_row
-            .map_or(0..0, |first| first..first + self.window_len)
+        self.rows
+            .map_or(0..0, |rows| rows.first..rows.first + rows.count())
+    }
+
+    /// For each of its rows the number of a window that it holds.
+    pub(crate) fn numbers_of_rows(&self) -> impl Iterator<Item = usize> + Clone {
+        let (parts, len) = self.rows.map_or((0, 0), |rows| (rows.parts, rows.len));
+        let part_len = self.window.len.checked_div(parts).unwrap_or(0);
+        (0..parts).flat_map(move |part| (0..len).map(move |at| part * part_len + at))
     }
 }
 
@@ -80,25 +103,33 @@ impl Plan {
         self.lookback = self.lookback.and(runner.lookback());
         self.side_by_side = self.side_by_side.and(runner.side_by_side());
         self.rows_suffice &= runner.side_by_side() == runner.lookback();
-        let (first_word, first_window) = (self.words, self.window);
-        let (words, window_len) = (runner.words(), runner.window_len());
-        self.words += words;
-        self.window += window_len;
+        let words = Part {
+            first: self.words,
+            len: runner.words(),
+        };
+        let window = Part {
+            first: self.window,
+            len: runner.window_len(),
+        };
+        self.words += words.len;
+        self.window += window.len;
         self.most_outputs = self.most_outputs.max(runner.outputs());
         for output in 0..runner.outputs() {
             self.settled_bars = self.settled_bars.max(runner.warmup_bars(output) + 1);
         }
-        let first_row = runner.takes_window_rows().then_some(self.window_rows);
-        self.window_rows += first_row.map_or(0, |_| window_len);
+        let rows = runner.window_rows().map(|(parts, len)| RowsOfWindow {
+            first: self.window_rows,
+            parts,
+            len,
+        });
+        self.window_rows += rows.map_or(0, RowsOfWindow::count);
         self.kernels.push(PlannedKernel {
             runner,
             across: None,
             columns: Vec::new(),
-            first_word,
             words,
-            first_window,
-            window_len,
-            first_row,
+            window,
+            rows,
         });
         self.kernels.len() - 1
     }
@@ -137,8 +168,8 @@ impl Plan {
         }
         for kernel in &self.kernels {
             number(kernel.runner.revision() as usize);
-            number(kernel.words);
-            number(kernel.window_len);
+            number(kernel.words.len);
+            number(kernel.window.len);
         }
     }
 

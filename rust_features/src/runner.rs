@@ -9,11 +9,12 @@ use std::ops::Range;
 use crate::across::{self, AcrossSymbols, BuildAcross};
 use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::{Block, Column, Columns, Frame, Lookback};
-use crate::instructions::{Work, bring_nearer, with_half_vectors, with_widest_vectors};
+use crate::instructions::{Work, with_half_vectors, with_widest_vectors};
 use crate::kernel::{Description, Kernel, Values};
 use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::{Memories, SideBySide};
 use crate::state::{State, Words, WordsMut};
+use crate::tiled::PartOfSome;
 use crate::window::all_finite;
 
 /// A kernel with its type erased.
@@ -36,11 +37,9 @@ pub(crate) trait Runner: Debug + Send + Sync {
     fn initialise(&self, words: &mut [u64]);
     /// Whether the kernel looks at every number of this column itself, wherever it takes spans.
     fn span_checks(&self, column: Column) -> bool;
-    /// Whether windows may lie as rows, which `run_tile` then takes.
-    fn takes_window_rows(&self) -> bool;
-    /// Where the newest values are in the window of one series.
-    fn window_place(&self, words: &[u64], window: &[f64]) -> [u64; 3];
-    /// Makes that place the same for whichever series.
+    /// Parts of a window, and numbers of each that may lie as rows, which `run_tile` then takes.
+    fn window_rows(&self) -> Option<(usize, usize)>;
+    /// Makes the newest values of the window of one series be where they are in another's.
     fn align(&self, words: &mut [u64], window: &mut [f64]);
     /// Steps one series over consecutive bars, given with all columns and their log returns; each of `out` takes one
     /// output of all bars: every output, or only the classic ones. False at a number of the `unchecked` columns that is
@@ -57,39 +56,27 @@ pub(crate) trait Runner: Debug + Send + Sync {
     /// tile when they lie as rows.
     fn run_tile(
         &self,
-        memory: Memory<'_>,
+        memory: TileMemory<'_>,
         window_rows: &mut [Row],
         tile: &Tile<'_>,
         out: &mut [f64],
     );
     /// As `run_tile`, but leaves the memory as it was.
-    fn peek_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]);
+    fn peek_tile(&self, memory: TileMemory<'_>, tile: &Tile<'_>, out: &mut [f64]);
 }
 
-/// Words and windows of one kernel, for one series or for all.
+/// Words and window of one kernel, of one series.
 #[derive(Debug)]
 pub(crate) struct Memory<'a> {
     pub(crate) words: &'a mut [u64],
     pub(crate) window: &'a mut [f64],
 }
 
-impl Memory<'_> {
-    /// Asks for the words of the same place in the next tile, a tile's time before they are needed. With each series for
-    /// its own: as many requests at once would wait for each other.
-    #[inline(always)]
-    pub(crate) fn bring_next_words_nearer<S: State>(&self, lane: usize) {
-        let next = lane + WINDOWS;
-        let words = self.words.get(next * S::WORDS..(next + 1) * S::WORDS);
-        bring_nearer(words.unwrap_or_default());
-    }
-
-    /// As [`Memory::bring_next_words_nearer`] for the window.
-    #[inline(always)]
-    pub(crate) fn bring_next_window_nearer(&self, lane: usize, window_len: usize) {
-        let next = lane + WINDOWS;
-        let window = self.window.get(next * window_len..(next + 1) * window_len);
-        bring_nearer(window.unwrap_or_default());
-    }
+/// Words and windows of one kernel, of the series of a tile.
+#[derive(Debug)]
+pub(crate) struct TileMemory<'a> {
+    pub(crate) words: PartOfSome<'a, u64>,
+    pub(crate) windows: PartOfSome<'a, f64>,
 }
 
 /// One bar of each of a few series, and where a kernel's outputs go.
@@ -100,8 +87,6 @@ pub(crate) struct Tile<'a> {
     /// The newest bars of a full tile of warm series.
     pub(crate) newest: Option<SideBySide<'a>>,
     pub(crate) columns: &'a [OutputColumn],
-    /// Whether the next tile's memory is to be asked for while this one is worked on.
-    pub(crate) looks_ahead: bool,
     /// Features of a row.
     pub(crate) features: usize,
 }
@@ -271,7 +256,7 @@ impl<K: Kernel> Chunk<'_, '_, K> {
 
 struct Step<'a, K> {
     kernel: &'a K,
-    memory: Memory<'a>,
+    memory: TileMemory<'a>,
     window_rows: &'a mut [Row],
     tile: &'a Tile<'a>,
     out: &'a mut [f64],
@@ -281,21 +266,20 @@ impl<K: Kernel> Work for Step<'_, K> {
     type Result = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run(mut self) {
         if const { K::SIDE_BY_SIDE }
             && let Some(newest) = &self.tile.newest
         {
             let mut rows = K::Output::ROWS;
             let rows = rows.as_mut();
             let mut memories = Memories {
-                memory: Memory {
-                    words: &mut *self.memory.words,
-                    window: &mut *self.memory.window,
+                memory: TileMemory {
+                    words: self.memory.words.lend(),
+                    windows: self.memory.windows.lend(),
                 },
                 window_rows: &mut *self.window_rows,
                 window_len: self.kernel.window_len(),
                 rows: self.tile.rows,
-                looks_ahead: self.tile.looks_ahead,
             };
             if self.kernel.side_by_side(&mut memories, newest, rows) {
                 self.tile.show_rows(rows, self.out);
@@ -304,15 +288,13 @@ impl<K: Kernel> Work for Step<'_, K> {
         }
         debug_assert!(self.window_rows.is_empty(), "a kernel refused its rows");
         let window_len = self.kernel.window_len();
-        for ((lane, row), frame) in self.tile.rows.iter().zip(self.tile.frames) {
-            if self.tile.looks_ahead {
-                self.memory.bring_next_words_nearer::<K::State>(*lane);
-                self.memory.bring_next_window_nearer(*lane, window_len);
-            }
-            let words = &mut self.memory.words[lane * K::State::WORDS..][..K::State::WORDS];
-            let window = &mut self.memory.window[lane * window_len..][..window_len];
+        for (place, (lane, row)) in self.tile.rows.iter().enumerate() {
+            let words = self.memory.words.of(place, *lane, K::State::WORDS);
+            let window = self.memory.windows.of(place, *lane, window_len);
             let mut state = K::State::load(&mut Words::new(words));
-            let values = self.kernel.step(&mut state, window, frame);
+            let values = self
+                .kernel
+                .step(&mut state, window, &self.tile.frames[place]);
             state.store(&mut WordsMut::new(words));
             self.tile.show(*row, values, self.out);
         }
@@ -364,16 +346,12 @@ impl<K: Kernel> Runner for Built<K> {
         K::State::default().store(&mut WordsMut::new(words));
     }
 
-    fn takes_window_rows(&self) -> bool {
+    fn window_rows(&self) -> Option<(usize, usize)> {
         // Without the bars it looks back on, it is not given any rows.
-        K::WINDOW_ROWS
+        let takes_them = K::WINDOW_ROWS
             && self.side_by_side() == self.kernel.lookback()
-            && self.kernel.window_len() <= MOST_WINDOW_ROWS
-    }
-
-    fn window_place(&self, words: &[u64], window: &[f64]) -> [u64; 3] {
-        let state = K::State::load(&mut Words::new(words));
-        self.kernel.window_place(&state, window)
+            && self.kernel.window_len() <= MOST_WINDOW_ROWS;
+        takes_them.then(|| self.kernel.window_rows())
     }
 
     fn align(&self, words: &mut [u64], window: &mut [f64]) {
@@ -409,7 +387,7 @@ impl<K: Kernel> Runner for Built<K> {
 
     fn run_tile(
         &self,
-        memory: Memory<'_>,
+        memory: TileMemory<'_>,
         window_rows: &mut [Row],
         tile: &Tile<'_>,
         out: &mut [f64],
@@ -423,14 +401,16 @@ impl<K: Kernel> Runner for Built<K> {
         });
     }
 
-    fn peek_tile(&self, memory: Memory<'_>, tile: &Tile<'_>, out: &mut [f64]) {
+    fn peek_tile(&self, mut memory: TileMemory<'_>, tile: &Tile<'_>, out: &mut [f64]) {
         let window_len = self.kernel.window_len();
         let mut scratch = vec![0.0; window_len];
-        for ((lane, row), frame) in tile.rows.iter().zip(tile.frames) {
-            let words = &memory.words[lane * K::State::WORDS..][..K::State::WORDS];
-            scratch.copy_from_slice(&memory.window[lane * window_len..][..window_len]);
+        for (place, (lane, row)) in tile.rows.iter().enumerate() {
+            let words = memory.words.of(place, *lane, K::State::WORDS);
+            scratch.copy_from_slice(memory.windows.of(place, *lane, window_len));
             let mut state = K::State::load(&mut Words::new(words));
-            let values = self.kernel.step(&mut state, &mut scratch, frame);
+            let values = self
+                .kernel
+                .step(&mut state, &mut scratch, &tile.frames[place]);
             tile.show(*row, values, out);
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::frame::{Column, KEPT, LOG_RETURNS, Lookback};
 use crate::neighbours::{LONGEST, Row, WINDOWS, folded, in_lanes};
-use crate::runner::Memory;
+use crate::runner::TileMemory;
 use crate::state::{State, Words};
 use crate::window::LANES;
 
@@ -22,15 +22,13 @@ pub(crate) const PRICES: usize = Column::ALL.len();
 /// What a kernel remembers of each series of a tile.
 #[derive(Debug)]
 pub struct Memories<'a> {
-    pub(crate) memory: Memory<'a>,
+    pub(crate) memory: TileMemory<'a>,
     /// The windows as rows, or nothing.
     pub(crate) window_rows: &'a mut [Row],
     /// Numbers of a window.
     pub(crate) window_len: usize,
     /// The series, and their rows of features.
     pub(crate) rows: &'a [(usize, usize)],
-    /// As in [`crate::runner::Tile`].
-    pub(crate) looks_ahead: bool,
 }
 
 impl<'a> Memories<'a> {
@@ -44,34 +42,25 @@ impl<'a> Memories<'a> {
 
     /// State of the first series.
     #[inline(always)]
-    pub(crate) fn first<S: State>(&self) -> S {
+    pub(crate) fn first<S: State>(&mut self) -> S {
         let (series, _) = self.rows.first().copied().unwrap_or_default();
-        S::load(&mut Words::new(
-            &self.memory.words[series * S::WORDS..][..S::WORDS],
-        ))
+        S::load(&mut Words::new(self.memory.words.of(0, series, S::WORDS)))
     }
 
     /// Words of the series at a place of the tile.
     #[inline(always)]
     pub(crate) fn words<S: State>(&mut self, place: usize) -> &mut [u64] {
         let (series, _) = self.rows[place];
-        if self.looks_ahead {
-            self.memory.bring_next_words_nearer::<S>(series);
-        }
-        &mut self.memory.words[series * S::WORDS..][..S::WORDS]
+        self.memory.words.of(place, series, S::WORDS)
     }
 
     /// Words and window of the series at a place of the tile.
     #[inline(always)]
     pub(crate) fn of<S: State>(&mut self, place: usize) -> (&mut [u64], &mut [f64]) {
         let (series, _) = self.rows[place];
-        if self.looks_ahead {
-            self.memory.bring_next_words_nearer::<S>(series);
-            (self.memory).bring_next_window_nearer(series, self.window_len);
-        }
         (
-            &mut self.memory.words[series * S::WORDS..][..S::WORDS],
-            &mut self.memory.window[series * self.window_len..][..self.window_len],
+            self.memory.words.of(place, series, S::WORDS),
+            self.memory.windows.of(place, series, self.window_len),
         )
     }
 }

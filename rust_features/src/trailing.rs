@@ -1,18 +1,43 @@
 //! A kernel's own past values, appended in constant time and read as one slice.
 
+use crate::neighbours::Row;
+
 /// Values appended before the newest ones move back to the front: one move pays for as many bars.
 const SLACK: usize = 32;
+
+/// The same of windows as rows: each row more is memory that all the tile's rows pass through the caches with.
+const ROW_SLACK: usize = 8;
 
 /// Numbers of `window` that hold the newest `length` values.
 pub(crate) const fn room_for(length: usize) -> usize {
     length + SLACK
 }
 
+/// Rows that hold the newest `length` of them.
+pub(crate) const fn rows_for(length: usize) -> usize {
+    length + ROW_SLACK
+}
+
 /// Appends `value` to a window of [`room_for`] numbers; the newest `length` of them, oldest first.
 ///
 /// `appended` belongs to the window and starts as zero, as the window does.
 #[inline(always)]
-pub(crate) fn append<'a, T: Copy>(window: &'a mut [T], appended: &mut u64, value: T) -> &'a [T] {
+pub(crate) fn append<'a>(window: &'a mut [f64], appended: &mut u64, value: f64) -> &'a [f64] {
+    append_in::<SLACK, f64>(window, appended, value)
+}
+
+/// As [`append`] for the windows of a tile in [`rows_for`] rows, which were aligned first.
+#[inline(always)]
+pub(crate) fn append_row<'a>(window: &'a mut [Row], appended: &mut u64, row: Row) -> &'a [Row] {
+    append_in::<ROW_SLACK, Row>(window, appended, row)
+}
+
+#[inline(always)]
+fn append_in<'a, const SLACK: usize, T: Copy>(
+    window: &'a mut [T],
+    appended: &mut u64,
+    value: T,
+) -> &'a [T] {
     if *appended >= SLACK as u64 {
         window.copy_within(SLACK.min(window.len()).., 0);
         *appended = 0;
@@ -31,10 +56,12 @@ pub(crate) fn append<'a, T: Copy>(window: &'a mut [T], appended: &mut u64, value
     }
 }
 
-/// Moves the newest values of a window to its front, where they are after `appended` of zero.
+/// Moves the newest values of a window to its front, where they are after `appended` of zero, and forgets older ones.
 pub(crate) fn align(window: &mut [f64], appended: &mut u64) {
     let first = (*appended).min(SLACK as u64) as usize;
     window.copy_within(first.min(window.len()).., 0);
+    let length = window.len().saturating_sub(SLACK);
+    window[length..].fill(0.0);
     *appended = 0;
 }
 
@@ -44,7 +71,7 @@ macro_rules! sums_after_append {
         let mut sums = $crate::neighbours::Row::ZEROS;
         if let Some(window) = $memories.take_window_rows() {
             let mut appended = $memories.first::<$kind>().appended;
-            let newest = $crate::trailing::append(window, &mut appended, $values);
+            let newest = $crate::trailing::append_row(window, &mut appended, $values);
             sums = $crate::side_by_side::sums_of(newest, |value, _| value);
             $crate::side_by_side::each_series!($memories, |at, state: $kind| {
                 state.appended = appended;

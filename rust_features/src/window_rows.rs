@@ -3,12 +3,11 @@
 //! A window of one series alone is in the caches as whole lines, of which a bar needs a value or two and changes one. As
 //! rows, a bar of a tile changes one row and reads no more than the newest values; and as many series are summed at once.
 
-use std::ops::Range;
-
 use crate::lanes::Mode;
 use crate::neighbours::{Row, WINDOWS};
 use crate::newest::tile_of;
 use crate::plan::{Plan, PlannedKernel};
+use crate::tiled::Tiled;
 
 /// Windows of all series, of each tile that is stepped whole.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +18,7 @@ pub(crate) struct WindowRows {
 /// Windows of a tile.
 #[derive(Debug, Clone, Default)]
 struct TileWindows {
-    /// For each number of a window a row; see [`PlannedKernel::first_row`].
+    /// For each number of a window that counts a row; see [`PlannedKernel::rows`].
     rows: Vec<Row>,
     /// Whether they are the windows after the newest bar.
     is_current: bool,
@@ -29,24 +28,17 @@ struct TileWindows {
 
 /// Words and windows of all lanes.
 pub(crate) struct LaneMemory<'a> {
-    pub(crate) words: &'a mut [u64],
-    pub(crate) windows: &'a mut [f64],
-    /// Lanes there is room for.
-    pub(crate) room: usize,
+    pub(crate) words: &'a mut Tiled<u64>,
+    pub(crate) windows: &'a mut Tiled<f64>,
 }
 
 impl LaneMemory<'_> {
     /// Words and windows of a kernel, of a whole tile.
     fn of(&mut self, kernel: &PlannedKernel, tile: usize) -> (&mut [u64], &mut [f64]) {
-        let place = |first: usize, size: usize| -> Range<usize> {
-            let start = first * self.room + tile * WINDOWS * size;
-            start..start + WINDOWS * size
-        };
-        let (words, windows) = (
-            place(kernel.first_word, kernel.words),
-            place(kernel.first_window, kernel.window_len),
-        );
-        (&mut self.words[words], &mut self.windows[windows])
+        (
+            self.words.of_tile_mut(kernel.words, tile),
+            self.windows.of_tile_mut(kernel.window, tile),
+        )
     }
 }
 
@@ -76,11 +68,6 @@ impl WindowRows {
         None
     }
 
-    /// Whether the windows of a lane are here only.
-    pub(crate) fn is_ahead(&self, lane: usize) -> bool {
-        (self.tiles.get(lane / WINDOWS)).is_some_and(|tile| tile.is_ahead)
-    }
-
     /// Takes the windows of a tile, where they are not here yet, to be changed here only.
     fn run_ahead(&mut self, plan: &Plan, tile: usize, lanes: &mut LaneMemory<'_>) {
         if self.tiles.len() <= tile {
@@ -98,10 +85,12 @@ impl WindowRows {
                 continue;
             }
             let (words, windows) = lanes.of(kernel, tile);
-            align(kernel, words, windows);
-            for (place, window) in windows.chunks_exact(kernel.window_len).enumerate() {
-                for (row, value) in rows.iter_mut().zip(window) {
-                    row.0[place] = *value;
+            let windows = windows.chunks_exact_mut(kernel.window.len);
+            for (place, window) in windows.enumerate() {
+                let words = &mut words[place * kernel.words.len..][..kernel.words.len];
+                kernel.runner.align(words, window);
+                for (row, number) in rows.iter_mut().zip(kernel.numbers_of_rows()) {
+                    row.0[place] = window[number];
                 }
             }
         }
@@ -120,10 +109,8 @@ impl WindowRows {
                 continue;
             }
             let (_, windows) = lanes.of(kernel, tile);
-            for (place, window) in windows.chunks_exact_mut(kernel.window_len).enumerate() {
-                for (row, value) in rows.iter().zip(window) {
-                    *value = row.0[place];
-                }
+            for (place, window) in windows.chunks_exact_mut(kernel.window.len).enumerate() {
+                copy_to(kernel, rows, place, window);
             }
         }
     }
@@ -141,35 +128,23 @@ impl WindowRows {
         tile.map_or(&mut [], |tile| &mut tile.rows[kernel.rows()])
     }
 
-    /// Window of a kernel, of a lane that is ahead; nothing when it lies elsewhere.
-    pub(crate) fn window_of(
-        &self,
-        kernel: &PlannedKernel,
-        lane: usize,
-    ) -> impl Iterator<Item = f64> {
+    /// All rows of a tile.
+    pub(crate) fn of_tile(&self, tile: usize) -> &[Row] {
+        self.tiles.get(tile).map_or(&[], |tile| &tile.rows)
+    }
+
+    /// Brings a copy of the window of a kernel, of a lane that may be ahead, up to date.
+    pub(crate) fn settle_alone(&self, kernel: &PlannedKernel, lane: usize, window: &mut [f64]) {
         let tile = self.tiles.get(lane / WINDOWS).filter(|tile| tile.is_ahead);
-        let rows = tile.map_or(&[][..], |tile| &tile.rows[kernel.rows()]);
-        rows.iter().map(move |row| row.0[lane % WINDOWS])
+        if let Some(tile) = tile {
+            copy_to(kernel, &tile.rows[kernel.rows()], lane % WINDOWS, window);
+        }
     }
 }
 
-/// Makes the newest values of the series of a tile stand at the same place of their windows.
-fn align(kernel: &PlannedKernel, words: &mut [u64], windows: &mut [f64]) {
-    let (runner, length) = (&kernel.runner, kernel.window_len);
-    let of = |place: usize| {
-        let words = place * kernel.words..(place + 1) * kernel.words;
-        (words, place * length..(place + 1) * length)
-    };
-    let place_of = |place: usize| {
-        let (own, window) = of(place);
-        runner.window_place(&words[own], &windows[window])
-    };
-    let first = place_of(0);
-    if (1..WINDOWS).all(|place| place_of(place) == first) {
-        return;
-    }
-    for place in 0..WINDOWS {
-        let (own, window) = of(place);
-        runner.align(&mut words[own], &mut windows[window]);
+/// Copies the rows of a series to its window.
+fn copy_to(kernel: &PlannedKernel, rows: &[Row], place: usize, window: &mut [f64]) {
+    for (row, number) in rows.iter().zip(kernel.numbers_of_rows()) {
+        window[number] = row.0[place];
     }
 }

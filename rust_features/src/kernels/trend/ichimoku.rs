@@ -4,7 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{Row, WINDOWS};
-use crate::rings::{align_delay, delay, delay_len, delay_of_each, position};
+use crate::rings::{align_delay, delay, delay_len, delay_of_each};
 use crate::side_by_side::{Memories, SideBySide, each_series, highest_of, lowest_of};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Lifted, Plain, is_near, quotients};
@@ -160,11 +160,6 @@ impl Kernel for Ichimoku {
 
     const SIDE_BY_SIDE: bool = true;
     const WINDOW_ROWS: bool = true;
-
-    fn window_place(&self, _state: &IchimokuState, window: &[f64]) -> [u64; 3] {
-        let (edges_a, edges_b) = window.split_at(delay_len(self.displacement));
-        [position(edges_a), position(edges_b), 0]
-    }
 
     fn align(&self, _state: &mut IchimokuState, window: &mut [f64]) {
         window

@@ -11,7 +11,7 @@ use crate::logarithm::{log_ratio, log_ratios, log_ratios_of_each};
 use crate::neighbours::Row;
 use crate::side_by_side::{Memories, SideBySide};
 use crate::state::state;
-use crate::trailing::{self, append, room_for, sums_after_append};
+use crate::trailing::{self, append, room_for, rows_for, sums_after_append};
 use crate::window::sum;
 
 const PERIOD: Parameter = Parameter::period("timeperiod", "bars in the mean", 20, 1);
@@ -153,8 +153,8 @@ macro_rules! mean_of_bars {
             const SIDE_BY_SIDE: bool = true;
             const WINDOW_ROWS: bool = true;
 
-            fn window_place(&self, state: &BarVariances, _window: &[f64]) -> [u64; 3] {
-                [state.appended, 0, 0]
+            fn window_rows(&self) -> (usize, usize) {
+                (1, rows_for(self.period))
             }
 
             fn align(&self, state: &mut BarVariances, window: &mut [f64]) {

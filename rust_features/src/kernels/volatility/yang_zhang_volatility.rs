@@ -10,7 +10,7 @@ use crate::moments_of_each::means_and_variances_of_each;
 use crate::neighbours::Row;
 use crate::side_by_side::{Memories, SideBySide, each_series, means};
 use crate::state::state;
-use crate::trailing::{self, append, room_for};
+use crate::trailing::{self, append, append_row, room_for, rows_for};
 use crate::window::{mean, mean_and_variance};
 
 /// Volatility from opening gaps, bodies and ranges.
@@ -74,8 +74,8 @@ impl Kernel for YangZhang {
     const SIDE_BY_SIDE: bool = true;
     const WINDOW_ROWS: bool = true;
 
-    fn window_place(&self, state: &YangZhangState, _window: &[f64]) -> [u64; 3] {
-        state.appended
+    fn window_rows(&self) -> (usize, usize) {
+        (3, rows_for(self.period))
     }
 
     fn align(&self, state: &mut YangZhangState, window: &mut [f64]) {
@@ -187,16 +187,16 @@ impl YangZhang {
     #[inline(always)]
     fn push_each(
         &self,
-        memories: &Memories<'_>,
+        memories: &mut Memories<'_>,
         window: &mut [Row],
         parts: &[Row; 3],
         row: &mut Row,
     ) -> [u64; 3] {
         let mut counts = memories.first::<YangZhangState>().appended;
         let mut found = [Row::ZEROS; 3];
-        let windows = window.chunks_exact_mut(room_for(self.period));
+        let windows = window.chunks_exact_mut(rows_for(self.period));
         for (at, (window, part)) in windows.zip(parts).enumerate() {
-            let newest = append(window, &mut counts[at], *part);
+            let newest = append_row(window, &mut counts[at], *part);
             found[at] = if at < 2 {
                 means_and_variances_of_each(newest)[1]
             } else {

@@ -15,7 +15,7 @@ use crate::subnormal::{
     Arithmetic, Careful, Lifted, Plain, all_factors, all_near, all_subnormal, all_tiny, is_near,
     needs_lift, quotient, raise,
 };
-use crate::trailing::{self, append, room_for, sums_after_append};
+use crate::trailing::{self, append, room_for, rows_for, sums_after_append};
 use crate::window::{Finite, all_finite, flush_tiny, sum};
 
 /// Volume times the place of the close, from -1 at the low to 1 at the high; 0 without range.
@@ -519,8 +519,8 @@ impl Kernel for ChaikinMoneyFlow {
     const SIDE_BY_SIDE: bool = true;
     const WINDOW_ROWS: bool = true;
 
-    fn window_place(&self, state: &Flows, _window: &[f64]) -> [u64; 3] {
-        [state.appended, 0, 0]
+    fn window_rows(&self) -> (usize, usize) {
+        (1, rows_for(self.period))
     }
 
     fn align(&self, state: &mut Flows, window: &mut [f64]) {

@@ -6,7 +6,7 @@ use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_means::all_sums;
 use crate::neighbours::{LONGEST, Row, TILE, divide};
-use crate::rings::{align_ring, position, ring, ring_extend, ring_len, ring_of_each, ring_values};
+use crate::rings::{align_ring, ring, ring_extend, ring_len, ring_of_each, ring_values};
 use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
 use crate::state::state;
 use crate::subnormal::{self, Arithmetic, Careful, Lifted, Plain, all_factors, all_near, is_near};
@@ -61,10 +61,6 @@ impl Kernel for Mfi {
 
     const SIDE_BY_SIDE: bool = true;
     const WINDOW_ROWS: bool = true;
-
-    fn window_place(&self, _state: &MoneyFlow, window: &[f64]) -> [u64; 3] {
-        [position(window), 0, 0]
-    }
 
     fn align(&self, _state: &mut MoneyFlow, window: &mut [f64]) {
         align_ring(window);
