@@ -134,6 +134,26 @@ struct Job {
     reply: oneshot::Sender<Result<Scored, ServeError>>,
 }
 
+/// Whether somebody still waits for a job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    Waits,
+    Left,
+    TooLate,
+}
+
+impl Job {
+    fn caller(&self, now: Instant) -> Caller {
+        if self.reply.is_closed() {
+            Caller::Left
+        } else if self.deadline.is_some_and(|deadline| deadline <= now) {
+            Caller::TooLate
+        } else {
+            Caller::Waits
+        }
+    }
+}
+
 impl Batcher {
     /// A batcher over `engines`, one an executor.
     #[must_use]
@@ -416,9 +436,8 @@ impl Shared {
                     continue;
                 };
                 while let Some(job) = lane.jobs.front() {
-                    let leaves = job.reply.is_closed();
-                    let late = job.deadline.is_some_and(|deadline| deadline <= now);
-                    if !leaves && !late && rows > 0 && rows + job.rows > most_rows {
+                    let caller = job.caller(now);
+                    if caller == Caller::Waits && rows > 0 && rows + job.rows > most_rows {
                         break;
                     }
                     let Some(job) = lane.jobs.pop_front() else {
@@ -426,11 +445,7 @@ impl Shared {
                     };
                     left += job.rows;
                     lane.rows -= job.rows;
-                    if leaves {
-                        self.metrics.cancelled.increment(1);
-                    } else if late {
-                        expired.push(job);
-                    } else {
+                    if let Some(job) = self.keep_if_waited_for(job, caller, &mut expired) {
                         rows += job.rows;
                         batch.push(job);
                     }
@@ -441,6 +456,16 @@ impl Shared {
         }
         self.answer_expired(expired);
         batch
+    }
+
+    /// Gives `job` back if it shall run, and puts it into `expired` if its caller is to hear that it came too late.
+    fn keep_if_waited_for(&self, job: Job, caller: Caller, expired: &mut Vec<Job>) -> Option<Job> {
+        match caller {
+            Caller::Waits => return Some(job),
+            Caller::Left => self.metrics.cancelled.increment(1),
+            Caller::TooLate => expired.push(job),
+        }
+        None
     }
 
     fn answer_expired(&self, expired: Vec<Job>) {

@@ -96,13 +96,8 @@ impl Shared {
         let now = Instant::now();
         let (mut batch, mut expired) = (Vec::with_capacity(jobs.len()), Vec::new());
         for job in jobs {
-            if job.reply.is_closed() {
-                self.metrics.cancelled.increment(1);
-            } else if job.deadline.is_some_and(|deadline| deadline <= now) {
-                expired.push(job);
-            } else {
-                batch.push(job);
-            }
+            let caller = job.caller(now);
+            batch.extend(self.keep_if_waited_for(job, caller, &mut expired));
         }
         self.answer_expired(expired);
         batch
