@@ -24,11 +24,11 @@ use candlewire_server::{
     },
     telemetry::metrics::Metrics,
 };
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 const BATCH_ROWS: usize = 18;
 const QUEUE_ROWS: usize = 10;
-/// Rows from which on a burst runs alone.
+/// Rows from which on a burst runs alone whatever they cost.
 const ALONE_ROWS: u8 = 16;
 /// A row that keeps its engine until the test lets it go.
 const HELD: f32 = -1.0;
@@ -38,6 +38,8 @@ type Asked = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// Doubles, and writes down how many rows ran together.
 struct Doubling {
+    /// What a run takes, however many its rows are.
+    run_cost: Duration,
     runs: Arc<Mutex<Vec<usize>>>,
     release: Arc<Mutex<mpsc::Receiver<()>>>,
 }
@@ -47,6 +49,10 @@ impl Engine for Doubling {
         self.runs.lock().unwrap().push(count);
         if rows[0] == HELD {
             self.release.lock().unwrap().recv().unwrap();
+        }
+        let began = Instant::now();
+        while began.elapsed() < self.run_cost {
+            std::hint::spin_loop();
         }
         for (row, score) in rows.iter().zip(scores) {
             *score = 2.0 * row;
@@ -65,10 +71,15 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::of_cost(Duration::ZERO, Runtime::new().unwrap())
+    }
+
+    fn of_cost(run_cost: Duration, runtime: Runtime) -> Self {
         let runs = Arc::new(Mutex::new(Vec::new()));
         let (release, released) = mpsc::channel();
         let arrivals = Arc::new(Arrivals::default());
         let engine = Doubling {
+            run_cost,
             runs: Arc::clone(&runs),
             release: Arc::new(Mutex::new(released)),
         };
@@ -88,7 +99,7 @@ impl Bench {
             Metrics::new().model("test", 1),
         );
         let bench = Self {
-            runtime: Runtime::new().unwrap(),
+            runtime,
             arrivals,
             batcher,
             runs,
@@ -149,7 +160,7 @@ fn answered(asked: &mut Asked) -> Answer {
 #[test]
 fn what_is_looked_at_together_runs_together_on_the_same_thread() {
     let bench = Bench::new();
-    for rows in [ALONE_ROWS, 17, 18] {
+    for rows in [2, 5, ALONE_ROWS, 17, 18] {
         let mut asked: Vec<Asked> = (0..rows).map(|row| bench.ask(row.into(), None)).collect();
         look_together(&bench, &mut asked);
         for (row, asked) in asked.iter_mut().enumerate() {
@@ -206,13 +217,17 @@ fn who_left_or_is_late_costs_no_run() {
 }
 
 #[test]
-fn a_few_rows_queue_and_are_answered() {
-    let bench = Bench::new();
-    let mut asked: Vec<Asked> = (1_u8..=8).map(|row| bench.ask(row.into(), None)).collect();
+fn a_few_rows_queue_where_they_would_cost_less_among_others() {
+    // Nothing runs on this runtime before somebody waits on it.
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let bench = Bench::of_cost(Duration::from_micros(20), runtime);
+    let mut asked: Vec<Asked> = (0_u8..4).map(|row| bench.ask(row.into(), None)).collect();
     look_together(&bench, &mut asked);
-    for (row, asked) in (1_u8..).zip(asked) {
-        assert_eq!(bench.wait(asked).unwrap().values, [2.0 * f32::from(row)]);
+    assert_eq!(bench.batcher.waiting_rows(), 4);
+    for (row, asked) in asked.into_iter().enumerate() {
+        assert_eq!(bench.wait(asked).unwrap().values, [2.0 * row as f32]);
     }
+    assert_eq!(bench.runs(), [4]);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! urgent goes first, but one batch in [`TURNS`] begins with what is least urgent.
 
 mod burst;
+mod costs;
 mod run;
 
 use std::{
@@ -24,7 +25,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use self::run::Claim;
+use self::{costs::RowCosts, run::Claim};
 use super::{
     arrivals::{self, Arrivals},
     engine::{Engine, RowShape},
@@ -38,8 +39,6 @@ const INLINE_BUDGET: Duration = Duration::from_micros(500);
 const BURST_BUDGET: Duration = Duration::from_micros(100);
 /// Expected length of a batch: longer ones gain nothing and keep others waiting.
 const BATCH_BUDGET: Duration = Duration::from_micros(500);
-/// What a row is thought to cost before the first run, nanoseconds.
-const FIRST_ROW_COST_NS: u64 = 20_000;
 
 /// Of so many batches one begins with the least urgent rows.
 const TURNS: u64 = 8;
@@ -106,8 +105,7 @@ struct Shared {
     drain_pending: AtomicBool,
     /// A caller was refused since the last batch was taken.
     refuses: AtomicBool,
-    /// Moving mean of the cost of a row, nanoseconds.
-    row_cost_ns: AtomicU64,
+    costs: RowCosts,
     /// A row seemed far dearer than that: the next run tells by the clock of the processor whether it is.
     in_doubt: AtomicBool,
     metrics: ModelMetrics,
@@ -188,7 +186,7 @@ impl Batcher {
                 waiting_rows: AtomicUsize::new(0),
                 drain_pending: AtomicBool::new(false),
                 refuses: AtomicBool::new(false),
-                row_cost_ns: AtomicU64::new(FIRST_ROW_COST_NS),
+                costs: RowCosts::default(),
                 in_doubt: AtomicBool::new(false),
                 metrics,
             }),
@@ -279,13 +277,7 @@ impl Shared {
     fn may_run_inline(&self, rows: usize) -> bool {
         self.arrivals.none()
             && self.waiting_rows.load(Ordering::Acquire) == 0
-            && self.expected_ns(rows) <= INLINE_BUDGET.as_nanos() as u64
-    }
-
-    fn expected_ns(&self, rows: usize) -> u64 {
-        self.row_cost_ns
-            .load(Ordering::Relaxed)
-            .saturating_mul(rows as u64)
+            && self.costs.expected_ns(rows) <= INLINE_BUDGET.as_nanos() as u64
     }
 
     /// Takes `job` in, or answers it with what there is no room for.
@@ -322,9 +314,9 @@ impl Shared {
     fn waits_too_long(&self, ahead: &[Lane]) -> bool {
         let waiting: usize = ahead.iter().map(|lane| lane.rows).sum();
         let executors = self.executors.len().max(1);
-        let slow_ns = SLOW_ROWS as u64 * self.row_cost_ns.load(Ordering::Relaxed);
+        let slow_ns = self.costs.expected_ns(SLOW_ROWS);
         let longest_ns = (self.limits.queue_delay.as_nanos() as u64).max(slow_ns);
-        if self.expected_ns(waiting) / executors as u64 > longest_ns {
+        if self.costs.expected_ns(waiting) / executors as u64 > longest_ns {
             return true;
         }
         let oldest = ahead.iter().filter_map(|lane| lane.jobs.front());
@@ -335,8 +327,7 @@ impl Shared {
 
     /// Rows that run together at most.
     fn rows_of_a_run(&self) -> usize {
-        let row_cost_ns = self.row_cost_ns.load(Ordering::Relaxed).max(1);
-        let budget_rows = (BATCH_BUDGET.as_nanos() as u64 / row_cost_ns).max(1);
+        let budget_rows = (BATCH_BUDGET.as_nanos() as u64 / self.costs.row_ns()).max(1);
         self.limits.batch_rows.min(budget_rows as usize)
     }
 
@@ -348,7 +339,7 @@ impl Shared {
 
     /// In milliseconds, a power of two: refusals in a row are then the same message, which costs the network less.
     fn time_to_drain(&self, waiting: usize) -> Duration {
-        let ns = self.expected_ns(waiting) / self.executors.len().max(1) as u64;
+        let ns = self.costs.expected_ns(waiting) / self.executors.len().max(1) as u64;
         let ms = ns.div_ceil(1_000_000).clamp(1, LONGEST_RETRY_MS);
         Duration::from_millis(ms.next_power_of_two())
     }
@@ -373,7 +364,9 @@ impl Shared {
     }
 
     fn drain_after_burst(self: Arc<Self>) {
-        if self.expected_ns(self.waiting_rows.load(Ordering::Relaxed))
+        if self
+            .costs
+            .expected_ns(self.waiting_rows.load(Ordering::Relaxed))
             <= BURST_BUDGET.as_nanos() as u64
         {
             self.drain();
@@ -402,7 +395,7 @@ impl Shared {
             let heads = queue.iter().filter_map(|lane| lane.jobs.front());
             heads.map(|job| job.rows).max().unwrap_or(0)
         };
-        let quick = self.expected_ns(next_rows) <= INLINE_BUDGET.as_nanos() as u64;
+        let quick = self.costs.expected_ns(next_rows) <= INLINE_BUDGET.as_nanos() as u64;
         let run = move || {
             self.drain_pending.store(false, Ordering::SeqCst);
             // Without a free executor the one that frees first looks at the queue again.

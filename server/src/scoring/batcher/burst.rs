@@ -1,20 +1,22 @@
-//! Requests that a thread looks at together while nothing waits for their model: many of them run as one batch on that thread.
+//! Requests that a thread looks at together while nothing waits for their model: they run as one batch on that thread.
 //!
 //! In the queue, which all threads share, another thread would take a part of them into its own batch; who looked at them
-//! would find no answer yet, and each would become a task that has to be woken. A few rows are better off there: with those
-//! of other threads they make a batch in which each costs less.
+//! would find no answer yet, and each would become a task that has to be woken. Their answers would leave in parts, and
+//! what a caller then asks would come in parts. A few rows of a model that gains by larger runs are better off there.
 
 use std::{
     cell::RefCell,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{BURST_BUDGET, Claim, Job, Priority, Shared};
 use crate::scoring::arrivals;
 
-/// Rows from which on a burst runs alone.
+/// Rows from which on a burst runs alone whatever they cost.
 const ALONE_ROWS: usize = 16;
+/// What it costs a request to queue: fewer rows run alone where each would save no more in a larger run.
+const QUEUE_COST: Duration = Duration::from_micros(5);
 
 thread_local! {
     /// What this thread has in hand, by the batcher that it is for.
@@ -49,7 +51,7 @@ impl Shared {
             let joined = bursts.iter_mut().find(|burst| burst.key == key);
             let rows = joined.as_ref().map_or(0, |burst| burst.rows) + job.rows;
             if rows > self.limits.batch_rows
-                || self.expected_ns(rows) > BURST_BUDGET.as_nanos() as u64
+                || self.costs.expected_ns(rows) > BURST_BUDGET.as_nanos() as u64
             {
                 return Some(job);
             }
@@ -79,7 +81,7 @@ impl Shared {
         let Some(Burst { rows, jobs, .. }) = burst else {
             return;
         };
-        if rows >= ALONE_ROWS
+        if self.runs_alone(rows)
             && let Some(mut claim) = Claim::take(&self)
         {
             claim.run_jobs(self.those_waited_for(jobs));
@@ -89,6 +91,11 @@ impl Shared {
             self.enqueue(Priority::Normal, job);
         }
         self.call_for_drain();
+    }
+
+    /// Whether `rows` rows are better off without those of other threads.
+    fn runs_alone(&self, rows: usize) -> bool {
+        rows >= ALONE_ROWS || self.costs.saved_in_a_larger_run(rows) <= QUEUE_COST
     }
 
     /// Those of `jobs` that shall run; answers those whose deadline passed.

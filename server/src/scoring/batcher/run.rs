@@ -149,7 +149,8 @@ impl Shared {
         inference: Duration,
         processor: Option<Duration>,
     ) -> Option<Duration> {
-        let seems_dear = inference.as_nanos() as u64 > self.expected_ns(rows).saturating_mul(2);
+        let seems_dear =
+            inference.as_nanos() as u64 > self.costs.expected_ns(rows).saturating_mul(2);
         if seems_dear {
             self.in_doubt.store(true, Ordering::Relaxed);
         }
@@ -166,12 +167,7 @@ impl Shared {
     /// busy machine, rows dearer by it, and batches smaller still.
     fn record_run(&self, rows: usize, inference: Duration, spent: Option<Duration>) {
         if let Some(spent) = spent {
-            let mean = self.row_cost_ns.load(Ordering::Relaxed);
-            // One run says little of the model: it may raise the mean, but not carry it away.
-            let cost = (spent.as_nanos() as u64 / rows.max(1) as u64).min(mean.saturating_mul(4));
-            // Two executors may write at once; either mean is as good.
-            self.row_cost_ns
-                .store((mean * 7 + cost) / 8, Ordering::Relaxed);
+            self.costs.record(rows, spent);
         }
         self.metrics.scored_rows.increment(rows as u64);
         self.metrics.count_run(rows, inference);
