@@ -218,10 +218,19 @@ impl ModelMetrics {
         self.totals.count_failure(spent);
     }
 
-    /// Adds one request that waited for `queued` and was part of a run of `inference`.
-    pub(crate) fn count_request(&self, queued: Duration, inference: Duration) {
-        self.queue_seconds.record(queued.as_secs_f64());
-        self.totals.count_request(queued, inference);
+    /// Adds the requests of one run of `inference`, each with what it waited.
+    pub(crate) fn count_requests(
+        &self,
+        queued: impl Iterator<Item = Duration>,
+        inference: Duration,
+    ) {
+        let (mut requests, mut together) = (0, Duration::ZERO);
+        for queued in queued {
+            self.queue_seconds.record(queued.as_secs_f64());
+            requests += 1;
+            together += queued;
+        }
+        self.totals.count_requests(requests, together, inference);
     }
 
     /// Rows scored since the version was loaded.

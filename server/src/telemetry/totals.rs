@@ -94,12 +94,13 @@ impl ModelTotals {
         }
     }
 
-    pub(super) fn count_request(&self, queued: Duration, inference: Duration) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+    /// Adds the requests of one run; `queued` is what they waited, together. Once a run: all threads write here.
+    pub(super) fn count_requests(&self, requests: u32, queued: Duration, inference: Duration) {
+        self.requests.fetch_add(requests.into(), Ordering::Relaxed);
         self.queue_ns
             .fetch_add(queued.as_nanos() as u64, Ordering::Relaxed);
-        self.inference_ns
-            .fetch_add(inference.as_nanos() as u64, Ordering::Relaxed);
+        let inference_ns = inference.as_nanos() as u64 * u64::from(requests);
+        self.inference_ns.fetch_add(inference_ns, Ordering::Relaxed);
     }
 
     pub(super) fn count_failure(&self, spent: Duration) {

@@ -52,7 +52,9 @@ impl<'a> Claim<'a> {
         let inference = started.elapsed();
         shared.record_run(rows, inference, shared.cost(rows, inference, processor));
         let queued = started - admitted;
-        shared.metrics.count_request(queued, inference);
+        shared
+            .metrics
+            .count_requests(std::iter::once(queued), inference);
         Ok(Scored {
             values,
             queued,
@@ -114,14 +116,14 @@ impl<'a> Claim<'a> {
         shared.record_run(rows, inference, Some(spent));
         let batch_wait = (started - taken).as_secs_f64();
         shared.metrics.batch_wait_seconds.record(batch_wait);
+        let queued = batch.iter().map(|job| started - job.admitted);
+        shared.metrics.count_requests(queued, inference);
         let mut first = 0;
         for job in batch {
             let last = first + job.rows * shared.shape.scores;
-            let queued = started - job.admitted;
-            shared.metrics.count_request(queued, inference);
             let reply = outcome.clone().map(|()| Scored {
                 values: scores.get(first..last).unwrap_or_default().to_vec(),
-                queued,
+                queued: started - job.admitted,
                 inference,
                 batch_rows: rows,
             });
