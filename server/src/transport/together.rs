@@ -22,9 +22,9 @@ use crate::scoring::arrivals::{self, Announced, Arrivals};
 
 /// How long requests are looked at one after the other: what is left then is work that other threads should share.
 const LOOK_BUDGET: Duration = Duration::from_micros(200);
-/// Requests whose rows run together. More of them would, for a model of a microsecond a row, be a run that keeps the
-/// connections waiting, and each request a task after all.
-const TOGETHER: usize = 32;
+/// Requests whose rows run together: as many as the tree kernel takes at once. More of them would, for a model of a
+/// microsecond a row, be a run that keeps the connections waiting, and each request a task after all.
+const TOGETHER: usize = 64;
 
 thread_local! {
     /// What the request is that is handed over next.
