@@ -1,12 +1,14 @@
 //! The contract of an indicator: one [`Kernel::step`] per bar, for batch, stream and panel alike.
 
 use std::fmt::Debug;
+use std::ops::Range;
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback, Span};
 use crate::neighbours::Row;
 use crate::side_by_side::{Memories, SideBySide};
 use crate::state::State;
+use crate::trailing;
 
 /// One indicator with its parameters. A new one implements this and nothing else.
 ///
@@ -81,6 +83,36 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     /// start of each do.
     fn window_rows(&self) -> (usize, usize) {
         (1, self.window_len())
+    }
+
+    /// Rows that follow from the bars it looks back on, kept behind those of the windows so that fewer of these bars need be
+    /// read.
+    fn derived_rows(&self) -> usize {
+        0
+    }
+
+    /// Makes [`Kernel::derived_rows`], which were not kept so far, be what they are before the newest bar.
+    fn derive(&self, newest: &SideBySide<'_>, rows: &mut [Row]) {
+        let _ = (newest, rows);
+    }
+
+    /// Bars of each column that [`Kernel::side_by_side`] reads when it has all these rows.
+    fn lookback_beside_rows(&self) -> Lookback {
+        self.lookback()
+    }
+
+    /// Tells which of all these rows, once `bars` bars were taken since they were laid, the next one needs.
+    fn needed_rows(&self, bars: u64, tell: &mut dyn FnMut(Range<usize>)) {
+        let (parts, len) = self.window_rows();
+        for part in 0..parts {
+            // Only trailing windows are longer than their rows.
+            let needed = if parts * len < self.window_len() {
+                trailing::needed_rows(len, bars)
+            } else {
+                0..len
+            };
+            tell(part * len + needed.start..part * len + needed.end);
+        }
     }
 
     /// Moves a window's values so that the newest ones are where they are in each other series' window.

@@ -207,11 +207,14 @@ impl Lanes {
 
     /// Reads what the series of a whole tile remember before the kernels do.
     fn bring_nearer(&self, plan: &Plan, tile: usize, newest: &SideBySide<'_>) {
-        newest.columns.into_iter().for_each(read_rows_through);
-        read_rows_through(self.window_rows.of_tile(tile));
+        for (rows, bars) in newest.columns.into_iter().zip(plan.beside_rows.kept()) {
+            read_rows_through(&rows[rows.len().saturating_sub(bars)..]);
+        }
         read_through(self.words.tile(tile), |word| word);
         for kernel in &plan.kernels {
-            if kernel.rows.is_none() {
+            if kernel.rows.is_some() {
+                self.window_rows.bring_nearer(kernel, tile);
+            } else {
                 let windows = self.windows.of_tile(kernel.window, tile);
                 read_through(windows, f64::to_bits);
             }
@@ -341,10 +344,11 @@ impl Lanes {
             words: &mut self.words,
             windows: &mut self.windows,
         };
-        let whole = (self.window_rows).lay(plan, (mode, rows), lanes, |lane| {
-            held && added && self.history.bars_seen(lane) > plan.settled_bars as u64 + 1
-        });
         let newest = if added { self.newest.of(rows) } else { None };
+        let steps = (mode, rows);
+        let whole = (self.window_rows).lay(plan, steps, lanes, newest.as_ref(), |lane| {
+            held && self.history.bars_seen(lane) > plan.settled_bars as u64 + 1
+        });
         let tile = tile_of(rows);
         if on_rows
             && self.is_far(plan)

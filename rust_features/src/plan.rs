@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) lookback: Lookback,
     /// What kernels read of many series side by side.
     pub(crate) side_by_side: Lookback,
+    /// The same when all windows lie as rows.
+    pub(crate) beside_rows: Lookback,
     /// Whether no kernel reads a history where series stand side by side.
     pub(crate) rows_suffice: bool,
     /// Words of state of one series.
@@ -56,10 +58,16 @@ pub(crate) struct RowsOfWindow {
     parts: usize,
     /// Rows of each part: its first numbers, which hold all newest values.
     len: usize,
+    /// Rows behind these, which hold no numbers of a window.
+    derived: usize,
 }
 
 impl RowsOfWindow {
     fn count(self) -> usize {
+        self.numbers() + self.derived
+    }
+
+    fn numbers(self) -> usize {
         self.parts * self.len
     }
 }
@@ -69,6 +77,11 @@ impl PlannedKernel {
     pub(crate) fn rows(&self) -> Range<usize> {
         self.rows
             .map_or(0..0, |rows| rows.first..rows.first + rows.count())
+    }
+
+    /// Of its rows, those from which on they hold no numbers of a window.
+    pub(crate) fn first_derived_row(&self) -> usize {
+        self.rows.map_or(0, RowsOfWindow::numbers)
     }
 
     /// For each of its rows the number of a window that it holds.
@@ -86,6 +99,7 @@ impl Default for Plan {
             features: 0,
             lookback: Lookback::default(),
             side_by_side: Lookback::default(),
+            beside_rows: Lookback::default(),
             rows_suffice: true,
             words: 0,
             window: 0,
@@ -102,6 +116,7 @@ impl Plan {
     pub(crate) fn add_kernel(&mut self, runner: Box<dyn Runner>) -> usize {
         self.lookback = self.lookback.and(runner.lookback());
         self.side_by_side = self.side_by_side.and(runner.side_by_side());
+        self.beside_rows = self.beside_rows.and(runner.lookback_beside_rows());
         self.rows_suffice &= runner.side_by_side() == runner.lookback();
         let words = Part {
             first: self.words,
@@ -121,6 +136,7 @@ impl Plan {
             first: self.window_rows,
             parts,
             len,
+            derived: runner.derived_rows(),
         });
         self.window_rows += rows.map_or(0, RowsOfWindow::count);
         self.kernels.push(PlannedKernel {

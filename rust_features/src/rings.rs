@@ -129,6 +129,33 @@ pub(crate) fn delay_of_each(memory: &mut [Row], value: Row) -> Row {
     kept
 }
 
+/// Rows that [`delays_of_each`] takes.
+pub(crate) const fn delays_rows<const N: usize>(values: usize) -> usize {
+    1 + N * (values + 1)
+}
+
+/// As [`delay_of_each`] of some delays that are as long.
+#[inline(always)]
+pub(crate) fn delays_of_each<const N: usize>(memory: &mut [Row], added: [Row; N]) -> [Row; N] {
+    let mut kept = [Row::ZEROS; N];
+    let Some((positions, values)) = memory.split_first_mut() else {
+        return kept;
+    };
+    let before = positions.0[0];
+    let delays = values.chunks_exact_mut((values.len() / N).max(1));
+    for ((kept, values), value) in kept.iter_mut().zip(delays).zip(added) {
+        positions.0[0] = before;
+        *kept = delay_at(values, &mut positions.0[0], value).unwrap_or(Row::ZEROS);
+    }
+    kept
+}
+
+/// Places, among the values of a delay that keeps `values` and was aligned, of the one that the value after `count` others
+/// is put in and of the one it reads.
+pub(crate) fn delay_places(values: usize, count: u64) -> [usize; 2] {
+    [count, count + 1].map(|count| (count % (values as u64 + 1)) as usize)
+}
+
 #[inline(always)]
 fn delay_at<T: Copy>(values: &mut [T], position: &mut f64, value: T) -> Option<T> {
     let at = *position as usize;
@@ -190,6 +217,27 @@ mod tests {
         assert_eq!(delay(&mut [f64::NAN, 0.0], 7.0), 7.0);
         assert_eq!(delay(&mut [1e300, 0.0, 5.0], 7.0), 5.0);
         assert_eq!(delay(&mut [], 7.0), 0.0);
+    }
+
+    #[test]
+    fn delays_together_are_those_of_each_and_where_they_say() {
+        for ago in [1, 2, 9] {
+            let mut rows = vec![Row::ZEROS; delays_rows::<2>(ago)];
+            let mut alone = vec![0.0; delay_len(ago)];
+            for count in 0..30_u32 {
+                let value = f64::from(count) + 1.0;
+                let expected = delay(&mut alone, value);
+                let kept =
+                    delays_of_each(&mut rows, [value, -value].map(|own| Row([own; WINDOWS])));
+                assert_eq!([kept[0].0[0], kept[1].0[5]], [expected, -expected]);
+                let [written, read] = delay_places(ago, count.into());
+                for (delay, sign) in [(0, 1.0), (1, -1.0)] {
+                    let place = |at: usize| rows[1 + delay * (ago + 1) + at].0[0] * sign;
+                    assert_eq!([place(written), place(read)], [value, expected]);
+                }
+            }
+        }
+        assert_eq!(delays_of_each::<1>(&mut [], [Row::ZEROS])[0].0[0], 0.0);
     }
 
     #[test]

@@ -39,6 +39,14 @@ pub(crate) trait Runner: Debug + Send + Sync {
     fn span_checks(&self, column: Column) -> bool;
     /// Parts of a window, and numbers of each that may lie as rows, which `run_tile` then takes.
     fn window_rows(&self) -> Option<(usize, usize)>;
+    /// Rows that the kernel keeps behind those of the windows.
+    fn derived_rows(&self) -> usize;
+    /// Makes these rows, which were not kept so far, be what they are before the newest bar.
+    fn derive(&self, newest: &SideBySide<'_>, rows: &mut [Row]);
+    /// Bars that the kernel reads of many series side by side when all windows lie as rows.
+    fn lookback_beside_rows(&self) -> Lookback;
+    /// Tells which of all rows, once `bars` bars were taken since they were laid, the next one needs.
+    fn needed_rows(&self, bars: u64, tell: &mut dyn FnMut(Range<usize>));
     /// Makes the newest values of the window of one series be where they are in another's.
     fn align(&self, words: &mut [u64], window: &mut [f64]);
     /// Steps one series over consecutive bars, given with all columns and their log returns; each of `out` takes one
@@ -352,6 +360,26 @@ impl<K: Kernel> Runner for Built<K> {
             && self.side_by_side() == self.kernel.lookback()
             && self.kernel.window_len() <= MOST_WINDOW_ROWS;
         takes_them.then(|| self.kernel.window_rows())
+    }
+
+    fn derived_rows(&self) -> usize {
+        self.kernel.derived_rows()
+    }
+
+    fn derive(&self, newest: &SideBySide<'_>, rows: &mut [Row]) {
+        self.kernel.derive(newest, rows);
+    }
+
+    fn lookback_beside_rows(&self) -> Lookback {
+        if const { K::SIDE_BY_SIDE } {
+            SideBySide::lookback(self.kernel.lookback_beside_rows())
+        } else {
+            Lookback::CURRENT_BAR
+        }
+    }
+
+    fn needed_rows(&self, bars: u64, tell: &mut dyn FnMut(Range<usize>)) {
+        self.kernel.needed_rows(bars, tell);
     }
 
     fn align(&self, words: &mut [u64], window: &mut [f64]) {

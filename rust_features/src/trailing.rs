@@ -1,5 +1,7 @@
 //! A kernel's own past values, appended in constant time and read as one slice.
 
+use std::ops::Range;
+
 use crate::neighbours::Row;
 
 /// Values appended before the newest ones move back to the front: one move pays for as many bars.
@@ -30,6 +32,15 @@ pub(crate) fn append<'a>(window: &'a mut [f64], appended: &mut u64, value: f64) 
 #[inline(always)]
 pub(crate) fn append_row<'a>(window: &'a mut [Row], appended: &mut u64, row: Row) -> &'a [Row] {
     append_in::<ROW_SLACK, Row>(window, appended, row)
+}
+
+/// Of [`rows_for`] rows, to which `bars` rows were appended since they were aligned, those that the next one needs.
+pub(crate) fn needed_rows(rows: usize, bars: u64) -> Range<usize> {
+    match (bars % ROW_SLACK as u64) as usize {
+        // All move.
+        0 if bars > 0 => 0..rows,
+        appended => appended + 1..rows - (ROW_SLACK - 1 - appended),
+    }
 }
 
 #[inline(always)]
@@ -102,6 +113,22 @@ mod tests {
                     .map(|ago| f64::from((i - ago).max(0)))
                     .collect();
                 assert_eq!(newest, expected, "length {length} value {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_rows_needed_hold_the_newest_values() {
+        for length in [1, 7, 20] {
+            let mut rows = vec![Row::ZEROS; rows_for(length)];
+            let (mut appended, first) = (0, rows.as_ptr().addr());
+            for bars in 0..40_u32 {
+                let needed = needed_rows(rows.len(), bars.into());
+                let all = needed.clone().count() == rows.len();
+                let row = Row([f64::from(bars); crate::neighbours::WINDOWS]);
+                let newest = append_row(&mut rows, &mut appended, row);
+                let place = (newest.as_ptr().addr() - first) / size_of::<Row>();
+                assert!(all || needed == (place..place + length), "bar {bars}");
             }
         }
     }

@@ -7,6 +7,8 @@ use crate::lanes::Mode;
 use crate::neighbours::{Row, WINDOWS};
 use crate::newest::tile_of;
 use crate::plan::{Plan, PlannedKernel};
+use crate::read_through::read_rows_through;
+use crate::side_by_side::SideBySide;
 use crate::tiled::Tiled;
 
 /// Windows of all series, of each tile that is stepped whole.
@@ -20,6 +22,8 @@ pub(crate) struct WindowRows {
 struct TileWindows {
     /// For each number of a window that counts a row; see [`PlannedKernel::rows`].
     rows: Vec<Row>,
+    /// Bars that these took since they were laid, the newest one left out.
+    bars: u64,
     /// Whether they are the windows after the newest bar.
     is_current: bool,
     /// Whether only they are, and not the windows of the lanes.
@@ -50,14 +54,16 @@ impl WindowRows {
         plan: &Plan,
         (mode, rows): (Mode, &[(usize, usize)]),
         mut lanes: LaneMemory<'_>,
+        newest: Option<&SideBySide<'_>>,
         may: impl Fn(usize) -> bool,
     ) -> Option<usize> {
         if plan.window_rows == 0 {
             return None;
         }
-        if let Some(tile) = tile_of(rows).filter(|_| rows.iter().all(|(lane, _)| may(*lane))) {
-            self.run_ahead(plan, tile, &mut lanes);
-            return Some(tile);
+        let whole = tile_of(rows).filter(|_| rows.iter().all(|(lane, _)| may(*lane)));
+        if let (Some(tile), Some(newest)) = (whole, newest) {
+            self.run_ahead(plan, tile, &mut lanes, newest);
+            return whole;
         }
         for (lane, _) in rows {
             self.settle(plan, *lane, &mut lanes);
@@ -69,15 +75,23 @@ impl WindowRows {
     }
 
     /// Takes the windows of a tile, where they are not here yet, to be changed here only.
-    fn run_ahead(&mut self, plan: &Plan, tile: usize, lanes: &mut LaneMemory<'_>) {
+    fn run_ahead(
+        &mut self,
+        plan: &Plan,
+        tile: usize,
+        lanes: &mut LaneMemory<'_>,
+        newest: &SideBySide<'_>,
+    ) {
         if self.tiles.len() <= tile {
             self.tiles.resize_with(tile + 1, TileWindows::default);
         }
         let own = &mut self.tiles[tile];
         own.is_ahead = true;
         if std::mem::replace(&mut own.is_current, true) {
+            own.bars += 1;
             return;
         }
+        own.bars = 0;
         own.rows.resize(plan.window_rows, Row::ZEROS);
         for kernel in &plan.kernels {
             let rows = &mut own.rows[kernel.rows()];
@@ -93,6 +107,7 @@ impl WindowRows {
                     row.0[place] = window[number];
                 }
             }
+            (kernel.runner).derive(newest, &mut rows[kernel.first_derived_row()..]);
         }
     }
 
@@ -128,9 +143,13 @@ impl WindowRows {
         tile.map_or(&mut [], |tile| &mut tile.rows[kernel.rows()])
     }
 
-    /// All rows of a tile.
-    pub(crate) fn of_tile(&self, tile: usize) -> &[Row] {
-        self.tiles.get(tile).map_or(&[], |tile| &tile.rows)
+    /// Reads the rows of a kernel, of a tile, that its newest bar needs.
+    pub(crate) fn bring_nearer(&self, kernel: &PlannedKernel, tile: usize) {
+        if let Some(tile) = self.tiles.get(tile).filter(|tile| tile.is_current) {
+            let rows = &tile.rows[kernel.rows()];
+            let mut read = |needed| read_rows_through(&rows[needed]);
+            kernel.runner.needed_rows(tile.bars, &mut read);
+        }
     }
 
     /// Brings a copy of the window of a kernel, of a lane that may be ahead, up to date.

@@ -116,6 +116,42 @@ fn whole_tiles_go_on_after_anything_else() {
     }
 }
 
+/// A symbol without a bar leaves its own tile incomplete, now and then or for good.
+#[test]
+fn whole_tiles_go_on_when_symbols_have_no_bar() {
+    let spec = FeatureSpec::preset("full").unwrap();
+    check("one has none", &spec, |call, lanes| {
+        if call > 85 {
+            lanes.remove(3 + call % 2);
+        }
+    });
+}
+
+/// The longest range comes from two of the base's where it is at most twice as long and no shorter.
+#[test]
+fn ichimoku_of_any_periods_has_the_bits_of_one_series() {
+    for periods in [
+        [9, 26, 52],
+        [1, 20, 27],
+        [5, 5, 10],
+        [9, 20, 41],
+        [12, 9, 15],
+        [9, 26, 26],
+    ] {
+        let [conversion, base, span_b] = periods;
+        let json = format!(
+            r#"{{"features": [{{"name": "thickness", "kernel": "ichimoku", "output": "cloud_thickness", "parameters":
+            {{"conversion": {conversion}, "base": {base}, "span_b": {span_b}, "displacement": 7}}}}]}}"#
+        );
+        let spec = FeatureSpec::from_json(&json).unwrap();
+        check(&format!("{periods:?}"), &spec, |call, lanes| {
+            if call % 50 == 49 {
+                lanes.truncate(70);
+            }
+        });
+    }
+}
+
 /// A symbol that comes later moves every series' memory.
 #[test]
 fn whole_tiles_go_on_when_symbols_are_added() {

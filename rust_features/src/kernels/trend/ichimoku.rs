@@ -1,11 +1,15 @@
 //! Ichimoku's five lines, each as it is known at the bar.
 
+use std::ops::Range;
+
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{Row, WINDOWS};
-use crate::rings::{align_delay, delay, delay_len, delay_of_each};
-use crate::side_by_side::{Memories, SideBySide, each_series, highest_of, lowest_of};
+use crate::rings::{
+    align_delay, delay, delay_len, delay_of_each, delay_places, delays_of_each, delays_rows,
+};
+use crate::side_by_side::{self, Memories, SideBySide, each_series, highest_of, lowest_of};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Lifted, Plain, is_near, quotients};
 use crate::window::{highest, lowest};
@@ -35,6 +39,12 @@ impl Ichimoku {
             self.conversion.max(self.base) - 1 + self.displacement,
             self.span_b - 1 + self.displacement,
         ]
+    }
+
+    /// How many bars ago the base's range was what, with the base's of now, makes the longest one, if there is such a bar.
+    fn base_ago(&self) -> Option<usize> {
+        let ago = self.span_b.checked_sub(self.base)?;
+        (self.conversion <= self.base && (1..=self.base).contains(&ago)).then_some(ago)
     }
 }
 
@@ -167,6 +177,51 @@ impl Kernel for Ichimoku {
             .for_each(align_delay);
     }
 
+    fn derived_rows(&self) -> usize {
+        self.base_ago().map_or(0, delays_rows::<2>)
+    }
+
+    fn derive(&self, newest: &SideBySide<'_>, rows: &mut [Row]) {
+        rows.fill(Row::ZEROS);
+        for ago in (1..=self.base_ago().unwrap_or(0)).rev() {
+            let before = [Column::High, Column::Low].map(|at| newest.last(at, self.base + ago));
+            if let [Some(highs), Some(lows)] = before {
+                let [highs, lows] = [highs, lows].map(|rows| &rows[..self.base]);
+                delays_of_each(
+                    rows,
+                    [side_by_side::highest(highs), side_by_side::lowest(lows)],
+                );
+            }
+        }
+    }
+
+    fn lookback_beside_rows(&self) -> Lookback {
+        match self.base_ago() {
+            Some(_) => Lookback::of_each(&[Column::High, Column::Low], self.base)
+                .and(Lookback::of(Column::Close, self.displacement + 1)),
+            None => self.lookback(),
+        }
+    }
+
+    fn needed_rows(&self, bars: u64, tell: &mut dyn FnMut(Range<usize>)) {
+        let mut delays = |first: usize, count: usize, values: usize, bars: u64| {
+            for delay in 0..count {
+                for place in delay_places(values, bars) {
+                    let row = first + delay * (values + 1) + place;
+                    tell(row..row + 1);
+                }
+            }
+        };
+        let len = delay_len(self.displacement);
+        for first in [0, len] {
+            delays(first + 1, 1, self.displacement, bars);
+        }
+        if let Some(ago) = self.base_ago() {
+            // As many were kept already when the rows were laid.
+            delays(2 * len + 1, 2, ago, bars + ago as u64);
+        }
+    }
+
     #[inline(always)]
     fn side_by_side(
         &self,
@@ -174,10 +229,6 @@ impl Kernel for Ichimoku {
         newest: &SideBySide<'_>,
         outputs: &mut [Row],
     ) -> bool {
-        let periods = [self.conversion, self.base, self.span_b];
-        let Some([tops, bottoms]) = ranges_of_each(newest, periods) else {
-            return false;
-        };
         let Some([old_closes, ..]) = newest.last(Column::Close, self.displacement + 1) else {
             return false;
         };
@@ -196,6 +247,19 @@ impl Kernel for Ichimoku {
         else {
             return false;
         };
+        let mut window = memories.take_window_rows();
+        let derived = match &mut window {
+            Some(rows) if self.base_ago().is_some() => {
+                let (windows, derived) =
+                    std::mem::take(rows).split_at_mut(2 * delay_len(self.displacement));
+                *rows = windows;
+                Some(derived)
+            }
+            _ => None,
+        };
+        let Some([tops, bottoms]) = self.ranges(newest, derived) else {
+            return false;
+        };
         let mut known = [Row::ZEROS; 4];
         for at in 0..WINDOWS {
             let ranges = [&tops, &bottoms].map(|rows| rows.each_ref().map(|row| row.0[at]));
@@ -204,7 +268,7 @@ impl Kernel for Ichimoku {
                 row.0[at] = middle;
             }
         }
-        if let Some(window) = memories.take_window_rows() {
+        if let Some(window) = window {
             let (first, second) = window.split_at_mut(delay_len(self.displacement));
             *edges_a = delay_of_each(first, known[3]);
             *edges_b = delay_of_each(second, known[2]);
@@ -269,6 +333,25 @@ impl Kernel for Ichimoku {
 }
 
 impl Ichimoku {
+    /// As [`ranges`] of many series, all of which have the bars; `derived` are the base's of the bars before.
+    #[inline(always)]
+    fn ranges(
+        &self,
+        newest: &SideBySide<'_>,
+        derived: Option<&mut [Row]>,
+    ) -> Option<[[Row; 3]; 2]> {
+        let Some(derived) = derived else {
+            return ranges_of_each(newest, [self.conversion, self.base, self.span_b]);
+        };
+        let [[short_top, top], [short_bottom, bottom]] =
+            ranges_of_each(newest, [self.conversion, self.base])?;
+        let [top_before, bottom_before] = delays_of_each(derived, [top, bottom]);
+        Some([
+            [short_top, top, highest_of(&[top_before], top)],
+            [short_bottom, bottom, lowest_of(&[bottom_before], bottom)],
+        ])
+    }
+
     /// Keeps the cloud's edges; those that are drawn at this bar.
     #[inline(always)]
     fn delayed(
@@ -317,8 +400,11 @@ fn placed(distance: f64, thickness: f64) -> f64 {
 
 /// As [`ranges`] of many series, all of which have the bars.
 #[inline(always)]
-fn ranges_of_each(newest: &SideBySide<'_>, periods: [usize; 3]) -> Option<[[Row; 3]; 2]> {
-    let mut ranges = [[Row::ZEROS; 3]; 2];
+fn ranges_of_each<const N: usize>(
+    newest: &SideBySide<'_>,
+    periods: [usize; N],
+) -> Option<[[Row; N]; 2]> {
+    let mut ranges = [[Row::ZEROS; N]; 2];
     let nothing = [f64::NEG_INFINITY, f64::INFINITY].map(|value| Row([value; WINDOWS]));
     let ([mut high, mut low], mut seen) = (nothing, 0);
     for (at, period) in periods.into_iter().enumerate() {
