@@ -1,6 +1,7 @@
 //! Every kernel of one spec for many series, stepped kernel by kernel over small tiles of series.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::bar::{Bar, InvalidBar};
 use crate::frame::{Frame, KEPT};
@@ -252,10 +253,26 @@ impl Lanes {
         out: &mut [f64],
         mut refuse: impl FnMut(usize, InvalidBar),
     ) {
+        for rows in parts(lanes) {
+            self.step_part(plan, mode, rows, (lanes, bars), out, &mut refuse);
+        }
+    }
+
+    /// Steps some of the rows of [`Lanes::step`].
+    fn step_part(
+        &mut self,
+        plan: &Plan,
+        mode: Mode,
+        rows: Range<usize>,
+        (lanes, bars): (&[usize], &[Bar]),
+        out: &mut [f64],
+        mut refuse: impl FnMut(usize, InvalidBar),
+    ) {
         let mut tile = [(0, 0); TILE];
         let mut undo = [None; TILE];
         let (mut filled, mut beyond) = (0, 0);
-        for (row, (lane, bar)) in lanes.iter().copied().zip(bars).enumerate() {
+        for row in rows {
+            let (lane, bar) = (lanes[row], &bars[row]);
             // A lane that repeats must see its earlier bar first.
             if lane < beyond && tile[..filled].iter().any(|(earlier, _)| *earlier == lane) {
                 self.run(plan, mode, &tile[..filled], &undo, bars, out);
@@ -390,4 +407,24 @@ impl Lanes {
             }
         }
     }
+}
+
+/// Rows that are worked on part by part: whole tiles of neighbours, and what is between them, so that a series without a
+/// bar leaves the tiles after its own whole.
+fn parts(lanes: &[usize]) -> impl Iterator<Item = Range<usize>> {
+    let in_order = lanes.is_sorted_by(|earlier, later| earlier < later);
+    let is_whole = |row: usize| {
+        let first = lanes[row];
+        first.is_multiple_of(TILE) && lanes.get(row + TILE - 1) == Some(&(first + TILE - 1))
+    };
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let end = match lanes.len() {
+            rows if first >= rows => return None,
+            rows if !in_order => rows,
+            _ if is_whole(first) => first + TILE,
+            rows => (first..rows).find(|row| is_whole(*row)).unwrap_or(rows),
+        };
+        Some(std::mem::replace(&mut first, end)..end)
+    })
 }
