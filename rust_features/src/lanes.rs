@@ -152,11 +152,14 @@ impl Lanes {
         } else {
             self.history.save(lane, writer);
         }
-        for kernel in &plan.kernels {
-            writer.words(&self.aligned(kernel, lane).0);
+        let memories: Vec<_> = (plan.kernels.iter())
+            .map(|kernel| self.aligned(kernel, lane))
+            .collect();
+        for (words, _) in &memories {
+            writer.words(words);
         }
-        for kernel in &plan.kernels {
-            writer.floats(&self.aligned(kernel, lane).1);
+        for (_, window) in &memories {
+            writer.floats(window);
         }
     }
 

@@ -89,6 +89,11 @@ impl<T: Copy + Default> Tiled<T> {
         first..first + part.len
     }
 
+    fn tile_place(&self, part: Part, tile: usize) -> Range<usize> {
+        let first = self.place(part, tile * WINDOWS).start;
+        first..first + WINDOWS * part.len
+    }
+
     /// A kernel's part of one series.
     pub(crate) fn of(&self, part: Part, series: usize) -> &[T] {
         &self.numbers[self.place(part, series)]
@@ -102,14 +107,14 @@ impl<T: Copy + Default> Tiled<T> {
 
     /// A kernel's part of each series of a tile, one after the other; nothing when there is no room for a whole tile.
     pub(crate) fn of_tile(&self, part: Part, tile: usize) -> &[T] {
-        let first = self.place(part, tile * WINDOWS).start;
-        (self.numbers.get(first..first + WINDOWS * part.len)).unwrap_or_default()
+        let place = self.tile_place(part, tile);
+        self.numbers.get(place).unwrap_or_default()
     }
 
     /// As [`Tiled::of_tile`].
     pub(crate) fn of_tile_mut(&mut self, part: Part, tile: usize) -> &mut [T] {
-        let first = self.place(part, tile * WINDOWS).start;
-        (self.numbers.get_mut(first..first + WINDOWS * part.len)).unwrap_or_default()
+        let place = self.tile_place(part, tile);
+        self.numbers.get_mut(place).unwrap_or_default()
     }
 
     /// A kernel's part of the series of a tile, or of any series.
