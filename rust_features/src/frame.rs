@@ -465,6 +465,12 @@ impl<'a> Span<'a> {
         }
     }
 
+    /// When the first `bars` bars open, where that is told.
+    #[inline(always)]
+    pub(crate) fn open_times(self, bars: usize) -> Option<&'a [i64]> {
+        self.columns.open_time_ns.get(self.first..self.first + bars)
+    }
+
     /// The first `bars` closes.
     #[inline(always)]
     pub(crate) fn closes(self, bars: usize) -> &'a [f64] {

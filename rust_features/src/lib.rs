@@ -72,6 +72,7 @@ mod spec_error;
 mod state;
 mod streams;
 mod subnormal;
+mod subnormal_blocks;
 mod subnormal_windows;
 mod tiled;
 mod timeframe;

@@ -62,24 +62,42 @@ pub(crate) fn standard_score(values: &[f64]) -> f64 {
         // No square is anything but zero.
         return standard_score_of_extreme(values);
     }
-    let count = values.len() as f64;
-    let [sum, squares] = sums_of(values, |value| {
-        let d = value - last;
-        [d, d * d]
-    });
-    let (mean, square) = (sum / count, squares / count);
-    let variance = square - mean * mean;
+    let (score, variance) = score_and_variance(sums_of_distances(values, |value| value - last));
     if is_safe(variance) {
-        -mean / variance.sqrt()
+        score
     } else {
         standard_score_of_extreme(values)
     }
+}
+
+/// Distances from the last value, added up, and their squares; each divided by the number of values.
+#[inline(always)]
+fn sums_of_distances(values: &[f64], distance: impl Fn(f64) -> f64) -> [f64; 2] {
+    let count = values.len() as f64;
+    let sums = sums_of(values, |value| {
+        let d = distance(value);
+        [d, d * d]
+    });
+    sums.map(|sum| sum / count)
+}
+
+/// The score of the value from which distances have this mean and mean square, and the variance.
+#[inline(always)]
+pub(crate) fn score_and_variance([mean, square]: [f64; 2]) -> (f64, f64) {
+    let variance = square - mean * mean;
+    (-mean / variance.sqrt(), variance)
 }
 
 /// The same for values so small or large that their squares leave the range of numbers.
 #[cold]
 #[inline(never)]
 fn standard_score_of_extreme(values: &[f64]) -> f64 {
+    if values.iter().all(|value| is_near(*value)) {
+        let last = lift(values.last().copied().unwrap_or_default());
+        let (score, variance) =
+            score_and_variance(sums_of_distances(values, |value| lift(value) - last));
+        return if variance > 0.0 { score } else { 0.0 };
+    }
     scaled(values).map_or(0.0, |values| {
         let last = values.last().copied().unwrap_or_default();
         let moments = central_moments(&values);

@@ -1,31 +1,34 @@
 //! The statistics of [`crate::moments`] for many series side by side, with the bits of each alone.
 
-use crate::instructions::{Work, with_widest_vectors};
-use crate::moments::{LANES, autocorrelation, is_safe, moved, standard_score};
-use crate::neighbours::{LONGEST, Row, WINDOWS, highest, lowest};
+use crate::moments::{
+    LANES, are_all_equal, autocorrelation, is_safe, moved, score_and_variance, standard_score,
+};
+use crate::neighbours::{Row, WINDOWS, row_of};
 use crate::side_by_side::{means, of_one, sums_of, sums_over};
-use crate::subnormal::{Arithmetic, Lifted, all_near, lift, needs_lift};
+use crate::subnormal::{all_near, lift, needs_lift};
 use crate::window::{merged, paired};
 
-/// Sums of several terms, which also take the number of the series, over each window.
+/// Sums of several terms, which also take the number of the series, over as many rows as there are in each window.
 #[inline(always)]
-fn sums_of_terms<const N: usize>(
-    values: &[Row],
+fn sums_of_terms<'a, const N: usize>(
+    count: usize,
+    row: impl Fn(usize) -> &'a [f64; WINDOWS],
     terms: impl Fn(f64, usize) -> [f64; N],
 ) -> [Row; N] {
-    let add = |totals: &mut [Row; N], row: &Row| {
+    let add = |totals: &mut [Row; N], bar: usize| {
+        let values = row(bar);
         for series in 0..WINDOWS {
-            let now = terms(row.0[series], series);
+            let now = terms(values[series], series);
             for (total, now) in totals.iter_mut().zip(now) {
                 total.0[series] += now;
             }
         }
     };
-    let (chunks, rest) = values.as_chunks::<LANES>();
+    let in_chunks = count - count % LANES;
     let mut lanes = [[Row::ZEROS; N]; LANES];
-    for chunk in chunks {
-        for (lane, row) in lanes.iter_mut().zip(chunk) {
-            add(lane, row);
+    for first in (0..in_chunks).step_by(LANES) {
+        for (lane, totals) in lanes.iter_mut().enumerate() {
+            add(totals, first + lane);
         }
     }
     let mut totals = [Row::ZEROS; N];
@@ -35,94 +38,62 @@ fn sums_of_terms<const N: usize>(
             total.0[series] = (lane[0] + lane[2]) + (lane[1] + lane[3]);
         }
     }
-    for row in rest {
-        add(&mut totals, row);
+    for bar in in_chunks..count {
+        add(&mut totals, bar);
     }
     totals
+}
+
+/// Scores of the last of `count` rows among all of them, and the variances, as [`score_and_variance`].
+#[inline(always)]
+fn scores_and_variances<'a>(count: usize, row: impl Fn(usize) -> &'a [f64; WINDOWS]) -> [Row; 2] {
+    let last = row(count - 1);
+    let sums = sums_of_terms(count, &row, |value, series| {
+        let d = value - last[series];
+        [d, d * d]
+    });
+    let count = count as f64;
+    let mut rows = [Row::ZEROS; 2];
+    for series in 0..WINDOWS {
+        let means = sums.each_ref().map(|sum| sum.0[series] / count);
+        (rows[0].0[series], rows[1].0[series]) = score_and_variance(means);
+    }
+    rows
 }
 
 /// As [`standard_score`].
 #[inline(always)]
 pub(crate) fn standard_scores(values: &[Row]) -> Row {
-    let Some(last) = values.last() else {
+    if values.is_empty() {
         return Row::ZEROS;
-    };
-    let count = values.len() as f64;
-    let [sums, squares] = sums_of_terms(values, |value, series| {
-        let d = value - last.0[series];
-        [d, d * d]
-    });
-    let (mut scores, mut variances) = (Row::ZEROS, Row::ZEROS);
-    for series in 0..WINDOWS {
-        let (mean, square) = (sums.0[series] / count, squares.0[series] / count);
-        let variance = square - mean * mean;
-        variances.0[series] = variance;
-        scores.0[series] = -mean / variance.sqrt();
     }
+    let [mut scores, variances] = scores_and_variances(values.len(), |bar| &values[bar].0);
     correct(&mut scores, &variances, |series| {
         standard_score(&of_one(values, series))
     });
     scores
 }
 
-/// As [`standard_score`] of windows that start at neighbouring values, where all values are near zero and none has a
-/// square; `None` otherwise, which mostly the last value tells.
+/// As [`standard_score`] of the windows of `length` values that start at neighbouring ones.
 #[inline(always)]
-pub(crate) fn standard_scores_near_zero(values: &[f64], length: usize) -> Option<Row> {
-    if needs_lift(*values.last()?) {
-        scores_near_zero(values, length)
-    } else {
-        None
+pub(crate) fn standard_scores_of_windows(values: &[f64], length: usize) -> Row {
+    if length == 0 || are_all_equal(values) {
+        return Row::ZEROS;
     }
-}
-
-#[cold]
-#[inline(never)]
-fn scores_near_zero(values: &[f64], length: usize) -> Option<Row> {
-    if length > LONGEST || !all_near(values) {
-        return None;
+    // Mostly the last value tells.
+    if values.last().copied().is_some_and(needs_lift) && all_near(values) {
+        let lifted: Vec<f64> = values.iter().map(|value| lift(*value)).collect();
+        let [mut scores, variances] = scores_and_variances(length, |bar| row_of(&lifted, bar));
+        for (score, variance) in scores.0.iter_mut().zip(&variances.0) {
+            *score = if *variance > 0.0 { *score } else { 0.0 };
+        }
+        return scores;
     }
-    Some(with_widest_vectors(ScoresNearZero { values, length }))
-}
-
-struct ScoresNearZero<'a> {
-    values: &'a [f64],
-    length: usize,
-}
-
-impl Work for ScoresNearZero<'_> {
-    type Result = Row;
-
-    /// Each window is moved and scaled to -1..1, as one alone is.
-    #[inline(always)]
-    fn run(self) -> Row {
-        let (low, high) = (
-            lowest(self.values, self.length),
-            highest(self.values, self.length),
-        );
-        let (mut centres, mut half_ranges) = (Row::ZEROS, Row::ZEROS);
-        for at in 0..WINDOWS {
-            let half_low = Lifted::product(low.0[at], 0.5);
-            let half_high = Lifted::product(high.0[at], 0.5);
-            centres.0[at] = half_low + half_high;
-            half_ranges.0[at] = lift(half_high - half_low);
-        }
-        let mut rows = vec![Row::ZEROS; self.length];
-        for (bar, row) in rows.iter_mut().enumerate() {
-            let values = &self.values[bar..][..WINDOWS];
-            for (at, cell) in row.0.iter_mut().enumerate() {
-                *cell = lift(values[at] - centres.0[at]) / half_ranges.0[at];
-            }
-        }
-        let [seconds, ..] = central_moments_of_each(&rows);
-        let (mut scores, means) = (Row::ZEROS, means(&rows));
-        let last = rows.last().unwrap_or(&Row::ZEROS);
-        for (at, score) in scores.0.iter_mut().enumerate() {
-            let own = (last.0[at] - means.0[at]) / seconds.0[at].sqrt();
-            *score = if half_ranges.0[at] > 0.0 { own } else { 0.0 };
-        }
-        scores
-    }
+    let [mut scores, variances] = scores_and_variances(length, |bar| row_of(values, bar));
+    correct(&mut scores, &variances, |at| {
+        standard_score(&values[at..][..length])
+    });
+    scores
 }
 
 /// The second, third and fourth of [`crate::moments::central_moments`].
@@ -130,11 +101,15 @@ impl Work for ScoresNearZero<'_> {
 pub(crate) fn central_moments_of_each(values: &[Row]) -> [Row; 3] {
     let count = values.len() as f64;
     let means = means(values);
-    let sums = sums_of_terms(values, |value, series| {
-        let d = value - means.0[series];
-        let square = d * d;
-        [d, square, square * d, square * square]
-    });
+    let sums = sums_of_terms(
+        values.len(),
+        |bar| &values[bar].0,
+        |value, series| {
+            let d = value - means.0[series];
+            let square = d * d;
+            [d, square, square * d, square * square]
+        },
+    );
     let mut rows = [Row::ZEROS; 3];
     for series in 0..WINDOWS {
         let moments = moved(sums.each_ref().map(|sum| sum.0[series] / count));
@@ -293,6 +268,36 @@ mod tests {
     use super::*;
     use crate::moments::central_moments;
     use crate::window::mean_and_variance;
+
+    #[test]
+    fn many_windows_have_the_bits_of_each_alone() {
+        let usual: Vec<f64> = (0..200)
+            .map(|at| 1.0 + f64::from(at * 7 % 31).sqrt())
+            .collect();
+        let scaled = |scale: f64| usual.iter().map(|value| value * scale).collect();
+        let mut mixed: Vec<f64> = scaled(1e-310);
+        (mixed[50], mixed[120]) = (1.0, 0.0);
+        let flat = vec![3.0; usual.len()];
+        for values in [
+            scaled(1e-310),
+            scaled(1e-295),
+            scaled(1e200),
+            mixed,
+            flat,
+            usual.clone(),
+        ] {
+            for length in [1, 2, 3, 4, 5, 20, 63, 64, 130] {
+                for first in 0..=usual.len() - (length + WINDOWS - 1) {
+                    let values = &values[first..][..length + WINDOWS - 1];
+                    let scores = standard_scores_of_windows(values, length);
+                    for (at, score) in scores.0.iter().enumerate() {
+                        let alone = standard_score(&values[at..][..length]);
+                        assert_eq!(score.to_bits(), alone.to_bits(), "{length} from {at}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn many_series_have_the_bits_of_each_alone() {

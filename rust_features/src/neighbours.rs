@@ -3,12 +3,9 @@
 //! Neighbouring bars' windows lie side by side, one vector lane per bar, and share what they have in common. Each has
 //! the bits of the functions of [`crate::window`], because it adds in the same order.
 
-use crate::subnormal::{
-    Arithmetic, Lifted, Plain, all_near, are_sums_of_subnormals, corrected, each_near, is_near,
-    needs_lift, share_all, subnormal_share,
-};
-use crate::subnormal_windows;
+use crate::subnormal::{corrected, is_near, needs_lift};
 use crate::window::{LANES, fold_lanes};
+use crate::{subnormal_blocks, subnormal_windows};
 
 /// Bars of a block.
 pub(crate) const WINDOWS: usize = 64;
@@ -99,17 +96,8 @@ pub(crate) fn means(values: &[f64], length: usize) -> Row {
 #[inline(always)]
 pub(crate) fn divide(values: &mut [f64], count: f64) {
     let share = 1.0 / count;
-    if starts_near(values) {
-        let bits = values.iter().map(|value| value.to_bits());
-        if are_sums_of_subnormals(bits.fold(0, u64::max), count) {
-            for value in values {
-                *value = subnormal_share(*value, count, share);
-            }
-            return;
-        }
-    }
-    if all_near(values) {
-        share_all(values, count, share);
+    // Of usual numbers none needs a second look.
+    if values.first().copied().is_some_and(is_near) && subnormal_blocks::divide(values, count) {
         return;
     }
     let safe = values
@@ -133,18 +121,12 @@ pub(crate) fn divide_by_each(values: &mut [f64], divisors: &[f64]) {
     for (values, divisors) in blocks {
         // Of usual numbers none needs a second look.
         let near = divisors.first().copied().is_some_and(is_near);
-        if near && each_near(divisors) && each_near(values) {
-            quotients_by::<Lifted>(values, divisors);
-        } else {
-            quotients_by::<Plain>(values, divisors);
+        if near && subnormal_blocks::divide_by_each(values, divisors) {
+            continue;
         }
-    }
-}
-
-#[inline(always)]
-fn quotients_by<A: Arithmetic>(values: &mut [f64], divisors: &[f64]) {
-    for (value, divisor) in values.iter_mut().zip(divisors) {
-        *value = A::quotient(*value, *divisor);
+        for (value, divisor) in values.iter_mut().zip(divisors) {
+            *value /= *divisor;
+        }
     }
 }
 
@@ -419,7 +401,7 @@ pub(crate) fn folded(lanes: &[Row; LANES]) -> Row {
 
 /// One value of each window.
 #[inline(always)]
-fn row_of(values: &[f64], bar: usize) -> &[f64; WINDOWS] {
+pub(crate) fn row_of(values: &[f64], bar: usize) -> &[f64; WINDOWS] {
     let values = values.get(bar..).unwrap_or_default();
     values.first_chunk().unwrap_or(&Row::ZEROS.0)
 }

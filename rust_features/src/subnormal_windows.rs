@@ -12,7 +12,8 @@ fn lifted(values: &[f64], length: usize) -> Option<Wide> {
     if length > LONGEST || !all_near(values) {
         return None;
     }
-    let mut all: Wide = [0.0; WINDOWS + LONGEST];
+    let first = values.first().copied().map_or(0.0, lift);
+    let mut all: Wide = [first; WINDOWS + LONGEST];
     for (cell, value) in all.iter_mut().zip(values) {
         *cell = lift(*value);
     }
@@ -37,13 +38,53 @@ impl Work for Means<'_> {
     #[inline(always)]
     fn run(self) -> Self::Result {
         let values = lifted(self.values, self.length)?;
-        Some([means(&values, self.length), Row::ZEROS])
+        // Then no two are further apart than twice as much. The first comes again where there are no more.
+        let close = |value: &f64| (value - values[0]).abs() < 0.5 * ROUNDED;
+        let means = if values.iter().fold(true, |all, value| all & close(value)) {
+            means::<High>(&values, self.length)
+        } else {
+            means::<Snapped>(&values, self.length)
+        };
+        Some([means, Row::ZEROS])
+    }
+}
+
+/// How means of blocks, less the block's first value, are rounded to the grid.
+trait Rounding {
+    /// What stands for no distance.
+    const NONE: f64;
+    /// Half a distance from a mean.
+    fn moved(mean: f64, distance: f64) -> f64;
+}
+
+/// Kept a rounding constant high, where one operation does it: while no distance reaches [`ROUNDED`].
+struct High;
+
+impl Rounding for High {
+    const NONE: f64 = ROUNDING;
+
+    #[inline(always)]
+    fn moved(mean: f64, distance: f64) -> f64 {
+        distance.mul_add(0.5, mean)
+    }
+}
+
+/// Whatever the distances.
+struct Snapped;
+
+impl Rounding for Snapped {
+    const NONE: f64 = 0.0;
+
+    #[inline(always)]
+    fn moved(mean: f64, distance: f64) -> f64 {
+        // Half a distance is exact here, and so is the sum where the result is below the normal numbers.
+        snap(0.5 * distance + mean)
     }
 }
 
 /// Means of blocks of 16, 8, 4, 2 and 1 values, less the block's first, merged as [`crate::window`] merges them.
 #[inline(always)]
-fn means(values: &Wide, length: usize) -> Row {
+fn means<R: Rounding>(values: &Wide, length: usize) -> Row {
     let mut merged = Merged {
         values,
         offsets: None,
@@ -51,52 +92,51 @@ fn means(values: &Wide, length: usize) -> Row {
     };
     let mut rest = &values[..];
     for _ in 0..length / 16 {
-        let eights = pairs::<{ WINDOWS + 7 }>(rest, 8);
-        let fours = merge::<{ WINDOWS + 3 }>(&eights, rest, 4);
-        let twos = merge::<{ WINDOWS + 1 }>(&fours, rest, 2);
-        merged.add(&merge(&twos, rest, 1), rest, 16.0);
+        let eights = pairs::<R, { WINDOWS + 7 }>(rest, 8);
+        let fours = merge::<R, { WINDOWS + 3 }>(&eights, rest, 4);
+        let twos = merge::<R, { WINDOWS + 1 }>(&fours, rest, 2);
+        merged.add(&merge::<R, WINDOWS>(&twos, rest, 1), rest, 16.0);
         rest = &rest[16..];
     }
     if length & 8 != 0 {
-        let fours = pairs::<{ WINDOWS + 3 }>(rest, 4);
-        let twos = merge::<{ WINDOWS + 1 }>(&fours, rest, 2);
-        merged.add(&merge(&twos, rest, 1), rest, 8.0);
+        let fours = pairs::<R, { WINDOWS + 3 }>(rest, 4);
+        let twos = merge::<R, { WINDOWS + 1 }>(&fours, rest, 2);
+        merged.add(&merge::<R, WINDOWS>(&twos, rest, 1), rest, 8.0);
         rest = &rest[8..];
     }
     if length & 4 != 0 {
-        let twos = pairs::<{ WINDOWS + 1 }>(rest, 2);
-        merged.add(&merge(&twos, rest, 1), rest, 4.0);
+        let twos = pairs::<R, { WINDOWS + 1 }>(rest, 2);
+        merged.add(&merge::<R, WINDOWS>(&twos, rest, 1), rest, 4.0);
         rest = &rest[4..];
     }
     if length & 2 != 0 {
-        merged.add(&pairs(rest, 1), rest, 2.0);
+        merged.add(&pairs::<R, WINDOWS>(rest, 1), rest, 2.0);
         rest = &rest[2..];
     }
     if length & 1 != 0 {
-        merged.add(&[0.0; WINDOWS], rest, 1.0);
+        merged.add(&[R::NONE; WINDOWS], rest, 1.0);
     }
-    merged.means(length)
+    merged.means::<R>(length)
 }
 
 #[inline(always)]
-fn pairs<const N: usize>(values: &[f64], stride: usize) -> [f64; N] {
+fn pairs<R: Rounding, const N: usize>(values: &[f64], stride: usize) -> [f64; N] {
     let mut offsets = [0.0; N];
     let (left, right) = (&values[..N], &values[stride..][..N]);
     for at in 0..N {
-        offsets[at] = snap(0.5 * (right[at] - left[at]));
+        offsets[at] = R::moved(R::NONE, right[at] - left[at]);
     }
     offsets
 }
 
 #[inline(always)]
-fn merge<const N: usize>(lower: &[f64], values: &[f64], stride: usize) -> [f64; N] {
+fn merge<R: Rounding, const N: usize>(lower: &[f64], values: &[f64], stride: usize) -> [f64; N] {
     let mut offsets = [0.0; N];
     let (first, second) = (&values[..N], &values[stride..][..N]);
     let (left, right) = (&lower[..N], &lower[stride..][..N]);
     for at in 0..N {
         let distance = (second[at] - first[at]) + (right[at] - left[at]);
-        // Half a distance is exact here, and so is the sum where the result is below the normal numbers.
-        offsets[at] = snap(0.5 * distance + left[at]);
+        offsets[at] = R::moved(left[at], distance);
     }
     offsets
 }
@@ -124,13 +164,13 @@ impl Merged<'_> {
     }
 
     #[inline(always)]
-    fn means(&self, length: usize) -> Row {
+    fn means<R: Rounding>(&self, length: usize) -> Row {
         let share = 1.0 / length as f64;
-        let offsets = self.offsets.unwrap_or([0.0; WINDOWS]);
+        let offsets = self.offsets.unwrap_or([R::NONE; WINDOWS]);
         let mut means = Row::ZEROS;
         for (window, mean) in means.0.iter_mut().enumerate() {
             let deviation = lifted_product(self.deviations.0[window], share);
-            *mean = lower(self.values[window] + (deviation + offsets[window]));
+            *mean = lower(self.values[window] + (deviation + (offsets[window] - R::NONE)));
         }
         means
     }
@@ -246,24 +286,25 @@ impl Work for Mean<'_> {
         let mut mean = MeanOfBlocks::default();
         let (sixteens, mut rest) = lifted.as_chunks::<16>();
         for block in sixteens {
-            let fours = merge::<4>(&pairs::<8>(block, 8), block, 4);
+            let fours = merge::<Snapped, 4>(&pairs::<Snapped, 8>(block, 8), block, 4);
             mean.add(
-                merge::<1>(&merge::<2>(&fours, block, 2), block, 1),
+                merge::<Snapped, 1>(&merge::<Snapped, 2>(&fours, block, 2), block, 1),
                 block[0],
                 16.0,
             );
         }
         if let Some((block, after)) = rest.split_first_chunk::<8>() {
-            let twos = merge::<2>(&pairs::<4>(block, 4), block, 2);
-            mean.add(merge::<1>(&twos, block, 1), block[0], 8.0);
+            let twos = merge::<Snapped, 2>(&pairs::<Snapped, 4>(block, 4), block, 2);
+            mean.add(merge::<Snapped, 1>(&twos, block, 1), block[0], 8.0);
             rest = after;
         }
         if let Some((block, after)) = rest.split_first_chunk::<4>() {
-            mean.add(merge::<1>(&pairs::<2>(block, 2), block, 1), block[0], 4.0);
+            let twos = pairs::<Snapped, 2>(block, 2);
+            mean.add(merge::<Snapped, 1>(&twos, block, 1), block[0], 4.0);
             rest = after;
         }
         if let Some((block, after)) = rest.split_first_chunk::<2>() {
-            mean.add(pairs::<1>(block, 1), block[0], 2.0);
+            mean.add(pairs::<Snapped, 1>(block, 1), block[0], 2.0);
             rest = after;
         }
         if let [single] = rest {

@@ -67,6 +67,23 @@ fn append_in<'a, const SLACK: usize, T: Copy>(
     }
 }
 
+/// The newest values of a window of [`room_for`] numbers, as [`append`] gave them last.
+#[inline(always)]
+pub(crate) fn newest(window: &[f64], appended: u64) -> &[f64] {
+    let length = window.len().saturating_sub(SLACK);
+    let first = appended.min(SLACK as u64) as usize;
+    window.get(first..first + length).unwrap_or_default()
+}
+
+/// Makes these the newest values of a window, which has room for no more.
+#[inline(always)]
+pub(crate) fn replace(window: &mut [f64], appended: &mut u64, newest: &[f64]) {
+    for (cell, value) in window.iter_mut().zip(newest) {
+        *cell = *value;
+    }
+    *appended = 0;
+}
+
 /// Moves the newest values of a window to its front, where they are after `appended` of zero, and forgets older ones.
 pub(crate) fn align(window: &mut [f64], appended: &mut u64) {
     let first = (*appended).min(SLACK as u64) as usize;

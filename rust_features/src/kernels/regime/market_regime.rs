@@ -1,11 +1,14 @@
 //! Trending, volatile, consolidating or sideways.
 
+use super::squared_returns::sums_of_squared_returns;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::directional_movement::Movement;
+use crate::neighbours::{LONGEST, Row, WINDOWS, divide_by_each};
+use crate::rolling_moments::means_and_variances;
 use crate::state::state;
-use crate::subnormal::quotient;
+use crate::subnormal::{all_near, quotient};
 use crate::window::{mean_and_variance, slide, sum_of};
 
 /// A market's regime from its trend strength and its volatility against its own past.
@@ -130,7 +133,6 @@ impl Kernel for MarketRegime {
     fn step(&self, state: &mut Past, window: &mut [f64], frame: &Frame<'_>) -> [f64; 7] {
         let adx = state.movement.push(self.adx_period, frame)[0];
         let (returns, memory) = window.split_at_mut(self.period);
-        let (volatilities, widths) = memory.split_at_mut(self.memory);
         let previous_close = std::mem::replace(&mut state.previous_close, frame.bar.close);
         let bars = state.bars;
         if bars < (self.period + self.memory) as u64 {
@@ -149,20 +151,87 @@ impl Kernel for MarketRegime {
             return [f64::NAN; 7];
         };
         let volatility = sum_of(returns, |value| value * value);
-        let (mean, variance) = mean_and_variance(closes);
-        let width = quotient(variance.sqrt(), mean);
-        let at = if state.next < self.memory as u64 {
-            state.next as usize
+        let width = if all_near(closes) {
+            // Squares of such distances are zero.
+            0.0
         } else {
-            0
+            let (mean, variance) = mean_and_variance(closes);
+            quotient(variance.sqrt(), mean)
         };
-        state.next = at as u64 + 1;
-        volatilities[at] = volatility;
-        widths[at] = width;
+        let ranks = self.remember(&mut state.next, memory, volatility, width);
         if bars + 1 < (self.period + self.memory) as u64 {
             return [f64::NAN; 7];
         }
-        let ranks = (rank(volatilities, volatility), rank(widths, width));
+        self.show(adx, ranks)
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut Past,
+        window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(closes), Some(own)) = (block.closes(self.period), block.close()) else {
+            return false;
+        };
+        // Then all that follows can be taken.
+        if state.bars < (self.period + self.memory) as u64 || self.period > LONGEST {
+            return false;
+        }
+        let (mut adx, mut widths, mut means) = (Row::ZEROS, Row::ZEROS, Row::ZEROS);
+        let taken =
+            (state.movement).take_span(self.adx_period, block.span(), &[0], &mut [&mut adx.0]);
+        let (returns, memory) = window.split_at_mut(self.period);
+        if taken < WINDOWS {
+            return false;
+        }
+        let Some(volatilities) = sums_of_squared_returns(returns, block) else {
+            return false;
+        };
+        if !all_near(closes) {
+            means_and_variances(closes, self.period, &mut means.0, &mut widths.0);
+            for width in &mut widths.0 {
+                *width = width.sqrt();
+            }
+            divide_by_each(&mut widths.0, &means.0);
+        }
+        for (at, adx) in adx.0.iter().enumerate() {
+            let ranks = self.remember(&mut state.next, memory, volatilities.0[at], widths.0[at]);
+            for (output, value) in outputs.iter_mut().zip(self.show(*adx, ranks)) {
+                output.0[at] = value;
+            }
+        }
+        [.., state.previous_close] = *own;
+        true
+    }
+}
+
+impl MarketRegime {
+    /// Puts the newest volatility and band width in place of the oldest; the rank of each.
+    #[inline(always)]
+    fn remember(
+        &self,
+        next: &mut u64,
+        memory: &mut [f64],
+        volatility: f64,
+        width: f64,
+    ) -> (f64, f64) {
+        let (volatilities, widths) = memory.split_at_mut(self.memory);
+        let at = if *next < self.memory as u64 {
+            *next as usize
+        } else {
+            0
+        };
+        *next = at as u64 + 1;
+        volatilities[at] = volatility;
+        widths[at] = width;
+        (rank(volatilities, volatility), rank(widths, width))
+    }
+
+    #[inline(always)]
+    fn show(&self, adx: f64, ranks: (f64, f64)) -> [f64; 7] {
         let mut regime = [f64::NAN; 5];
         if !adx.is_nan() {
             let code = if ranks.0 >= self.volatile_rank {

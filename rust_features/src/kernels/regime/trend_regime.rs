@@ -1,8 +1,10 @@
 //! Bull, bear or neither.
 
+use super::squared_returns::sums_of_squared_returns;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::{Row, divide_by_each, means};
 use crate::state::state;
 use crate::subnormal::quotient;
 use crate::window::{mean, slide, sum_of};
@@ -101,9 +103,58 @@ impl Kernel for TrendRegime {
             mean(&closes[..self.period]),
         );
         let squares = sum_of(window, |value| value * value);
-        let noise = (squares / self.period as f64 * self.slope_bars as f64).sqrt();
+        self.show(close, now, self.noise(squares), || quotient(now, before))
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        state: &mut Returns,
+        window: &mut [f64],
+        block: Block<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(closes), Some(own), [code, bull, bear, sideways, slope]) = (
+            block.closes(self.period + self.slope_bars),
+            block.close(),
+            outputs,
+        ) else {
+            return false;
+        };
+        let Some(squares) = sums_of_squared_returns(window, block) else {
+            return false;
+        };
+        let now = means(&closes[self.slope_bars..], self.period);
+        let before = means(&closes[..closes.len() - self.slope_bars], self.period);
+        let mut moves = now;
+        divide_by_each(&mut moves.0, &before.0);
+        for (at, close) in own.iter().enumerate() {
+            let noise = self.noise(squares.0[at]);
+            [
+                code.0[at],
+                bull.0[at],
+                bear.0[at],
+                sideways.0[at],
+                slope.0[at],
+            ] = self.show(*close, now.0[at], noise, || moves.0[at]);
+        }
+        [.., state.previous_close] = *own;
+        true
+    }
+}
+
+impl TrendRegime {
+    /// What chance alone moves the average by, of the sum of squared returns.
+    #[inline(always)]
+    fn noise(&self, squares: f64) -> f64 {
+        (squares / self.period as f64 * self.slope_bars as f64).sqrt()
+    }
+
+    /// The outputs; `change` gives the average over the one before.
+    #[inline(always)]
+    fn show(&self, close: f64, now: f64, noise: f64, change: impl Fn() -> f64) -> [f64; 5] {
         let slope = if noise > 0.0 {
-            libm::log(quotient(now, before)) / noise
+            libm::log(change()) / noise
         } else {
             0.0
         };

@@ -115,6 +115,20 @@ impl Calendar {
         }
     }
 
+    /// The day of an instant, and the first later one that may be of another.
+    #[inline(always)]
+    pub(super) fn day_until(&self, open_time_ns: i64) -> (i64, i64) {
+        let (local_ns, until) = if self.stamped_by_date {
+            (open_time_ns, i64::MAX)
+        } else {
+            let (local_ns, until) = self.zone.local_ns_until(open_time_ns);
+            (local_ns.saturating_add(self.shift_ns), until)
+        };
+        let left_ns = DAY_NS - local_ns.rem_euclid(DAY_NS);
+        let next_day = open_time_ns.saturating_add(left_ns);
+        (local_ns.div_euclid(DAY_NS), next_day.min(until))
+    }
+
     /// What is known of a day.
     #[inline(always)]
     pub(super) fn day(&self, day: i64) -> Day {

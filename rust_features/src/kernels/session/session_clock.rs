@@ -1,5 +1,7 @@
 //! Where one session ends and the next begins.
 
+use std::ops::Range;
+
 use super::market_calendar::Calendar;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 
@@ -41,5 +43,36 @@ impl SessionClock {
             }
         }
         Some(place.day)
+    }
+}
+
+/// Sessions of bars in order of time, looked up once for all bars of a date.
+pub(super) struct Sessions<'a> {
+    clock: &'a SessionClock,
+    day: i64,
+    /// Instants that are known to be of that day.
+    known: Range<i64>,
+}
+
+impl<'a> Sessions<'a> {
+    pub(super) fn of(clock: &'a SessionClock) -> Self {
+        Self {
+            clock,
+            day: 0,
+            known: 0..0,
+        }
+    }
+
+    /// As [`SessionClock::session`].
+    #[inline(always)]
+    pub(super) fn at(&mut self, open_time_ns: i64) -> Option<i64> {
+        if self.clock.regular {
+            return self.clock.session(open_time_ns);
+        }
+        if !self.known.contains(&open_time_ns) {
+            let (day, until) = self.clock.calendar.day_until(open_time_ns);
+            (self.day, self.known) = (day, open_time_ns..until);
+        }
+        Some(self.day)
     }
 }

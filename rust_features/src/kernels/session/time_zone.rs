@@ -58,9 +58,16 @@ impl TimeZone {
     /// The instant as a local clock shows it, nanoseconds since local 1970-01-01 00:00.
     #[inline(always)]
     pub(super) fn local_ns(&self, time_ns: i64) -> i64 {
+        self.local_ns_until(time_ns).0
+    }
+
+    /// The same, and the first instant from which the clock has another offset.
+    #[inline(always)]
+    pub(super) fn local_ns_until(&self, time_ns: i64) -> (i64, i64) {
         let later = self.offsets.partition_point(|(from, _)| *from <= time_ns);
         let offset = self.offsets.get(later.wrapping_sub(1)).map_or(0, |o| o.1);
-        time_ns.saturating_add(offset)
+        let until = self.offsets.get(later).map_or(i64::MAX, |o| o.0);
+        (time_ns.saturating_add(offset), until)
     }
 }
 

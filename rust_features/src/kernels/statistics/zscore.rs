@@ -4,8 +4,8 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::moments::{are_all_equal, standard_score};
-use crate::moments_of_each::{standard_scores, standard_scores_near_zero};
+use crate::moments::standard_score;
+use crate::moments_of_each::{standard_scores, standard_scores_of_windows};
 use crate::neighbours::{Row, WINDOWS};
 use crate::sample::{Sample, source_parameter};
 use crate::side_by_side::{Memories, SideBySide};
@@ -68,7 +68,6 @@ impl Kernel for Zscore {
         true
     }
 
-    /// Only for values that are all the same or near zero, which take steps much longer.
     #[inline(always)]
     fn block(
         &self,
@@ -80,14 +79,7 @@ impl Kernel for Zscore {
         let (Some(values), [row]) = (self.sample.neighbours(block), outputs) else {
             return false;
         };
-        if are_all_equal(values) {
-            *row = Row::ZEROS;
-            return true;
-        }
-        let Some(scores) = standard_scores_near_zero(values, values.len() + 1 - WINDOWS) else {
-            return false;
-        };
-        *row = scores;
+        *row = standard_scores_of_windows(values, values.len() + 1 - WINDOWS);
         true
     }
 

@@ -1,7 +1,6 @@
 //! A straight line fitted to the last values.
 
 use super::linear_regression_fit::Fit;
-use super::simple_moving_average::ratio_by;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, OutputDescription, output};
@@ -10,6 +9,7 @@ use crate::neighbouring_filters::{all_averages, all_deviations};
 use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::{Memories, SideBySide, weighted_deviations};
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, each_near};
+use crate::subnormal_blocks::ratio_by;
 use crate::window::weighted_deviation;
 
 pub(super) const PARAMETERS: [Parameter; 2] = [

@@ -4,7 +4,7 @@ use super::exponential_moving_average::{ExponentialAverage, Smoothing};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::WINDOWS;
+use crate::neighbours::{WINDOWS, divide_by_each};
 use crate::state::state;
 use crate::subnormal::all_tiny;
 use crate::window::{all_finite, all_plain, any_tiny};
@@ -188,16 +188,21 @@ impl Averages {
             at += length;
         }
         let bars = at;
-        let values = &values[..bars];
-        for (row, parts) in relative
-            .iter_mut()
-            .zip([&**macds, &**signals, &**histograms])
-        {
-            for ((cell, part), value) in row.iter_mut().zip(parts).zip(values) {
-                *cell = if *value == 0.0 { 0.0 } else { part / value };
-            }
-        }
+        show_relative([macds, signals, histograms], &values[..bars], relative);
         bars
+    }
+}
+
+/// Shows the lines as shares of the values.
+#[inline(always)]
+pub(super) fn show_relative(lines: [&[f64]; 3], values: &[f64], relative: &mut [&mut [f64]]) {
+    for (cells, parts) in relative.iter_mut().zip(lines) {
+        let cells = &mut cells[..values.len()];
+        cells.copy_from_slice(&parts[..values.len()]);
+        divide_by_each(cells, values);
+        for (cell, value) in cells.iter_mut().zip(values) {
+            *cell = if *value == 0.0 { 0.0 } else { *cell };
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! MACD with averages of any kind, and with Appel's fixed factors.
 
 use super::exponential_moving_average::Smoothing;
-use super::macd::{Averages, MacdState, lines, macd_kernel};
+use super::macd::{Averages, MacdState, lines, macd_kernel, show_relative};
 use super::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
@@ -197,14 +197,7 @@ impl Kernel for MacdExt {
         {
             *cell = macd - signal;
         }
-        if !ratios.is_empty() {
-            for at in 0..taken {
-                let [_, _, _, rest @ ..] = lines(macds[at], signals[at], values[at]);
-                for (cells, number) in ratios.iter_mut().zip(rest) {
-                    cells[at] = number;
-                }
-            }
-        }
+        show_relative([macds, signals, histograms], &values[..taken], ratios);
         taken
     }
 }

@@ -9,7 +9,7 @@ use super::simple_moving_average::{ratio, ratios};
 use super::weighted_averages::{Hull, Linear, Mean, Triangular};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
-use crate::instructions::{Work, with_half_vectors};
+use crate::instructions::{Work, with_half_vectors, with_widest_vectors};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::{LONGEST, TILE};
 use crate::state::{State, Words, WordsMut, state};
@@ -191,13 +191,20 @@ impl MovingAverage {
         newest: Option<&[f64]>,
         averages: &mut [f64],
     ) -> usize {
-        with_half_vectors(PushAll {
+        let work = PushAll {
             average: self,
             state,
             values,
             newest,
             averages,
-        })
+        };
+        match self {
+            Self::Mean(_) | Self::Linear(_) | Self::Triangular(_) | Self::Hull(_) => {
+                with_widest_vectors(work)
+            }
+            // Recursions.
+            _ => with_half_vectors(work),
+        }
     }
 
     /// As `push`, for a kernel's own series, whose newest values `window` keeps: `own_window` numbers, zero at first.

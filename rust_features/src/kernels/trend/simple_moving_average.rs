@@ -7,7 +7,8 @@ use crate::known_length::known_length;
 use crate::neighbouring_means::all_means;
 use crate::neighbours::{Row, WINDOWS};
 use crate::side_by_side::{Memories, SideBySide, means};
-use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near, each_near};
+use crate::subnormal::{Careful, Plain, is_near};
+use crate::subnormal_blocks::{self, ratio_by};
 use crate::window::mean;
 
 /// Mean of the last bars.
@@ -114,16 +115,6 @@ pub(crate) fn ratio(value: f64, average: f64) -> f64 {
     ratio_by::<Careful>(value, average)
 }
 
-/// As [`ratio`], by one way of arithmetic.
-#[inline(always)]
-pub(super) fn ratio_by<A: Arithmetic>(value: f64, average: f64) -> f64 {
-    if average == 0.0 {
-        0.0
-    } else {
-        A::quotient(value, average) - 1.0
-    }
-}
-
 /// As [`ratio`] of each value.
 #[inline(always)]
 pub(crate) fn ratios(values: &[f64], averages: &[f64], cells: &mut [f64]) {
@@ -131,17 +122,12 @@ pub(crate) fn ratios(values: &[f64], averages: &[f64], cells: &mut [f64]) {
     for first in (0..bars).step_by(WINDOWS) {
         let own = first..bars.min(first + WINDOWS);
         let (values, averages) = (&values[own.clone()], &averages[own.clone()]);
-        if all_near(averages) && each_near(values) {
-            ratios_by::<Lifted>(values, averages, &mut cells[own]);
-        } else {
-            ratios_by::<Plain>(values, averages, &mut cells[own]);
+        let cells = &mut cells[own];
+        if is_near(averages[0]) && subnormal_blocks::ratios(values, averages, cells) {
+            continue;
         }
-    }
-}
-
-#[inline(always)]
-fn ratios_by<A: Arithmetic>(values: &[f64], averages: &[f64], cells: &mut [f64]) {
-    for ((cell, value), average) in cells.iter_mut().zip(values).zip(averages) {
-        *cell = ratio_by::<A>(*value, *average);
+        for ((cell, value), average) in cells.iter_mut().zip(values).zip(averages) {
+            *cell = ratio_by::<Plain>(*value, *average);
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::moments_of_each::means_and_variances_of_each;
-use crate::neighbours::Row;
+use crate::neighbours::{Row, WINDOWS};
 use crate::rolling_moments::means_and_variances;
 use crate::side_by_side::{Memories, SideBySide};
 use crate::window::mean_and_variance;
@@ -131,23 +131,25 @@ impl Kernel for BollingerBands {
     }
 }
 
+/// What is shown of bands that meet.
+const MEETING: [f64; 2] = [0.5, 0.0];
+
 /// The value's place between the bands, and the bands' width.
 #[inline(always)]
 fn shown([upper, middle, lower]: [f64; 3], value: f64) -> [f64; 2] {
     let distance = upper - lower;
-    // No branch, and nothing is divided where nothing counts: prices near zero have bands that meet, and vectors that
-    // divide such numbers take a hundred times as long.
-    let (part, whole) = if distance > 0.0 {
-        (value - lower, distance)
-    } else {
-        (0.5, 1.0)
-    };
-    let (reach, level) = if middle > 0.0 && distance != 0.0 {
-        (distance, middle)
-    } else {
-        (0.0, 1.0)
-    };
-    [part / whole, reach / level]
+    [
+        if distance > 0.0 {
+            (value - lower) / distance
+        } else {
+            MEETING[0]
+        },
+        if middle > 0.0 {
+            distance / middle
+        } else {
+            MEETING[1]
+        },
+    ]
 }
 
 /// How many deviations the bands are from the middle: the upper one, and the lower one.
@@ -197,8 +199,19 @@ impl Reach {
             return;
         };
         let (percent_b, width) = (&mut percent_b[..bars], &mut width[..bars]);
-        for at in 0..bars {
-            [percent_b[at], width[at]] = shown([upper[at], middle[at], lower[at]], values[at]);
+        for first in (0..bars).step_by(WINDOWS) {
+            let own = first..bars.min(first + WINDOWS);
+            let bands = upper[own.clone()].iter().zip(&lower[own.clone()]);
+            if bands.fold(true, |meet, (upper, lower)| meet & (upper == lower)) {
+                // As all of prices near zero do: vectors that divide such numbers take a hundred times as long, even
+                // where the result does not count.
+                percent_b[own.clone()].fill(MEETING[0]);
+                width[own].fill(MEETING[1]);
+                continue;
+            }
+            for at in own {
+                [percent_b[at], width[at]] = shown([upper[at], middle[at], lower[at]], values[at]);
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Exponentially weighted variance of returns.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::logarithm::log_ratio;
+use crate::logarithm::{log_changes, log_ratio};
 use crate::state::state;
 use crate::window::flush_tiny;
 
@@ -83,5 +83,30 @@ impl Kernel for EwmaVariance {
         let change = log_ratio(close, previous_close);
         let variance = state.squares.push(self.smoothing, change * change);
         [variance, variance.sqrt()]
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut SquaredReturns,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some(closes @ [.., last]), [variances, volatilities]) =
+            (span.windows(Column::Close, 2), outputs)
+        else {
+            return 0;
+        };
+        if !state.started {
+            return 0;
+        }
+        log_changes(closes, variances);
+        for (variance, volatility) in variances.iter_mut().zip(&mut **volatilities) {
+            *variance = state.squares.push(self.smoothing, *variance * *variance);
+            *volatility = variance.sqrt();
+        }
+        state.previous_close = *last;
+        variances.len()
     }
 }

@@ -3,8 +3,8 @@
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::Frame;
 use crate::kernel::{Description, Kernel, output};
-use crate::kernels::volatility::range_volatility::garman_klass;
-use crate::logarithm::log_ratio;
+use crate::kernels::volatility::range_volatility::of_range_and_body;
+use crate::logarithm::log_ratios;
 use crate::state::state;
 use crate::trailing::{append, room_for};
 use crate::window::sum;
@@ -99,8 +99,11 @@ impl NestedWindows {
                 return (f64::NAN, None);
             }
         }
-        let gap = log_ratio(bar.open, previous_close);
-        let variance = gap * gap + garman_klass(bar, BODY_WEIGHT);
+        let [gap, range, body] = log_ratios(
+            [bar.open, bar.high, bar.close],
+            [previous_close, bar.low, bar.open],
+        );
+        let variance = gap * gap + of_range_and_body(range, body, BODY_WEIGHT);
         let variances = append(window, &mut state.appended, variance);
         (variance, warm.then(|| self.means(variances)))
     }

@@ -75,7 +75,7 @@ pub(crate) fn garman_klass(bar: &Bar, body_weight: f64) -> f64 {
 }
 
 #[inline(always)]
-fn of_range_and_body(range: f64, body: f64, body_weight: f64) -> f64 {
+pub(super) fn of_range_and_body(range: f64, body: f64, body_weight: f64) -> f64 {
     let variance = 0.5 * (range * range) - body_weight * (body * body);
     if variance > 0.0 { variance } else { 0.0 }
 }

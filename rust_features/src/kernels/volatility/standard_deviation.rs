@@ -4,6 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::rolling_moments::{means_and_variances, variances};
+use crate::subnormal::all_near;
 use crate::window::mean_and_variance;
 
 /// Population standard deviation of the last bars.
@@ -80,6 +81,12 @@ impl Kernel for StdDev {
         if let [ratios, ..] = ratios {
             // The means stand where the ratios will.
             let ratios = &mut ratios[..bars];
+            if all_near(windows) {
+                // Squares of such distances are zero.
+                deviations.fill(0.0);
+                ratios.fill(0.0);
+                return bars;
+            }
             means_and_variances(windows, self.period, ratios, deviations);
             for (deviation, ratio) in deviations.iter_mut().zip(ratios) {
                 *deviation = self.deviations * deviation.sqrt();

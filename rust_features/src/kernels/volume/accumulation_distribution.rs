@@ -8,7 +8,7 @@ use crate::bar::Bar;
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::Row;
+use crate::neighbours::{LONGEST, Row, TILE, WINDOWS, divide_by_each, sums};
 use crate::side_by_side::{Memories, SideBySide, sums_of};
 use crate::state::state;
 use crate::subnormal::{
@@ -552,6 +552,55 @@ impl Kernel for ChaikinMoneyFlow {
             *cell = if *volume > 0.0 { *cell / volume } else { 0.0 };
         }
         true
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut Flows,
+        window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some(given), [cells]) = (span.windows(Column::Volume, self.period), outputs) else {
+            return 0;
+        };
+        let past = self.period - 1;
+        if self.period > LONGEST {
+            return 0;
+        }
+        // As many as a tile has, and what its first windows hold of the past.
+        let (mut flows, mut volumes) = ([0.0; TILE + LONGEST], [0.0; TILE + LONGEST]);
+        let kept = trailing::newest(window, state.appended);
+        for (flow, kept) in flows.iter_mut().zip(kept.get(1..).unwrap_or_default()) {
+            *flow = *kept;
+        }
+        let added = &mut flows[past..];
+        let bars = take_flows(span, cells.len().min(TILE), |first, flows| {
+            added[first..][..flows.len()].copy_from_slice(flows);
+        });
+        if bars == 0 {
+            return 0;
+        }
+        volumes[..past + bars].copy_from_slice(&given[..past + bars]);
+        for (block, cells) in cells[..bars].chunks_mut(WINDOWS).enumerate() {
+            let own = block * WINDOWS..(block + 1) * WINDOWS + past;
+            let (mut shares, volumes) = (
+                sums(&flows[own.clone()], self.period),
+                sums(&volumes[own], self.period),
+            );
+            divide_by_each(&mut shares.0, &volumes.0);
+            for (at, cell) in cells.iter_mut().enumerate() {
+                *cell = if volumes.0[at] > 0.0 {
+                    shares.0[at]
+                } else {
+                    0.0
+                };
+            }
+        }
+        let newest = &flows[bars - 1..][..self.period];
+        trailing::replace(window, &mut state.appended, newest);
+        bars
     }
 
     #[inline(always)]

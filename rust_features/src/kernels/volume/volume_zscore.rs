@@ -4,8 +4,8 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::moments::{are_all_equal, standard_score};
-use crate::moments_of_each::{standard_scores, standard_scores_near_zero};
+use crate::moments::standard_score;
+use crate::moments_of_each::{standard_scores, standard_scores_of_windows};
 use crate::neighbours::Row;
 use crate::side_by_side::{Memories, SideBySide};
 
@@ -64,7 +64,6 @@ impl Kernel for VolumeZscore {
         true
     }
 
-    /// Only for values that are all the same or near zero, which take steps much longer.
     #[inline(always)]
     fn block(
         &self,
@@ -76,14 +75,7 @@ impl Kernel for VolumeZscore {
         let (Some(values), [row]) = (block.volumes(self.period), outputs) else {
             return false;
         };
-        if are_all_equal(values) {
-            *row = Row::ZEROS;
-            return true;
-        }
-        let Some(scores) = standard_scores_near_zero(values, self.period) else {
-            return false;
-        };
-        *row = scores;
+        *row = standard_scores_of_windows(values, self.period);
         true
     }
 
