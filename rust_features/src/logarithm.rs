@@ -44,49 +44,62 @@ pub(crate) fn log_ratios<const N: usize>(above: [f64; N], below: [f64; N]) -> [f
 
 /// As [`log_ratio`] of each value and the one before it, from the second on: a change fewer than there are values.
 pub(crate) fn log_changes(values: &[f64], changes: &mut [f64]) {
-    with_widest_vectors(LogChanges { values, changes });
+    if let [_, later @ ..] = values {
+        log_ratios_of(later, values, changes);
+    }
 }
 
-struct LogChanges<'a> {
-    values: &'a [f64],
-    changes: &'a mut [f64],
+/// As [`log_ratio`] of each of many pairs; longer columns are cut.
+pub(crate) fn log_ratios_of(above: &[f64], below: &[f64], logarithms: &mut [f64]) {
+    with_widest_vectors(LogRatios {
+        above,
+        below,
+        logarithms,
+    });
 }
 
-impl Work for LogChanges<'_> {
+struct LogRatios<'a> {
+    above: &'a [f64],
+    below: &'a [f64],
+    logarithms: &'a mut [f64],
+}
+
+impl Work for LogRatios<'_> {
     type Result = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { values, changes } = self;
-        let mut lifted = [0.0; TILE + 1];
-        for (tile, changes) in changes.chunks_mut(TILE).enumerate() {
-            let values = &values[tile * TILE..][..=changes.len()];
-            let lifted = &mut lifted[..values.len()];
-            if all_near(values) {
-                for (cell, value) in lifted.iter_mut().zip(values) {
-                    *cell = lift(*value);
+        let tiles = self.logarithms.chunks_mut(TILE);
+        let pairs = self.above.chunks(TILE).zip(self.below.chunks(TILE));
+        for (cells, (above, below)) in tiles.zip(pairs) {
+            let bars = cells.len().min(above.len()).min(below.len());
+            let (above, below) = (&above[..bars], &below[..bars]);
+            let mut room = [[0.0; TILE]; 2];
+            if all_near(above) && all_near(below) {
+                for (lifted, values) in room.iter_mut().zip([above, below]) {
+                    for (lifted, value) in lifted.iter_mut().zip(values) {
+                        *lifted = lift(*value);
+                    }
                 }
-                Self::fill(lifted, changes);
+                Self::fill([&room[0][..bars], &room[1][..bars]], cells);
             } else {
-                Self::fill(values, changes);
+                Self::fill([above, below], cells);
             }
         }
     }
 }
 
-impl LogChanges<'_> {
+impl LogRatios<'_> {
     #[inline(always)]
-    fn fill(values: &[f64], changes: &mut [f64]) {
-        let (later, earlier) = (&values[1..], &values[..changes.len()]);
-        let (changes, last_changes) = changes.as_chunks_mut::<8>();
-        let ((later, last_later), (earlier, last_earlier)) =
-            (later.as_chunks::<8>(), earlier.as_chunks::<8>());
-        for ((changes, later), earlier) in changes.iter_mut().zip(later).zip(earlier) {
-            *changes = log_ratios(*later, *earlier);
+    fn fill([above, below]: [&[f64]; 2], cells: &mut [f64]) {
+        let (cells, last_cells) = cells.as_chunks_mut::<8>();
+        let ((above, last_above), (below, last_below)) =
+            (above.as_chunks::<8>(), below.as_chunks::<8>());
+        for ((cells, above), below) in cells.iter_mut().zip(above).zip(below) {
+            *cells = log_ratios(*above, *below);
         }
-        for ((change, later), earlier) in last_changes.iter_mut().zip(last_later).zip(last_earlier)
-        {
-            *change = log_ratio(*later, *earlier);
+        for ((cell, above), below) in last_cells.iter_mut().zip(last_above).zip(last_below) {
+            *cell = log_ratio(*above, *below);
         }
     }
 }

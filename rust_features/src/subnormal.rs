@@ -116,6 +116,12 @@ pub(crate) fn lower(lifted: f64) -> f64 {
     f64::from_bits(lowered | (lifted.to_bits() & SIGN))
 }
 
+/// Whether [`crate::window::flush_tiny`] would make a number zero, given the number lifted.
+#[inline(always)]
+pub(crate) fn is_lifted_tiny(lifted: f64) -> bool {
+    lifted.abs() < const { f64::from_bits(TINY.to_bits() + LIFT) }
+}
+
 /// Whether no value is negative or normal.
 #[inline(always)]
 pub(crate) fn all_subnormal(values: &[f64]) -> bool {

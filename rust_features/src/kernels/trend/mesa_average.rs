@@ -1,9 +1,12 @@
 //! MESA adaptive moving average.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
+use crate::instructions::{Work, with_half_vectors};
 use crate::kernel::{Description, Kernel, output};
+use crate::neighbours::TILE;
 use crate::state::state;
+use crate::subnormal::{all_near, is_lifted_tiny, is_near, lift, lifted_product, lower};
 use crate::window::flush_tiny;
 
 /// First bar whose smoothed price enters the transform: the bars that TA-Lib skips.
@@ -16,6 +19,43 @@ const SLOW_LIMIT: f64 = 0.05;
 /// Drift of the smoothing, relative to its values, at which it begins anew.
 const MOST_DRIFT: f64 = 1e-8;
 const DEGREES: f64 = 180.0 / std::f64::consts::PI;
+
+/// What the numbers of an average are: prices, or prices that were lifted.
+trait Scale {
+    /// `value * factor`.
+    fn product(value: f64, factor: f64) -> f64;
+    /// The value, or zero once it has decayed.
+    fn flush(value: f64) -> f64;
+}
+
+struct Usual;
+
+impl Scale for Usual {
+    #[inline(always)]
+    fn product(value: f64, factor: f64) -> f64 {
+        value * factor
+    }
+
+    #[inline(always)]
+    fn flush(value: f64) -> f64 {
+        flush_tiny(value)
+    }
+}
+
+/// With the bits of the usual ones, for numbers near zero.
+struct Lifted;
+
+impl Scale for Lifted {
+    #[inline(always)]
+    fn product(value: f64, factor: f64) -> f64 {
+        lifted_product(value, factor)
+    }
+
+    #[inline(always)]
+    fn flush(value: f64) -> f64 {
+        if is_lifted_tiny(value) { 0.0 } else { value }
+    }
+}
 
 state! {
     /// One Hilbert transform of the values at every second bar.
@@ -37,23 +77,31 @@ state! {
 
 impl Hilbert {
     #[inline(always)]
-    fn push(&mut self, is_even: bool, place: usize, gain: f64, input: f64) -> f64 {
+    fn push<S: Scale>(&mut self, is_even: bool, place: usize, gain: f64, input: f64) -> f64 {
         let half = if is_even {
             &mut self.even
         } else {
             &mut self.odd
         };
-        let newest = 0.0962 * input;
+        let newest = S::product(input, 0.0962);
         let mut value = newest;
         if let Some(oldest) = half.scaled.get_mut(place) {
             value -= *oldest;
             *oldest = newest;
         }
         value -= half.scaled_input;
-        half.scaled_input = 0.5769 * half.input;
+        half.scaled_input = S::product(half.input, 0.5769);
         value += half.scaled_input;
         half.input = input;
-        value * gain
+        S::product(value, gain)
+    }
+
+    fn visit(&mut self, mut visit: impl FnMut(&mut f64)) {
+        for half in [&mut self.even, &mut self.odd] {
+            half.scaled.iter_mut().for_each(&mut visit);
+            visit(&mut half.input);
+            visit(&mut half.scaled_input);
+        }
     }
 }
 
@@ -80,18 +128,19 @@ impl Smoothing {
     /// Sums that run, in TA-Lib's order of operations: where the in-phase part of a cycle vanishes, as on coarse ticks,
     /// their rounding decides the phase, and no other rounding gives TA-Lib's average. `size` is that of the values.
     #[inline(always)]
-    fn push(&mut self, [third, second, first, value]: [f64; 4], size: f64) -> f64 {
+    fn push<S: Scale>(&mut self, [third, second, first, value]: [f64; 4], size: f64) -> f64 {
         self.sum += value;
         self.sum -= self.leaving;
-        self.weighted += value * 4.0;
+        self.weighted += S::product(value, 4.0);
         self.leaving = third;
-        let afresh = 4.0 * value + 3.0 * first + 2.0 * second + third;
+        let afresh =
+            S::product(value, 4.0) + S::product(first, 3.0) + S::product(second, 2.0) + third;
         let drift = (self.weighted - afresh).abs();
-        if drift > MOST_DRIFT * (afresh.abs() + size) {
+        if drift > S::product(afresh.abs() + size, MOST_DRIFT) {
             self.weighted = afresh;
             self.sum = third + second + first + value;
         }
-        let smoothed = self.weighted * 0.1;
+        let smoothed = S::product(self.weighted, 0.1);
         self.weighted -= self.sum;
         smoothed
     }
@@ -130,6 +179,46 @@ state! {
     }
 }
 
+impl MesaState {
+    /// Visits every number that is a price, or grows with prices.
+    fn visit(&mut self, mut visit: impl FnMut(&mut f64)) {
+        self.detrender.visit(&mut visit);
+        self.quadrature.visit(&mut visit);
+        self.in_phase_shift.visit(&mut visit);
+        self.quadrature_shift.visit(&mut visit);
+        self.in_phase_even.iter_mut().for_each(&mut visit);
+        self.in_phase_odd.iter_mut().for_each(&mut visit);
+        for price in [
+            &mut self.mama,
+            &mut self.smoothing.sum,
+            &mut self.smoothing.weighted,
+            &mut self.smoothing.leaving,
+        ] {
+            visit(price);
+        }
+    }
+
+    /// Whether the smoothed phase counts as zero, and its squares are none.
+    #[inline(always)]
+    fn is_phase_tiny(&self) -> bool {
+        self.smooth_quadrature == 0.0 && self.smooth_in_phase == 0.0
+    }
+}
+
+impl MamaState {
+    fn visit(&mut self, mut visit: impl FnMut(&mut f64)) {
+        self.mesa.visit(&mut visit);
+        visit(&mut self.fama);
+    }
+
+    /// Whether every price in it can be lifted.
+    fn can_lift(mut self) -> bool {
+        let mut near = true;
+        self.visit(|price| near &= is_near(*price));
+        near && self.mesa.is_phase_tiny()
+    }
+}
+
 /// An average whose speed follows the phase of the dominant cycle.
 #[derive(Debug)]
 pub(crate) struct Mesa {
@@ -159,13 +248,13 @@ impl Mesa {
         newest: Option<&[f64]>,
     ) -> Option<f64> {
         let is_warm = state.bars >= FIRST_VALID;
-        let (mama, _) = self.settle(state, value, newest)?;
+        let (mama, _) = self.settle::<Usual>(state, value, newest)?;
         is_warm.then_some(mama)
     }
 
     /// Takes a value; the average and its weight from the thirteenth value on.
     #[inline(always)]
-    fn settle(
+    fn settle<S: Scale>(
         &self,
         state: &mut MesaState,
         value: f64,
@@ -183,11 +272,11 @@ impl Mesa {
             return None;
         }
         let newest = newest?.first_chunk::<{ Self::TAPS }>()?;
-        let smoothed = state.smoothing.push(*newest, state.mama.abs());
+        let smoothed = state.smoothing.push::<S>(*newest, state.mama.abs());
         if bar < FIRST_TRANSFORMED {
             return None;
         }
-        let phase = Self::phase(state, bar.is_multiple_of(2), smoothed);
+        let phase = Self::phase::<S>(state, bar.is_multiple_of(2), smoothed);
         let fall = (state.phase - phase).max(1.0);
         state.phase = phase;
         let alpha = if fall > 1.0 {
@@ -195,17 +284,17 @@ impl Mesa {
         } else {
             self.fast_limit
         };
-        state.mama = alpha * value + (1.0 - alpha) * state.mama;
+        state.mama = S::product(value, alpha) + S::product(state.mama, 1.0 - alpha);
         Some((state.mama, alpha))
     }
 
     /// Phase of the cycle in degrees; moves the cycle's period on.
     #[inline(always)]
-    fn phase(state: &mut MesaState, is_even: bool, smoothed: f64) -> f64 {
+    fn phase<S: Scale>(state: &mut MesaState, is_even: bool, smoothed: f64) -> f64 {
         let gain = 0.075 * state.period + 0.54;
         let place = state.place as usize;
-        let detrended = state.detrender.push(is_even, place, gain, smoothed);
-        let quadrature = state.quadrature.push(is_even, place, gain, detrended);
+        let detrended = state.detrender.push::<S>(is_even, place, gain, smoothed);
+        let quadrature = state.quadrature.push::<S>(is_even, place, gain, detrended);
         let (now, later) = if is_even {
             (&state.in_phase_even, &mut state.in_phase_odd)
         } else {
@@ -213,21 +302,23 @@ impl Mesa {
         };
         let in_phase = now[1];
         *later = [detrended, later[0]];
-        let shifted = state.in_phase_shift.push(is_even, place, gain, in_phase);
+        let shifted = state
+            .in_phase_shift
+            .push::<S>(is_even, place, gain, in_phase);
         let shifted_back = state
             .quadrature_shift
-            .push(is_even, place, gain, quadrature);
+            .push::<S>(is_even, place, gain, quadrature);
         if is_even {
             state.place = (state.place + 1) % 3;
         }
-        let q = 0.2 * (quadrature + shifted) + 0.8 * state.smooth_quadrature;
-        let i = 0.2 * (in_phase - shifted_back) + 0.8 * state.smooth_in_phase;
+        let q = S::product(quadrature + shifted, 0.2) + S::product(state.smooth_quadrature, 0.8);
+        let i = S::product(in_phase - shifted_back, 0.2) + S::product(state.smooth_in_phase, 0.8);
         let real = i * state.smooth_in_phase + q * state.smooth_quadrature;
         let imaginary = i * state.smooth_quadrature - q * state.smooth_in_phase;
         state.real = flush_tiny(0.2 * real + 0.8 * state.real);
         state.imaginary = flush_tiny(0.2 * imaginary + 0.8 * state.imaginary);
-        state.smooth_quadrature = flush_tiny(q);
-        state.smooth_in_phase = flush_tiny(i);
+        state.smooth_quadrature = S::flush(q);
+        state.smooth_in_phase = S::flush(i);
         let before = state.period;
         if state.imaginary != 0.0 && state.real != 0.0 {
             state.period = 360.0 / (libm::atan(state.imaginary / state.real) * DEGREES);
@@ -309,13 +400,57 @@ impl Kernel for Mama {
         let is_warm = state.mesa.bars >= FIRST_VALID;
         let value = frame.current(self.column);
         let newest = frame.last(self.column, Mesa::TAPS);
-        let Some((mama, alpha)) = self.mesa.settle(&mut state.mesa, value, newest) else {
+        let Some((mama, alpha)) = self.mesa.settle::<Usual>(&mut state.mesa, value, newest) else {
             return [f64::NAN; 4];
         };
-        state.fama = 0.5 * alpha * mama + (1.0 - 0.5 * alpha) * state.fama;
-        if !is_warm {
-            return [f64::NAN; 4];
+        let outputs = Self::outputs::<Usual>(state, value, mama, alpha);
+        if is_warm { outputs } else { [f64::NAN; 4] }
+    }
+
+    /// Only for values near zero, which take steps much longer.
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut MamaState,
+        _window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let bars = span.source().len().min(TILE);
+        let newest = span.sources(Mesa::TAPS).unwrap_or_default();
+        match newest.get(..bars + Mesa::TAPS - 1) {
+            Some(newest) if all_near(newest) => self.take_near(state, newest, bars, outputs),
+            _ => 0,
         }
+    }
+}
+
+impl Mama {
+    /// Takes values near zero, given with the taps before the first of them, lifted; none where a number on the way is
+    /// not near zero.
+    #[cold]
+    #[inline(never)]
+    fn take_near(
+        &self,
+        state: &mut MamaState,
+        values: &[f64],
+        bars: usize,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        with_half_vectors(Near {
+            average: self,
+            state,
+            values,
+            bars,
+            outputs,
+        })
+    }
+
+    /// The outputs, given the average and its weight.
+    #[inline(always)]
+    fn outputs<S: Scale>(state: &mut MamaState, value: f64, mama: f64, alpha: f64) -> [f64; 4] {
+        let share = 0.5 * alpha;
+        state.fama = S::product(mama, share) + S::product(state.fama, 1.0 - share);
         let ratio = |over: f64, under: f64| {
             if under == 0.0 {
                 0.0
@@ -329,5 +464,47 @@ impl Kernel for Mama {
             ratio(value, mama),
             ratio(mama, state.fama),
         ]
+    }
+}
+
+struct Near<'a, 'o> {
+    average: &'a Mama,
+    state: &'a mut MamaState,
+    values: &'a [f64],
+    bars: usize,
+    outputs: &'a mut [&'o mut [f64]],
+}
+
+impl Work for Near<'_, '_> {
+    type Result = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        let mut room = [0.0; TILE + Mesa::TAPS - 1];
+        if self.state.mesa.bars < FIRST_VALID || !self.state.can_lift() {
+            return 0;
+        }
+        for (cell, value) in room.iter_mut().zip(self.values) {
+            *cell = lift(*value);
+        }
+        let mut next = *self.state;
+        next.visit(|price| *price = lift(*price));
+        for (at, newest) in room.windows(Mesa::TAPS).take(self.bars).enumerate() {
+            let value = newest[Mesa::TAPS - 1];
+            let mesa = &self.average.mesa;
+            let settled = mesa.settle::<Lifted>(&mut next.mesa, value, Some(newest));
+            // Squares of anything else are not lifted.
+            let (Some((mama, alpha)), true) = (settled, next.mesa.is_phase_tiny()) else {
+                return 0;
+            };
+            let [mama, fama, rest @ ..] = Mama::outputs::<Lifted>(&mut next, value, mama, alpha);
+            let shown = [lower(mama), lower(fama), rest[0], rest[1]];
+            for (cells, value) in self.outputs.iter_mut().zip(shown) {
+                cells[at] = value;
+            }
+        }
+        next.visit(|price| *price = lower(*price));
+        *self.state = next;
+        self.bars
     }
 }

@@ -1,10 +1,11 @@
 //! Variance of each bar from its range and opening gap, and its means over nested windows.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::Frame;
+use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::volatility::range_volatility::of_range_and_body;
-use crate::logarithm::log_ratios;
+use crate::logarithm::{log_ratios, log_ratios_of};
+use crate::neighbours::TILE;
 use crate::state::state;
 use crate::trailing::{append, room_for};
 use crate::window::sum;
@@ -99,11 +100,10 @@ impl NestedWindows {
                 return (f64::NAN, None);
             }
         }
-        let [gap, range, body] = log_ratios(
+        let variance = variance(log_ratios(
             [bar.open, bar.high, bar.close],
             [previous_close, bar.low, bar.open],
-        );
-        let variance = gap * gap + of_range_and_body(range, body, BODY_WEIGHT);
+        ));
         let variances = append(window, &mut state.appended, variance);
         (variance, warm.then(|| self.means(variances)))
     }
@@ -131,6 +131,12 @@ impl NestedWindows {
             long,
         }
     }
+}
+
+/// Variance of a bar by the logarithms of its opening gap, range and body.
+#[inline(always)]
+fn variance([gap, range, body]: [f64; 3]) -> f64 {
+    gap * gap + of_range_and_body(range, body, BODY_WEIGHT)
 }
 
 /// Variance of the last bars, opening gaps included.
@@ -189,5 +195,41 @@ impl Kernel for RangeVariance {
             (value, Some(means)) => [means.medium, value, means.current, means.short, means.long],
             (value, None) => [f64::NAN, value, f64::NAN, f64::NAN, f64::NAN],
         }
+    }
+
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut BarVariances,
+        window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let (Some(previous), [medium, values, current, short, long]) =
+            (span.previous_closes(), outputs)
+        else {
+            return 0;
+        };
+        if state.bars < self.windows.long as u64 {
+            return 0;
+        }
+        let bars = values.len().min(TILE);
+        let [opens, highs, lows, closes, _] = span.prices().map(|prices| &prices[..bars]);
+        let mut logarithms = [[0.0; TILE]; 3];
+        let pairs = [(opens, previous), (highs, lows), (closes, opens)];
+        for (cells, (above, below)) in logarithms.iter_mut().zip(pairs) {
+            log_ratios_of(above, &below[..bars], cells);
+        }
+        for at in 0..bars {
+            values[at] = variance(logarithms.each_ref().map(|cells| cells[at]));
+            let newest = append(window, &mut state.appended, values[at]);
+            let means = self.windows.means(newest);
+            (medium[at], current[at]) = (means.medium, means.current);
+            (short[at], long[at]) = (means.short, means.long);
+        }
+        if let [.., close] = closes {
+            state.previous_close = *close;
+        }
+        bars
     }
 }
