@@ -3,6 +3,8 @@
 //! Neighbouring bars' windows lie side by side, one vector lane per bar, and share what they have in common. Each has
 //! the bits of the functions of [`crate::window`], because it adds in the same order.
 
+use std::ops::Range;
+
 use crate::subnormal::{corrected, is_near, needs_lift};
 use crate::window::{LANES, fold_lanes};
 use crate::{subnormal_blocks, subnormal_windows};
@@ -128,6 +130,22 @@ pub(crate) fn divide_by_each(values: &mut [f64], divisors: &[f64]) {
             *value /= *divisor;
         }
     }
+}
+
+/// Divides each number by the width that it is a part of; `without` stands for parts of nothing.
+#[inline(always)]
+pub(crate) fn divide_by_widths(values: &mut [f64], widths: &[f64], without: f64) {
+    divide_by_each(values, widths);
+    for (value, width) in values.iter_mut().zip(widths) {
+        *value = if *width > 0.0 { *value } else { without };
+    }
+}
+
+/// The bars of each part of as many bars as `length`, the last with those that are left.
+#[inline(always)]
+pub(crate) fn parts(bars: usize, length: usize) -> impl Iterator<Item = Range<usize>> {
+    let starts = (0..bars).step_by(length);
+    starts.map(move |first| first..bars.min(first + length))
 }
 
 /// Whether [`corrected`] may take it: errors of quotients near either end of the range would not be exact, or finite.

@@ -4,7 +4,7 @@ use crate::arguments::{ArgumentError, Arguments};
 use crate::bar::Bar;
 use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{TILE, divide_by_each};
+use crate::neighbours::{self, TILE, divide_by_widths};
 use crate::subnormal::quotients;
 
 /// Body, shadows and place of the close as fractions of the range.
@@ -72,19 +72,14 @@ impl Kernel for CandleShape {
         });
         let mut ranges = [0.0; TILE];
         let [_, highs, lows, ..] = span.prices();
-        for first in (0..bars).step_by(TILE) {
-            let own = first..bars.min(first + TILE);
+        for own in neighbours::parts(bars, TILE) {
             let (highs, lows) = (&highs[own.clone()], &lows[own.clone()]);
             let ranges = &mut ranges[..own.len()];
             for (at, range) in ranges.iter_mut().enumerate() {
                 *range = highs[at] - lows[at];
             }
             for (cells, without) in outputs.iter_mut().zip(WITHOUT_RANGE) {
-                let cells = &mut cells[own.clone()];
-                divide_by_each(cells, ranges);
-                for (cell, range) in cells.iter_mut().zip(&*ranges) {
-                    *cell = if *range > 0.0 { *cell } else { without };
-                }
+                divide_by_widths(&mut cells[own.clone()], ranges, without);
             }
         }
         bars

@@ -5,7 +5,7 @@ use super::session_clock::{HOURS, SessionClock};
 use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{TILE, divide_by_each};
+use crate::neighbours::{TILE, divide_by_each, parts};
 use crate::state::state;
 use crate::subnormal::quotients;
 
@@ -95,8 +95,7 @@ impl Kernel for Gap {
         let bars = gaps.len();
         let mut sizes = [0.0; TILE];
         let [opens, highs, lows, ..] = span.prices();
-        for first in (0..bars).step_by(TILE) {
-            let own = first..bars.min(first + TILE);
+        for own in parts(bars, TILE) {
             let [opens, highs, lows, closes] =
                 [opens, highs, lows, closes].map(|values| &values[own.clone()]);
             let sizes = &mut sizes[..own.len()];

@@ -418,10 +418,17 @@ impl Kernel for Mama {
     ) -> usize {
         let bars = span.source().len().min(TILE);
         let newest = span.sources(Mesa::TAPS).unwrap_or_default();
-        match newest.get(..bars + Mesa::TAPS - 1) {
-            Some(newest) if all_near(newest) => self.take_near(state, newest, bars, outputs),
-            _ => 0,
+        let Some(newest) = newest.get(..bars + Mesa::TAPS - 1) else {
+            return 0;
+        };
+        if !all_near(newest) {
+            return 0;
         }
+        // A copy: numbers whose place is known elsewhere could not stay in registers from step to step.
+        let mut own = *state;
+        let taken = self.take_near(&mut own, newest, bars, outputs);
+        *state = own;
+        taken
     }
 }
 

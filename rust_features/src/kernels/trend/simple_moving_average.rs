@@ -5,7 +5,7 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_means::all_means;
-use crate::neighbours::{Row, WINDOWS};
+use crate::neighbours::{Row, WINDOWS, parts};
 use crate::side_by_side::{Memories, SideBySide, means};
 use crate::subnormal::{Careful, Plain, is_near};
 use crate::subnormal_blocks::{self, ratio_by};
@@ -119,8 +119,7 @@ pub(crate) fn ratio(value: f64, average: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn ratios(values: &[f64], averages: &[f64], cells: &mut [f64]) {
     let bars = values.len().min(averages.len()).min(cells.len());
-    for first in (0..bars).step_by(WINDOWS) {
-        let own = first..bars.min(first + WINDOWS);
+    for own in parts(bars, WINDOWS) {
         let (values, averages) = (&values[own.clone()], &averages[own.clone()]);
         let cells = &mut cells[own];
         if is_near(averages[0]) && subnormal_blocks::ratios(values, averages, cells) {

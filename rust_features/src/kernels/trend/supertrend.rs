@@ -4,7 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::volatility::average_true_range::AverageRange;
-use crate::neighbours::{TILE, divide_by_each};
+use crate::neighbours::{TILE, divide_by_each, parts};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, each_near, midpoint, quotient};
 
@@ -101,8 +101,7 @@ impl Kernel for Supertrend {
             return 0;
         }
         let [_, highs, lows, closes, _] = span.prices();
-        for first in (0..bars).step_by(TILE) {
-            let own = first..bars.min(first + TILE);
+        for own in parts(bars, TILE) {
             middles(&highs[own.clone()], &lows[own.clone()], &mut distances[own]);
         }
         for at in 0..bars {

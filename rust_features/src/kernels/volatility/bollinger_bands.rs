@@ -5,7 +5,7 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::moments_of_each::means_and_variances_of_each;
-use crate::neighbours::{Row, WINDOWS};
+use crate::neighbours::{Row, WINDOWS, parts};
 use crate::rolling_moments::means_and_variances;
 use crate::side_by_side::{Memories, SideBySide};
 use crate::window::mean_and_variance;
@@ -199,8 +199,7 @@ impl Reach {
             return;
         };
         let (percent_b, width) = (&mut percent_b[..bars], &mut width[..bars]);
-        for first in (0..bars).step_by(WINDOWS) {
-            let own = first..bars.min(first + WINDOWS);
+        for own in parts(bars, WINDOWS) {
             let bands = upper[own.clone()].iter().zip(&lower[own.clone()]);
             if bands.fold(true, |meet, (upper, lower)| meet & (upper == lower)) {
                 // As all of prices near zero do: vectors that divide such numbers take a hundred times as long, even

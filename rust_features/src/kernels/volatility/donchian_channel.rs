@@ -5,7 +5,7 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_extremes::{all_highest, all_lowest};
-use crate::neighbours::{Row, WINDOWS, divide_by_each};
+use crate::neighbours::{Row, WINDOWS, divide_by_each, divide_by_widths, parts};
 use crate::side_by_side::{self, Memories, SideBySide};
 use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, each_near, is_near};
 use crate::window::{highest, lowest};
@@ -112,8 +112,7 @@ impl Kernel for DonchianChannel {
         {
             return 0;
         }
-        for first in (0..bars).step_by(WINDOWS) {
-            let own = first..bars.min(first + WINDOWS);
+        for own in parts(bars, WINDOWS) {
             let (upper, lower) = (&upper[own.clone()], &lower[own.clone()]);
             let middle = &mut middle[own.clone()];
             if all_near(upper) && each_near(lower) {
@@ -127,10 +126,7 @@ impl Kernel for DonchianChannel {
                 for (at, width) in widths.iter_mut().enumerate() {
                     (*width, positions[at]) = (upper[at] - lower[at], closes[at] - lower[at]);
                 }
-                divide_by_each(positions, widths);
-                for (position, width) in positions.iter_mut().zip(&*widths) {
-                    *position = if *width > 0.0 { *position } else { 0.5 };
-                }
+                divide_by_widths(positions, widths, 0.5);
                 divide_by_each(widths, middle);
             }
         }

@@ -5,7 +5,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::exponential_moving_average::{ExponentialAverage, Smoothing};
-use crate::neighbours::{TILE, divide, divide_by_each};
+use crate::neighbours::{TILE, divide, divide_by_each, divide_by_widths};
 use crate::state::state;
 use crate::subnormal::{quotient, share};
 
@@ -127,10 +127,7 @@ impl Kernel for KeltnerChannel {
             (upper[at], lower[at]) = (middle[at] + reach, middle[at] - reach);
             (width[at], position[at]) = (upper[at] - lower[at], closes[at] - lower[at]);
         }
-        divide_by_each(position, width);
-        for (cell, distance) in position.iter_mut().zip(&**width) {
-            *cell = if *distance > 0.0 { *cell } else { 0.5 };
-        }
+        divide_by_widths(position, width, 0.5);
         divide_by_each(width, middle);
         bars
     }

@@ -5,7 +5,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{LONGEST, Row, TILE, WINDOWS, divide_by_each, sums};
+use crate::neighbours::{LONGEST, Row, TILE, WINDOWS, divide_by_widths, sums};
 use crate::side_by_side::{Memories, SideBySide, sums_of};
 use crate::state::state;
 use crate::subnormal::{Plain, quotient};
@@ -130,14 +130,8 @@ impl Kernel for ChaikinMoneyFlow {
                 sums(&flows[own.clone()], self.period),
                 sums(&volumes[own], self.period),
             );
-            divide_by_each(&mut shares.0, &volumes.0);
-            for (at, cell) in cells.iter_mut().enumerate() {
-                *cell = if volumes.0[at] > 0.0 {
-                    shares.0[at]
-                } else {
-                    0.0
-                };
-            }
+            divide_by_widths(&mut shares.0, &volumes.0, 0.0);
+            cells.copy_from_slice(&shares.0[..cells.len()]);
         }
         let newest = &flows[bars - 1..][..self.period];
         trailing::replace(window, &mut state.appended, newest);

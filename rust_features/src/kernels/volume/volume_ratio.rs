@@ -5,7 +5,7 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_means::all_means;
-use crate::neighbours::{Row, TILE, divide_by_each};
+use crate::neighbours::{Row, TILE, divide_by_each, parts};
 use crate::side_by_side::{Memories, SideBySide, means};
 use crate::subnormal::quotients;
 use crate::window::mean;
@@ -100,11 +100,10 @@ impl Kernel for VolumeRatio {
         let bars = ratios.len();
         let volumes = &windows[self.period..][..bars];
         let (mut means, mut totals) = ([0.0; TILE], [0.0; TILE]);
-        for first in (0..bars).step_by(TILE) {
-            let own = first..bars.min(first + TILE);
+        for own in parts(bars, TILE) {
             let (means, totals) = (&mut means[..own.len()], &mut totals[..own.len()]);
-            if all_means(&windows[first..], self.period, means) < own.len() {
-                return first;
+            if all_means(&windows[own.start..], self.period, means) < own.len() {
+                return own.start;
             }
             let volumes = &volumes[own.clone()];
             let (ratios, surprises) = (&mut ratios[own.clone()], &mut surprises[own]);
