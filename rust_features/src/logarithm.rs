@@ -73,7 +73,7 @@ impl Work for LogRatios<'_> {
         let pairs = self.above.chunks(TILE).zip(self.below.chunks(TILE));
         for (cells, (above, below)) in tiles.zip(pairs) {
             let bars = cells.len().min(above.len()).min(below.len());
-            let (above, below) = (&above[..bars], &below[..bars]);
+            let (above, below, cells) = (&above[..bars], &below[..bars], &mut cells[..bars]);
             let mut room = [[0.0; TILE]; 2];
             if all_near(above) && all_near(below) {
                 for (lifted, values) in room.iter_mut().zip([above, below]) {

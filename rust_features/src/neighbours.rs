@@ -119,16 +119,13 @@ pub(crate) fn divide(values: &mut [f64], count: f64) {
 /// Divides each number by its own divisor.
 #[inline(always)]
 pub(crate) fn divide_by_each(values: &mut [f64], divisors: &[f64]) {
-    let blocks = values.chunks_mut(WINDOWS).zip(divisors.chunks(WINDOWS));
-    for (values, divisors) in blocks {
-        // Of usual numbers none needs a second look.
-        let near = divisors.first().copied().is_some_and(is_near);
-        if near && subnormal_blocks::divide_by_each(values, divisors) {
-            continue;
-        }
-        for (value, divisor) in values.iter_mut().zip(divisors) {
-            *value /= *divisor;
-        }
+    // Of usual numbers none needs a second look.
+    if divisors.first().copied().is_some_and(is_near) {
+        subnormal_blocks::divide_by_each(values, divisors);
+        return;
+    }
+    for (value, divisor) in values.iter_mut().zip(divisors) {
+        *value /= *divisor;
     }
 }
 

@@ -2,8 +2,10 @@
 //! widest vectors for them, and none has a copy.
 
 use crate::instructions::{Work, with_widest_vectors};
+use crate::neighbours::{WINDOWS, parts};
 use crate::subnormal::{
-    Arithmetic, Lifted, all_near, are_sums_of_subnormals, each_near, share_all, subnormal_share,
+    Arithmetic, Lifted, Plain, all_near, are_sums_of_subnormals, each_near, share_all,
+    subnormal_share,
 };
 
 /// Divides numbers near zero by a whole one below 2^50; false, with nothing changed, where they are not, or all zero.
@@ -40,11 +42,11 @@ impl Work for Divide<'_> {
     }
 }
 
-/// Divides numbers near zero by as many others; false, with nothing changed, where one is not.
+/// Divides numbers by as many others, of which many may be near zero.
 #[cold]
 #[inline(never)]
-pub(crate) fn divide_by_each(values: &mut [f64], divisors: &[f64]) -> bool {
-    with_widest_vectors(DivideByEach { values, divisors })
+pub(crate) fn divide_by_each(values: &mut [f64], divisors: &[f64]) {
+    with_widest_vectors(DivideByEach { values, divisors });
 }
 
 struct DivideByEach<'a> {
@@ -53,30 +55,37 @@ struct DivideByEach<'a> {
 }
 
 impl Work for DivideByEach<'_> {
-    type Result = bool;
+    type Result = ();
 
     #[inline(always)]
-    fn run(self) -> bool {
-        let near = each_near(self.divisors) && each_near(self.values);
-        if near {
-            for (value, divisor) in self.values.iter_mut().zip(self.divisors) {
-                *value = Lifted::quotient(*value, *divisor);
+    fn run(self) {
+        let blocks = self.values.chunks_mut(WINDOWS);
+        for (values, divisors) in blocks.zip(self.divisors.chunks(WINDOWS)) {
+            if each_near(divisors) && each_near(values) {
+                quotients_by::<Lifted>(values, divisors);
+            } else {
+                quotients_by::<Plain>(values, divisors);
             }
         }
-        near
     }
 }
 
-/// Distances of numbers near zero from their averages, as fractions of those, 0 where one is 0; false, with nothing
-/// changed, where a number is not near zero or no average is anything else.
+#[inline(always)]
+fn quotients_by<A: Arithmetic>(values: &mut [f64], divisors: &[f64]) {
+    for (value, divisor) in values.iter_mut().zip(divisors) {
+        *value = A::quotient(*value, *divisor);
+    }
+}
+
+/// As [`ratio_by`] of each value and average, of which many may be near zero.
 #[cold]
 #[inline(never)]
-pub(crate) fn ratios(values: &[f64], averages: &[f64], cells: &mut [f64]) -> bool {
+pub(crate) fn ratios(values: &[f64], averages: &[f64], cells: &mut [f64]) {
     with_widest_vectors(Ratios {
         values,
         averages,
         cells,
-    })
+    });
 }
 
 struct Ratios<'a> {
@@ -86,18 +95,27 @@ struct Ratios<'a> {
 }
 
 impl Work for Ratios<'_> {
-    type Result = bool;
+    type Result = ();
 
     #[inline(always)]
-    fn run(self) -> bool {
-        let near = all_near(self.averages) && each_near(self.values);
-        if near {
-            let pairs = self.values.iter().zip(self.averages);
-            for (cell, (value, average)) in self.cells.iter_mut().zip(pairs) {
-                *cell = ratio_by::<Lifted>(*value, *average);
+    fn run(self) {
+        for own in parts(self.cells.len(), WINDOWS) {
+            let (values, averages) = (&self.values[own.clone()], &self.averages[own.clone()]);
+            let cells = &mut self.cells[own];
+            if all_near(averages) && each_near(values) {
+                ratios_by::<Lifted>(values, averages, cells);
+            } else {
+                ratios_by::<Plain>(values, averages, cells);
             }
         }
-        near
+    }
+}
+
+/// As [`ratio_by`] of each value and average.
+#[inline(always)]
+pub(crate) fn ratios_by<A: Arithmetic>(values: &[f64], averages: &[f64], cells: &mut [f64]) {
+    for ((cell, value), average) in cells.iter_mut().zip(values).zip(averages) {
+        *cell = ratio_by::<A>(*value, *average);
     }
 }
 

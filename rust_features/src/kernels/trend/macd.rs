@@ -4,9 +4,10 @@ use super::exponential_moving_average::{ExponentialAverage, Smoothing};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{WINDOWS, divide_by_each};
+use crate::neighbours::WINDOWS;
 use crate::state::state;
-use crate::subnormal::all_tiny;
+use crate::subnormal::{all_tiny, is_near};
+use crate::subnormal_blocks;
 use crate::window::{all_finite, all_plain, any_tiny};
 
 /// How the three averages follow.
@@ -193,15 +194,21 @@ impl Averages {
     }
 }
 
-/// Shows the lines as shares of the values.
+/// Shows the lines as shares of the values; 0 of no value.
 #[inline(always)]
 pub(super) fn show_relative(lines: [&[f64]; 3], values: &[f64], relative: &mut [&mut [f64]]) {
     for (cells, parts) in relative.iter_mut().zip(lines) {
-        let cells = &mut cells[..values.len()];
-        cells.copy_from_slice(&parts[..values.len()]);
-        divide_by_each(cells, values);
-        for (cell, value) in cells.iter_mut().zip(values) {
-            *cell = if *value == 0.0 { 0.0 } else { *cell };
+        let (cells, parts) = (&mut cells[..values.len()], &parts[..values.len()]);
+        if values.first().copied().is_some_and(is_near) {
+            cells.copy_from_slice(parts);
+            subnormal_blocks::divide_by_each(cells, values);
+            for (cell, value) in cells.iter_mut().zip(values) {
+                *cell = if *value == 0.0 { 0.0 } else { *cell };
+            }
+            continue;
+        }
+        for ((cell, part), value) in cells.iter_mut().zip(parts).zip(values) {
+            *cell = if *value == 0.0 { 0.0 } else { part / value };
         }
     }
 }

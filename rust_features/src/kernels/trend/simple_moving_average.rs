@@ -5,10 +5,10 @@ use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_means::all_means;
-use crate::neighbours::{Row, WINDOWS, parts};
+use crate::neighbours::Row;
 use crate::side_by_side::{Memories, SideBySide, means};
 use crate::subnormal::{Careful, Plain, is_near};
-use crate::subnormal_blocks::{self, ratio_by};
+use crate::subnormal_blocks::{self, ratio_by, ratios_by};
 use crate::window::mean;
 
 /// Mean of the last bars.
@@ -119,14 +119,11 @@ pub(crate) fn ratio(value: f64, average: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn ratios(values: &[f64], averages: &[f64], cells: &mut [f64]) {
     let bars = values.len().min(averages.len()).min(cells.len());
-    for own in parts(bars, WINDOWS) {
-        let (values, averages) = (&values[own.clone()], &averages[own.clone()]);
-        let cells = &mut cells[own];
-        if is_near(averages[0]) && subnormal_blocks::ratios(values, averages, cells) {
-            continue;
-        }
-        for ((cell, value), average) in cells.iter_mut().zip(values).zip(averages) {
-            *cell = ratio_by::<Plain>(*value, *average);
-        }
+    let (values, averages) = (&values[..bars], &averages[..bars]);
+    let cells = &mut cells[..bars];
+    if averages.first().copied().is_some_and(is_near) {
+        subnormal_blocks::ratios(values, averages, cells);
+    } else {
+        ratios_by::<Plain>(values, averages, cells);
     }
 }
