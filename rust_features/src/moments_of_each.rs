@@ -16,9 +16,8 @@ fn sums_of_terms<'a, const N: usize>(
     terms: impl Fn(f64, usize) -> [f64; N],
 ) -> [Row; N] {
     let add = |totals: &mut [Row; N], bar: usize| {
-        let values = row(bar);
-        for series in 0..WINDOWS {
-            let now = terms(values[series], series);
+        for (series, value) in row(bar).iter().enumerate() {
+            let now = terms(*value, series);
             for (total, now) in totals.iter_mut().zip(now) {
                 total.0[series] += now;
             }

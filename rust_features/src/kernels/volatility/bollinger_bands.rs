@@ -200,8 +200,7 @@ impl Reach {
         };
         let (percent_b, width) = (&mut percent_b[..bars], &mut width[..bars]);
         for own in parts(bars, WINDOWS) {
-            let bands = upper[own.clone()].iter().zip(&lower[own.clone()]);
-            if bands.fold(true, |meet, (upper, lower)| meet & (upper == lower)) {
+            if upper[own.clone()] == lower[own.clone()] {
                 // As all of prices near zero do: vectors that divide such numbers take a hundred times as long, even
                 // where the result does not count.
                 percent_b[own.clone()].fill(MEETING[0]);
