@@ -156,7 +156,7 @@ const STEPS: usize = 8;
 const MOST_WINDOW_ROWS: usize = 512;
 
 /// Outputs that a kernel may have to take blocks and spans.
-const MOST_OUTPUTS: usize = 8;
+const MOST_OUTPUTS: usize = 10;
 
 struct Chunk<'a, 'o, K> {
     kernel: &'a K,

@@ -3,15 +3,16 @@
 use std::ops::Range;
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::{Row, WINDOWS};
+use crate::neighbouring_extremes::{tile_highest, tile_lowest};
+use crate::neighbours::{LONGEST, Row, TILE, WINDOWS, divide_by_each, parts};
 use crate::rings::{
     align_delay, delay, delay_len, delay_of_each, delay_places, delays_of_each, delays_rows,
 };
 use crate::side_by_side::{self, Memories, SideBySide, each_series, highest_of, lowest_of};
 use crate::state::state;
-use crate::subnormal::{Arithmetic, Lifted, Plain, is_near, quotients};
+use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, each_near, is_near, quotients};
 use crate::window::{highest, lowest};
 
 /// Middles of three ranges; the cloud that charts draw at this bar was known `displacement` bars ago.
@@ -81,6 +82,22 @@ fn middles<A: Arithmetic>([tops, bottoms]: [[f64; 3]; 2]) -> [f64; 4] {
     }
     middles[3] = A::middle(middles[0], middles[1]);
     middles
+}
+
+/// The middle of each pair.
+#[inline(always)]
+fn all_middles(tops: &[f64], bottoms: &[f64], middles: &mut [f64]) {
+    #[inline(always)]
+    fn fill<A: Arithmetic>(tops: &[f64], bottoms: &[f64], middles: &mut [f64]) {
+        for ((middle, top), bottom) in middles.iter_mut().zip(tops).zip(bottoms) {
+            *middle = A::middle(*top, *bottom);
+        }
+    }
+    if all_near(tops) && each_near(bottoms) {
+        fill::<Lifted>(tops, bottoms, middles);
+    } else {
+        fill::<Plain>(tops, bottoms, middles);
+    }
 }
 
 impl Kernel for Ichimoku {
@@ -329,6 +346,96 @@ impl Kernel for Ichimoku {
             thickness,
             above_chikou - 1.0,
         ]
+    }
+
+    /// Once every line is warm; the longest windows are stepped.
+    #[inline(always)]
+    fn span(
+        &self,
+        state: &mut IchimokuState,
+        window: &mut [f64],
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let periods = [self.conversion, self.base, self.span_b];
+        let is_short = periods.iter().all(|period| *period <= LONGEST);
+        let columns = [Column::High, Column::Low];
+        let [short, middle, long] = periods.map(|period| {
+            let windows = columns.map(|column| span.windows(column, period));
+            match windows {
+                [Some(highs), Some(lows)] => Some((period, highs, lows)),
+                _ => None,
+            }
+        });
+        let (Some(short), Some(middle), Some(long), Some(old_closes), Some(lines)) = (
+            short,
+            middle,
+            long,
+            span.windows(Column::Close, self.displacement + 1),
+            outputs.first_chunk_mut::<10>(),
+        ) else {
+            return 0;
+        };
+        if !is_short || state.bars < self.displacement as u64 {
+            return 0;
+        }
+        let bars = lines[0].len();
+        let closes = span.closes(bars);
+        let (edges_a, edges_b) = window.split_at_mut(delay_len(self.displacement));
+        for own in parts(bars, TILE) {
+            let [
+                tenkans,
+                kijuns,
+                drawn_a,
+                drawn_b,
+                chikous,
+                above_tenkans,
+                above_kijuns,
+                distances,
+                thicknesses,
+                above_chikous,
+            ] = lines.each_mut().map(|cells| &mut cells[own.clone()]);
+            let closes = &closes[own.clone()];
+            chikous.copy_from_slice(&old_closes[own.clone()]);
+            // What is written last holds what leads to it.
+            let ranges = [
+                (short, &mut *tenkans),
+                (middle, &mut *kijuns),
+                (long, &mut *drawn_b),
+            ];
+            for ((period, highs, lows), cells) in ranges {
+                let values = own.start..own.end + period - 1;
+                tile_highest(&highs[values.clone()], period, distances);
+                tile_lowest(&lows[values], period, thicknesses);
+                all_middles(distances, thicknesses, cells);
+            }
+            all_middles(tenkans, kijuns, drawn_a);
+            for (edge_a, edge_b) in drawn_a.iter_mut().zip(&mut *drawn_b) {
+                (*edge_a, *edge_b) = (delay(edges_a, *edge_a), delay(edges_b, *edge_b));
+            }
+            for (at, close) in closes.iter().enumerate() {
+                let edges = [drawn_a[at], drawn_b[at]];
+                (distances[at], thicknesses[at]) = (beyond(*close, edges), edges[0] - edges[1]);
+            }
+            divide_by_each(distances, closes);
+            divide_by_each(thicknesses, closes);
+            for (distance, thickness) in distances.iter_mut().zip(&*thicknesses) {
+                *distance = placed(*distance, *thickness);
+            }
+            let lines = [
+                (above_tenkans, &*tenkans),
+                (above_kijuns, &*kijuns),
+                (above_chikous, &*chikous),
+            ];
+            for (above, line) in lines {
+                above.copy_from_slice(closes);
+                divide_by_each(above, line);
+                for above in above {
+                    *above -= 1.0;
+                }
+            }
+        }
+        bars
     }
 }
 
