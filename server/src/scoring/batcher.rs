@@ -277,7 +277,7 @@ impl Shared {
     fn may_run_inline(&self, rows: usize) -> bool {
         self.arrivals.none()
             && self.waiting_rows.load(Ordering::Acquire) == 0
-            && self.costs.expected_ns(rows) <= INLINE_BUDGET.as_nanos() as u64
+            && self.costs.fit(rows, INLINE_BUDGET)
     }
 
     /// Takes `job` in, or answers it with what there is no room for.
@@ -364,11 +364,8 @@ impl Shared {
     }
 
     fn drain_after_burst(self: Arc<Self>) {
-        if self
-            .costs
-            .expected_ns(self.waiting_rows.load(Ordering::Relaxed))
-            <= BURST_BUDGET.as_nanos() as u64
-        {
+        let waiting = self.waiting_rows.load(Ordering::Relaxed);
+        if self.costs.fit(waiting, BURST_BUDGET) {
             self.drain();
         } else if self.may_drain() {
             // Who is to be refused has a right to hear of it first.
@@ -395,7 +392,7 @@ impl Shared {
             let heads = queue.iter().filter_map(|lane| lane.jobs.front());
             heads.map(|job| job.rows).max().unwrap_or(0)
         };
-        let quick = self.costs.expected_ns(next_rows) <= INLINE_BUDGET.as_nanos() as u64;
+        let quick = self.costs.fit(next_rows, INLINE_BUDGET);
         let run = move || {
             self.drain_pending.store(false, Ordering::SeqCst);
             // Without a free executor the one that frees first looks at the queue again.

@@ -50,9 +50,7 @@ impl Shared {
         BURSTS.with_borrow_mut(|bursts| {
             let joined = bursts.iter_mut().find(|burst| burst.key == key);
             let rows = joined.as_ref().map_or(0, |burst| burst.rows) + job.rows;
-            if rows > self.limits.batch_rows
-                || self.costs.expected_ns(rows) > BURST_BUDGET.as_nanos() as u64
-            {
+            if rows > self.limits.batch_rows || !self.costs.fit(rows, BURST_BUDGET) {
                 return Some(job);
             }
             if let Some(burst) = joined {

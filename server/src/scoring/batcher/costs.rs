@@ -39,6 +39,11 @@ impl RowCosts {
         self.row_ns().saturating_mul(rows as u64)
     }
 
+    /// Whether `rows` rows are expected to run within `budget`.
+    pub(super) fn fit(&self, rows: usize, budget: Duration) -> bool {
+        self.expected_ns(rows) <= budget.as_nanos() as u64
+    }
+
     /// Keeps that a run of `rows` rows cost `spent`.
     pub(super) fn record(&self, rows: usize, spent: Duration) {
         let row_ns = spent.as_nanos() as u64 / rows.max(1) as u64;
