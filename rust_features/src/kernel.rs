@@ -75,9 +75,24 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     /// Whether there is a [`Kernel::side_by_side`].
     const SIDE_BY_SIDE: bool = false;
 
-    /// Whether [`Kernel::side_by_side`] takes windows as rows too ([`Memories::take_window_rows`]) and then never refuses.
-    /// All series have then been warm for a bar.
-    const WINDOW_ROWS: bool = false;
+    /// Whether what it remembers of series that have all been warm for a bar may lie as rows, a cell for each: the numbers
+    /// that [`Kernel::live`] shows, and the windows. [`Kernel::side_by_side`], where there is one, then takes these rows
+    /// ([`Memories::take_rows`]) and never refuses.
+    const MEMORY_ROWS: bool = false;
+
+    /// Shows each number of a warm series' state that a bar changes and that [`Kernel::catch_up`] does not find, in an order
+    /// of its own.
+    #[inline(always)]
+    fn live(&self, state: &mut Self::State, show: &mut impl FnMut(&mut f64)) {
+        let _ = (state, show);
+    }
+
+    /// Makes what follows from a warm series' newest bar, from the numbers that are live and from the `bars` it took since
+    /// [`Kernel::align`] what it is.
+    #[inline(always)]
+    fn catch_up(&self, state: &mut Self::State, newest: &Frame<'_>, bars: u64) {
+        let _ = (state, newest, bars);
+    }
 
     /// What of an aligned window lies as rows: of how many parts of equal length it consists, and how many numbers from the
     /// start of each do.

@@ -81,7 +81,7 @@ impl Lanes {
             let (words, window) = alone.memory(kernel, 0);
             words.copy_from_slice(self.words.of(kernel.words, lane));
             window.copy_from_slice(self.windows.of(kernel.window, lane));
-            self.window_rows.settle_alone(kernel, lane, window);
+            (self.window_rows).settle_alone(kernel, lane, (words, window), &self.newest);
         }
         alone
     }
@@ -168,25 +168,26 @@ impl Lanes {
         let mut words = Cow::from(self.words.of(kernel.words, lane));
         let mut window = Cow::from(self.windows.of(kernel.window, lane));
         if kernel.rows.is_some() {
-            (self.window_rows).settle_alone(kernel, lane, window.to_mut());
-            (kernel.runner).align(words.to_mut(), window.to_mut());
+            let (words, window) = (words.to_mut(), window.to_mut());
+            (self.window_rows).settle_alone(kernel, lane, (words, window), &self.newest);
+            (kernel.runner).align(words, window);
         }
         (words, window)
     }
 
-    /// Makes the windows of a lane, which is about to change, be those of its own memory.
+    /// Makes what is remembered of a lane, which is about to change, be in its own memory.
     fn forget_window_rows(&mut self, plan: &Plan, lane: usize) {
         self.settle_windows(plan, lane);
         self.window_rows.forget(lane);
     }
 
-    /// Brings the windows of a lane and its neighbours up to date.
+    /// Brings the memory of a lane and its neighbours up to date.
     fn settle_windows(&mut self, plan: &Plan, lane: usize) {
         let mut lanes = LaneMemory {
             words: &mut self.words,
             windows: &mut self.windows,
         };
-        self.window_rows.settle(plan, lane, &mut lanes);
+        (self.window_rows).settle(plan, lane, &mut lanes, &self.newest);
     }
 
     /// Reads what `save` wrote into a lane.
@@ -214,14 +215,10 @@ impl Lanes {
         for (rows, bars) in newest.columns.into_iter().zip(plan.beside_rows.kept()) {
             read_rows_through(&rows[rows.len().saturating_sub(bars)..]);
         }
-        read_through(self.words.tile(tile), |word| word);
-        for kernel in &plan.kernels {
-            if kernel.rows.is_some() {
-                self.window_rows.bring_nearer(kernel, tile);
-            } else {
-                let windows = self.windows.of_tile(kernel.window, tile);
-                read_through(windows, f64::to_bits);
-            }
+        self.window_rows.bring_nearer(plan, tile);
+        for kernel in plan.kernels.iter().filter(|kernel| kernel.rows.is_none()) {
+            read_through(self.words.of_tile(kernel.words, tile), |word| word);
+            read_through(self.windows.of_tile(kernel.window, tile), f64::to_bits);
         }
     }
 
@@ -329,12 +326,23 @@ impl Lanes {
         let Some((_, first)) = rows.first() else {
             return;
         };
-        let held = mode == Mode::Update && self.newest.holds(rows);
-        // Kernels that all read the tile's rows need no history, which is brought up to date when it is asked for.
-        let on_rows = mode == Mode::Update
-            && plan.rows_suffice
-            && held
+        let goes_on = mode == Mode::Update
+            && self.newest.holds(rows)
             && !rows.iter().all(|(_, row)| is_near(bars[*row].close));
+        let is_warm = |lane| self.history.bars_seen(lane) > plan.settled_bars as u64 + 1;
+        let remembers_rows =
+            goes_on && plan.memory_rows > 0 && rows.iter().all(|(lane, _)| is_warm(*lane));
+        if !remembers_rows {
+            // Before the newest bar is another one.
+            for (lane, _) in rows {
+                self.settle_windows(plan, *lane);
+                if mode == Mode::Update {
+                    self.window_rows.forget(*lane);
+                }
+            }
+        }
+        // Kernels that all read the tile's rows need no history, which is brought up to date when it is asked for.
+        let on_rows = goes_on && plan.rows_suffice;
         if on_rows {
             self.newest.run_ahead(rows);
         } else {
@@ -360,16 +368,16 @@ impl Lanes {
             // Nothing will have changed.
             (Mode::Peek, _) => false,
         };
-        let lanes = LaneMemory {
-            words: &mut self.words,
-            windows: &mut self.windows,
-        };
         let newest = if added { self.newest.of(rows) } else { None };
-        let steps = (mode, rows);
-        let whole = (self.window_rows).lay(plan, steps, lanes, newest.as_ref(), |lane| {
-            held && self.history.bars_seen(lane) > plan.settled_bars as u64 + 1
-        });
         let tile = tile_of(rows);
+        let whole = tile.filter(|_| remembers_rows);
+        if let (Some(tile), Some(newest)) = (whole, &newest) {
+            let mut lanes = LaneMemory {
+                words: &mut self.words,
+                windows: &mut self.windows,
+            };
+            (self.window_rows).run_ahead(plan, tile, &mut lanes, newest);
+        }
         if on_rows
             && self.is_far(plan)
             && let (Some(tile), Some(newest)) = (tile, &newest)
@@ -393,14 +401,14 @@ impl Lanes {
             };
             match mode {
                 Mode::Update => {
-                    let window_rows = match whole {
-                        Some(whole) => self.window_rows.of(kernel, whole),
-                        None => &mut [],
-                    };
-                    (kernel.runner).run_tile(memory, window_rows, &bars, out);
+                    let rows = whole.and_then(|tile| self.window_rows.of(kernel, tile));
+                    (kernel.runner).run_tile(memory, rows, &bars, out);
                 }
                 Mode::Peek => kernel.runner.peek_tile(memory, &bars, out),
             }
+        }
+        if let Some(tile) = whole {
+            self.window_rows.count(tile);
         }
         if mode == Mode::Peek {
             for ((lane, _), undo) in rows.iter().zip(undo) {

@@ -24,6 +24,12 @@ impl Row {
     pub(crate) const ZEROS: Self = Self([0.0; WINDOWS]);
 }
 
+impl Default for Row {
+    fn default() -> Self {
+        Self::ZEROS
+    }
+}
+
 /// A number for each value of a block's windows of at most [`LONGEST`].
 pub(crate) type Wide = [f64; WINDOWS + LONGEST];
 

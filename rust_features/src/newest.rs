@@ -5,7 +5,7 @@ use crate::history::History;
 use crate::instructions::{Work, with_widest_vectors};
 use crate::logarithm::log_ratios_of_each;
 use crate::neighbours::{Row, WINDOWS};
-use crate::side_by_side::{PRICES, SideBySide};
+use crate::side_by_side::{PRICES, SideBySide, frame_of};
 use crate::subnormal::all_near;
 use crate::window::LANES;
 
@@ -28,6 +28,8 @@ pub(crate) struct Newest {
     tiles: Vec<TileRows>,
     /// Of series that are no neighbours.
     others: TileRows,
+    /// The bars before those that a whole tile took last.
+    previous: [Row; PRICES],
 }
 
 /// The newest bars of a tile.
@@ -65,15 +67,25 @@ impl Newest {
         if self.tiles.len() <= tile {
             self.tiles.resize_with(tile + 1, TileRows::default);
         }
-        self.tiles.get_mut(tile)?.add(lookback, frames)
+        let tile = self.tiles.get_mut(tile)?;
+        if let Some(previous) = tile.rows.first_chunk() {
+            self.previous = *previous;
+        }
+        tile.add(lookback, frames)
     }
 
     /// The rows of the series that [`Newest::add`] took last.
     pub(crate) fn of(&self, series: &[(usize, usize)]) -> Option<SideBySide<'_>> {
         match tile_of(series) {
-            Some(tile) => self.tiles.get(tile)?.rows(),
-            None => self.others.rows(),
+            Some(tile) => self.tiles.get(tile)?.rows(&self.previous),
+            None => self.others.rows(&self.previous),
         }
+    }
+
+    /// The newest bar of a series whose tile was whole then.
+    pub(crate) fn frame(&self, series: usize) -> Option<Frame<'_>> {
+        let current = self.tiles.get(series / WINDOWS)?.rows.first_chunk()?;
+        Some(frame_of(current, series % WINDOWS))
     }
 
     /// Whether the series are a whole tile whose bars before the newest one are here.
@@ -157,7 +169,7 @@ impl TileRows {
     }
 
     /// As [`Newest::of`].
-    fn rows(&self) -> Option<SideBySide<'_>> {
+    fn rows<'a>(&'a self, previous: &'a [Row; PRICES]) -> Option<SideBySide<'a>> {
         let (current, mut rest) = self.rows.split_first_chunk::<PRICES>()?;
         let mut columns = [&[][..]; KEPT];
         for (column, depth) in columns.iter_mut().zip(self.depths) {
@@ -167,7 +179,11 @@ impl TileRows {
                 *column = rows.get(self.appended..self.appended + depth)?;
             }
         }
-        Some(SideBySide { current, columns })
+        Some(SideBySide {
+            current,
+            previous,
+            columns,
+        })
     }
 
     /// As [`Newest::add`].

@@ -28,8 +28,8 @@ pub(crate) struct Plan {
     pub(crate) warmup_bars: usize,
     /// Bars from which on no kernel counts any more how many it has seen.
     pub(crate) settled_bars: usize,
-    /// Rows of the windows of a whole tile that can lie as rows.
-    pub(crate) window_rows: usize,
+    /// Rows of what can lie as rows of a whole tile.
+    pub(crate) memory_rows: usize,
     /// Outputs of the kernel that has most.
     pub(crate) most_outputs: usize,
 }
@@ -45,15 +45,17 @@ pub(crate) struct PlannedKernel {
     pub(crate) words: Part,
     /// Its window.
     pub(crate) window: Part,
-    /// `None` where its windows never lie as rows.
-    pub(crate) rows: Option<RowsOfWindow>,
+    /// `None` where what it remembers never lies as rows.
+    pub(crate) rows: Option<RowsOfMemory>,
 }
 
-/// How a kernel's windows lie as rows.
+/// How what a kernel remembers lies as rows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RowsOfWindow {
+pub(crate) struct RowsOfMemory {
     /// Place among those of a whole tile.
     first: usize,
+    /// Rows of the states' live numbers; those of the windows come behind.
+    live: usize,
     /// Parts of equal length that a window consists of.
     parts: usize,
     /// Rows of each part: its first numbers, which hold all newest values.
@@ -62,9 +64,9 @@ pub(crate) struct RowsOfWindow {
     derived: usize,
 }
 
-impl RowsOfWindow {
+impl RowsOfMemory {
     fn count(self) -> usize {
-        self.numbers() + self.derived
+        self.live + self.numbers() + self.derived
     }
 
     fn numbers(self) -> usize {
@@ -79,12 +81,17 @@ impl PlannedKernel {
             .map_or(0..0, |rows| rows.first..rows.first + rows.count())
     }
 
-    /// Of its rows, those from which on they hold no numbers of a window.
-    pub(crate) fn first_derived_row(&self) -> usize {
-        self.rows.map_or(0, RowsOfWindow::numbers)
+    /// How many of its rows hold live numbers of states; they come first.
+    pub(crate) fn live_rows(&self) -> usize {
+        self.rows.map_or(0, |rows| rows.live)
     }
 
-    /// For each of its rows the number of a window that it holds.
+    /// Of its rows behind those, the first that holds no numbers of a window.
+    pub(crate) fn first_derived_row(&self) -> usize {
+        self.rows.map_or(0, RowsOfMemory::numbers)
+    }
+
+    /// For each of its rows of windows the number that it holds.
     pub(crate) fn numbers_of_rows(&self) -> impl Iterator<Item = usize> + Clone {
         let (parts, len) = self.rows.map_or((0, 0), |rows| (rows.parts, rows.len));
         let part_len = self.window.len.checked_div(parts).unwrap_or(0);
@@ -105,7 +112,7 @@ impl Default for Plan {
             window: 0,
             warmup_bars: 0,
             settled_bars: 0,
-            window_rows: 0,
+            memory_rows: 0,
             most_outputs: 0,
         }
     }
@@ -132,13 +139,14 @@ impl Plan {
         for output in 0..runner.outputs() {
             self.settled_bars = self.settled_bars.max(runner.warmup_bars(output) + 1);
         }
-        let rows = runner.window_rows().map(|(parts, len)| RowsOfWindow {
-            first: self.window_rows,
+        let rows = runner.memory_rows().map(|(live, (parts, len))| RowsOfMemory {
+            first: self.memory_rows,
+            live,
             parts,
             len,
             derived: runner.derived_rows(),
         });
-        self.window_rows += rows.map_or(0, RowsOfWindow::count);
+        self.memory_rows += rows.map_or(0, RowsOfMemory::count);
         self.kernels.push(PlannedKernel {
             runner,
             across: None,
@@ -194,8 +202,8 @@ impl Plan {
         8 * (self.words + self.window + crate::history::values_per_lane(self.lookback))
     }
 
-    /// Bytes that one series of a whole tile takes besides: newest bars and windows as rows.
+    /// Bytes that one series of a whole tile takes besides: newest bars, windows and states as rows.
     pub(crate) fn tile_bytes(&self) -> usize {
-        8 * (crate::newest::values_per_series(self.side_by_side) + self.window_rows)
+        8 * (crate::newest::values_per_series(self.side_by_side) + self.memory_rows)
     }
 }

@@ -1,5 +1,7 @@
 //! A kernel's own past values where nothing moves: rings, read as one slice, and delays, of which one value is read.
 
+use std::ops::Range;
+
 use crate::neighbours::{Row, WINDOWS};
 
 /// Numbers of `window` that a [`ring`] of `length` values takes.
@@ -28,6 +30,20 @@ pub(crate) fn ring_of_each(ring: &mut [Row], value: Row) -> &[Row] {
     let newest = ring_at(values, &mut position, value);
     *positions = Row([position; WINDOWS]);
     newest
+}
+
+/// Of the rows of a ring that was aligned, and begins at `first`, tells those that the value after `count` others needs.
+pub(crate) fn ring_rows(
+    first: usize,
+    length: usize,
+    count: u64,
+    tell: &mut dyn FnMut(Range<usize>),
+) {
+    let at = (count % length.max(1) as u64) as usize;
+    let values = first + 1;
+    // The position, both places of the value, and all others.
+    tell(first..values);
+    tell(values + at..values + at + length + 1);
 }
 
 #[inline(always)]

@@ -12,7 +12,7 @@ use crate::frame::{Block, Column, Columns, Frame, Lookback};
 use crate::instructions::{Work, with_half_vectors, with_widest_vectors};
 use crate::kernel::{Description, Kernel, Values};
 use crate::neighbours::{Row, WINDOWS};
-use crate::side_by_side::{Memories, SideBySide};
+use crate::side_by_side::{Memories, MemoryRows, PRICES, SideBySide, frame_of};
 use crate::state::{State, Words, WordsMut};
 use crate::tiled::PartOfSome;
 use crate::window::all_finite;
@@ -37,8 +37,20 @@ pub(crate) trait Runner: Debug + Send + Sync {
     fn initialise(&self, words: &mut [u64]);
     /// Whether the kernel looks at every number of this column itself, wherever it takes spans.
     fn span_checks(&self, column: Column) -> bool;
-    /// Parts of a window, and numbers of each that may lie as rows, which `run_tile` then takes.
-    fn window_rows(&self) -> Option<(usize, usize)>;
+    /// Where what the kernel remembers may lie as rows: the live numbers of a state, the parts of a window, and the numbers
+    /// of each that do.
+    fn memory_rows(&self) -> Option<(usize, (usize, usize))>;
+    /// Copies the live numbers of a state into the cells of the series at a place.
+    fn copy_live(&self, words: &[u64], rows: &mut [Row], place: usize);
+    /// Makes a state what it is with the live numbers of the series at a place; see [`Kernel::catch_up`].
+    fn catch_up(
+        &self,
+        words: &mut [u64],
+        rows: &[Row],
+        place: usize,
+        newest: &Frame<'_>,
+        bars: u64,
+    );
     /// Rows that the kernel keeps behind those of the windows.
     fn derived_rows(&self) -> usize;
     /// Makes these rows, which were not kept so far, be what they are before the newest bar.
@@ -60,12 +72,12 @@ pub(crate) trait Runner: Debug + Send + Sync {
         bars: Range<usize>,
         out: &mut [&mut [f64]],
     ) -> bool;
-    /// Steps several series by one bar each; `out` holds the rows of features. `window_rows` are the windows of a whole
-    /// tile when they lie as rows.
+    /// Steps several series by one bar each; `out` holds the rows of features. `memory_rows` counts instead of `memory`
+    /// where there is one.
     fn run_tile(
         &self,
         memory: TileMemory<'_>,
-        window_rows: &mut [Row],
+        memory_rows: Option<MemoryRows<'_>>,
         tile: &Tile<'_>,
         out: &mut [f64],
     );
@@ -154,6 +166,9 @@ const STEPS: usize = 8;
 
 /// Longer windows do not lie as rows: what a bar saves is then little beside what turning them takes.
 const MOST_WINDOW_ROWS: usize = 512;
+
+/// The same where each series' window is copied from its rows and back at each bar.
+const MOST_COPIED_ROWS: usize = 16;
 
 /// Outputs that a kernel may have to take blocks and spans.
 const MOST_OUTPUTS: usize = 10;
@@ -265,9 +280,38 @@ impl<K: Kernel> Chunk<'_, '_, K> {
 struct Step<'a, K> {
     kernel: &'a K,
     memory: TileMemory<'a>,
-    window_rows: &'a mut [Row],
+    memory_rows: Option<MemoryRows<'a>>,
     tile: &'a Tile<'a>,
     out: &'a mut [f64],
+}
+
+/// Copies the live numbers of a state into the cells of the series at a place.
+#[inline(always)]
+fn copy_live<K: Kernel>(kernel: &K, state: &mut K::State, rows: &mut [Row], place: usize) {
+    let mut rows = rows.iter_mut();
+    kernel.live(state, &mut |number| {
+        if let Some(row) = rows.next() {
+            row.0[place] = *number;
+        }
+    });
+}
+
+/// Makes a state what it is with the live numbers of the series at a place.
+#[inline(always)]
+fn catch_up<K: Kernel>(
+    kernel: &K,
+    state: &mut K::State,
+    (rows, place): (&[Row], usize),
+    newest: &Frame<'_>,
+    bars: u64,
+) {
+    let mut rows = rows.iter();
+    kernel.live(state, &mut |number| {
+        if let Some(row) = rows.next() {
+            *number = row.0[place];
+        }
+    });
+    kernel.catch_up(state, newest, bars);
 }
 
 impl<K: Kernel> Work for Step<'_, K> {
@@ -285,7 +329,7 @@ impl<K: Kernel> Work for Step<'_, K> {
                     words: self.memory.words.lend(),
                     windows: self.memory.windows.lend(),
                 },
-                window_rows: &mut *self.window_rows,
+                memory_rows: self.memory_rows.take(),
                 window_len: self.kernel.window_len(),
                 rows: self.tile.rows,
             };
@@ -294,7 +338,13 @@ impl<K: Kernel> Work for Step<'_, K> {
                 return;
             }
         }
-        debug_assert!(self.window_rows.is_empty(), "a kernel refused its rows");
+        if const { K::MEMORY_ROWS && !K::SIDE_BY_SIDE }
+            && let (Some(rows), Some(newest)) = (self.memory_rows.take(), &self.tile.newest)
+        {
+            self.step_on_rows(rows, newest.previous);
+            return;
+        }
+        debug_assert!(self.memory_rows.is_none(), "a kernel refused its rows");
         let window_len = self.kernel.window_len();
         for (place, (lane, row)) in self.tile.rows.iter().enumerate() {
             let words = self.memory.words.of(place, *lane, K::State::WORDS);
@@ -304,6 +354,31 @@ impl<K: Kernel> Work for Step<'_, K> {
                 .kernel
                 .step(&mut state, window, &self.tile.frames[place]);
             state.store(&mut WordsMut::new(words));
+            self.tile.show(*row, values, self.out);
+        }
+    }
+}
+
+impl<K: Kernel> Step<'_, K> {
+    /// Steps a whole tile of warm series, given their bars before.
+    #[inline(always)]
+    fn step_on_rows(self, memory: MemoryRows<'_>, previous: &[Row; PRICES]) {
+        let alike = K::State::load(&mut Words::new(memory.words));
+        let mut window = [0.0; MOST_COPIED_ROWS];
+        let window = &mut window[..memory.windows.len()];
+        for (place, (_, row)) in self.tile.rows.iter().enumerate() {
+            let mut state = alike;
+            let before = frame_of(previous, place);
+            let own = (&*memory.live, place);
+            catch_up(self.kernel, &mut state, own, &before, memory.bars);
+            for (number, row) in window.iter_mut().zip(&*memory.windows) {
+                *number = row.0[place];
+            }
+            let values = (self.kernel).step(&mut state, window, &self.tile.frames[place]);
+            copy_live(self.kernel, &mut state, memory.live, place);
+            for (number, row) in window.iter().zip(&mut *memory.windows) {
+                row.0[place] = *number;
+            }
             self.tile.show(*row, values, self.out);
         }
     }
@@ -354,12 +429,37 @@ impl<K: Kernel> Runner for Built<K> {
         K::State::default().store(&mut WordsMut::new(words));
     }
 
-    fn window_rows(&self) -> Option<(usize, usize)> {
+    fn memory_rows(&self) -> Option<(usize, (usize, usize))> {
+        let longest = if const { K::SIDE_BY_SIDE } {
+            MOST_WINDOW_ROWS
+        } else {
+            MOST_COPIED_ROWS
+        };
         // Without the bars it looks back on, it is not given any rows.
-        let takes_them = K::WINDOW_ROWS
+        let takes_them = K::MEMORY_ROWS
             && self.side_by_side() == self.kernel.lookback()
-            && self.kernel.window_len() <= MOST_WINDOW_ROWS;
-        takes_them.then(|| self.kernel.window_rows())
+            && self.kernel.window_len() <= longest;
+        let mut live = 0;
+        (self.kernel).live(&mut K::State::default(), &mut |_| live += 1);
+        takes_them.then(|| (live, self.kernel.window_rows()))
+    }
+
+    fn copy_live(&self, words: &[u64], rows: &mut [Row], place: usize) {
+        let mut state = K::State::load(&mut Words::new(words));
+        copy_live(&self.kernel, &mut state, rows, place);
+    }
+
+    fn catch_up(
+        &self,
+        words: &mut [u64],
+        rows: &[Row],
+        place: usize,
+        newest: &Frame<'_>,
+        bars: u64,
+    ) {
+        let mut state = K::State::load(&mut Words::new(words));
+        catch_up(&self.kernel, &mut state, (rows, place), newest, bars);
+        state.store(&mut WordsMut::new(words));
     }
 
     fn derived_rows(&self) -> usize {
@@ -416,14 +516,14 @@ impl<K: Kernel> Runner for Built<K> {
     fn run_tile(
         &self,
         memory: TileMemory<'_>,
-        window_rows: &mut [Row],
+        memory_rows: Option<MemoryRows<'_>>,
         tile: &Tile<'_>,
         out: &mut [f64],
     ) {
         with_widest_vectors(Step {
             kernel: &self.kernel,
             memory,
-            window_rows,
+            memory_rows,
             tile,
             out,
         });

@@ -3,16 +3,19 @@
 //! Windows that are summed afresh at each bar cost most of a panel's time when each is summed alone. Here as many are
 //! summed at once, each with the bits of the functions of [`crate::window`], because it adds in the same order.
 
-use crate::frame::{Column, KEPT, LOG_RETURNS, Lookback};
+use crate::bar::Bar;
+use crate::frame::{Column, Frame, KEPT, LOG_RETURNS, Lookback};
 use crate::neighbours::{LONGEST, Row, WINDOWS, folded, in_lanes};
 use crate::runner::TileMemory;
-use crate::state::{State, Words};
+use crate::state::State;
 use crate::window::LANES;
 
 /// The newest values of each series of a tile: a row for each bar, oldest first.
 #[derive(Debug, Clone, Copy)]
 pub struct SideBySide<'a> {
     pub(crate) current: &'a [Row; PRICES],
+    /// The bars before, of a tile that was whole then too.
+    pub(crate) previous: &'a [Row; PRICES],
     pub(crate) columns: [&'a [Row]; KEPT],
 }
 
@@ -23,28 +26,32 @@ pub(crate) const PRICES: usize = Column::ALL.len();
 #[derive(Debug)]
 pub struct Memories<'a> {
     pub(crate) memory: TileMemory<'a>,
-    /// The windows as rows, or nothing.
-    pub(crate) window_rows: &'a mut [Row],
+    /// All of it where it lies as rows.
+    pub(crate) memory_rows: Option<MemoryRows<'a>>,
     /// Numbers of a window.
     pub(crate) window_len: usize,
     /// The series, and their rows of features.
     pub(crate) rows: &'a [(usize, usize)],
 }
 
-impl<'a> Memories<'a> {
-    /// The windows of the whole tile, a row for each of their numbers, when they lie as rows; all series' windows are then
-    /// filled alike. [`Memories::of`] gives others, which no longer count.
-    #[inline(always)]
-    pub(crate) fn take_window_rows(&mut self) -> Option<&'a mut [Row]> {
-        let rows = std::mem::take(&mut self.window_rows);
-        (!rows.is_empty()).then_some(rows)
-    }
+/// What a kernel remembers of the series of a whole tile, a cell for each; all series' windows are filled alike.
+#[derive(Debug)]
+pub(crate) struct MemoryRows<'a> {
+    /// A row for each number that [`crate::kernel::Kernel::live`] shows.
+    pub(crate) live: &'a mut [Row],
+    /// A row for each number of the windows.
+    pub(crate) windows: &'a mut [Row],
+    /// The state of one of the series: what is not live is alike.
+    pub(crate) words: &'a [u64],
+    /// Bars taken since they were aligned, the newest one left out.
+    pub(crate) bars: u64,
+}
 
-    /// State of the first series.
+impl<'a> Memories<'a> {
+    /// What lies as rows; [`Memories::of`] gives something else then, which no longer counts.
     #[inline(always)]
-    pub(crate) fn first<S: State>(&mut self) -> S {
-        let (series, _) = self.rows.first().copied().unwrap_or_default();
-        S::load(&mut Words::new(self.memory.words.of(0, series, S::WORDS)))
+    pub(crate) fn take_rows(&mut self) -> Option<MemoryRows<'a>> {
+        self.memory_rows.take()
     }
 
     /// Words of the series at a place of the tile.
@@ -125,6 +132,21 @@ impl<'a> SideBySide<'a> {
     pub(crate) fn log_returns(&self, returns: usize) -> Option<&'a [Row]> {
         last(self.columns[LOG_RETURNS], returns)
     }
+}
+
+/// The bar of the series at a place of some bars.
+#[inline(always)]
+pub(crate) fn frame_of([open, high, low, close, volume]: &[Row; PRICES], place: usize) -> Frame<'_> {
+    let bar = Bar {
+        // No kernel that catches up reads it.
+        open_time_ns: 0,
+        open: open.0[place],
+        high: high.0[place],
+        low: low.0[place],
+        close: close.0[place],
+        volume: volume.0[place],
+    };
+    Frame::new(bar, [&[]; KEPT])
 }
 
 #[inline(always)]

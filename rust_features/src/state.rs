@@ -138,6 +138,14 @@ where
     }
 }
 
+/// Shows a flag as a number; see [`crate::kernel::Kernel::live`].
+#[inline(always)]
+pub(crate) fn show_flag(flag: &mut bool, show: &mut impl FnMut(&mut f64)) {
+    let mut number = f64::from(u8::from(*flag));
+    show(&mut number);
+    *flag = number != 0.0;
+}
+
 /// Declares a struct whose fields are themselves [`State`]s, and its layout in words.
 macro_rules! state {
     ($(#[$meta:meta])* $visibility:vis struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $kind:ty),+ $(,)? }) => {

@@ -135,13 +135,6 @@ impl<T: Copy + Default> Tiled<T> {
         }
     }
 
-    /// All parts of all series of a tile; nothing when there is no such tile.
-    pub(crate) fn tile(&self, tile: usize) -> &[T] {
-        let size = WINDOWS * self.per_series;
-        self.numbers
-            .get(tile * size..(tile + 1) * size)
-            .unwrap_or_default()
-    }
 }
 
 impl<T> PartOfSome<'_, T> {

@@ -28,10 +28,19 @@ pub(crate) fn append<'a>(window: &'a mut [f64], appended: &mut u64, value: f64) 
     append_in::<SLACK, f64>(window, appended, value)
 }
 
-/// As [`append`] for the windows of a tile in [`rows_for`] rows, which were aligned first.
+/// As [`append`] for the windows of a tile in [`rows_for`] rows, to which `bars` were appended since they were aligned.
 #[inline(always)]
-pub(crate) fn append_row<'a>(window: &'a mut [Row], appended: &mut u64, row: Row) -> &'a [Row] {
-    append_in::<ROW_SLACK, Row>(window, appended, row)
+pub(crate) fn append_row(window: &mut [Row], bars: u64, row: Row) -> &[Row] {
+    append_in::<ROW_SLACK, Row>(window, &mut appended_rows(bars), row)
+}
+
+/// What [`append`] counts after `bars` values were appended to windows in [`rows_for`] rows.
+#[inline(always)]
+pub(crate) fn appended_rows(bars: u64) -> u64 {
+    match bars.checked_sub(1) {
+        Some(earlier) => earlier % ROW_SLACK as u64 + 1,
+        None => 0,
+    }
 }
 
 /// Of [`rows_for`] rows, to which `bars` rows were appended since they were aligned, those that the next one needs.
@@ -97,13 +106,9 @@ pub(crate) fn align(window: &mut [f64], appended: &mut u64) {
 macro_rules! sums_after_append {
     ($memories:ident, $values:ident, |$at:ident, $state:ident: $kind:ty, $window:ident| $sum:expr) => {{
         let mut sums = $crate::neighbours::Row::ZEROS;
-        if let Some(window) = $memories.take_window_rows() {
-            let mut appended = $memories.first::<$kind>().appended;
-            let newest = $crate::trailing::append_row(window, &mut appended, $values);
+        if let Some(rows) = $memories.take_rows() {
+            let newest = $crate::trailing::append_row(rows.windows, rows.bars, $values);
             sums = $crate::side_by_side::sums_of(newest, |value, _| value);
-            $crate::side_by_side::each_series!($memories, |at, state: $kind| {
-                state.appended = appended;
-            });
         } else {
             $crate::side_by_side::each_series!($memories, |$at, $state: $kind, $window| {
                 sums.0[$at] = $sum;
@@ -138,12 +143,12 @@ mod tests {
     fn the_rows_needed_hold_the_newest_values() {
         for length in [1, 7, 20] {
             let mut rows = vec![Row::ZEROS; rows_for(length)];
-            let (mut appended, first) = (0, rows.as_ptr().addr());
+            let first = rows.as_ptr().addr();
             for bars in 0..40_u32 {
                 let needed = needed_rows(rows.len(), bars.into());
                 let all = needed.clone().count() == rows.len();
                 let row = Row([f64::from(bars); crate::neighbours::WINDOWS]);
-                let newest = append_row(&mut rows, &mut appended, row);
+                let newest = append_row(&mut rows, bars.into(), row);
                 let place = (newest.as_ptr().addr() - first) / size_of::<Row>();
                 assert!(all || needed == (place..place + length), "bar {bars}");
             }

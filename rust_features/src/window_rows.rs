@@ -1,32 +1,34 @@
-//! Windows of the series of a panel as rows, a cell for each series, kept from bar to bar for whole tiles of them.
+//! What kernels remember of the series of a panel as rows, a cell for each series, kept from bar to bar for whole tiles.
 //!
 //! A window of one series alone is in the caches as whole lines, of which a bar needs a value or two and changes one. As
-//! rows, a bar of a tile changes one row and reads no more than the newest values; and as many series are summed at once.
+//! rows, a bar of a tile changes one row and reads no more than the newest values; and as many windows are summed at once.
+//! Of the states of warm series, rows hold the numbers that bars go on changing, and nothing that is alike or follows.
 
-use crate::lanes::Mode;
+use crate::newest::Newest;
 use crate::neighbours::{Row, WINDOWS};
-use crate::newest::tile_of;
 use crate::plan::{Plan, PlannedKernel};
-use crate::read_through::read_rows_through;
-use crate::side_by_side::SideBySide;
+use crate::read_through::{read_rows_through, read_through};
+use crate::side_by_side::{MemoryRows, SideBySide};
 use crate::tiled::Tiled;
 
-/// Windows of all series, of each tile that is stepped whole.
+/// Windows and states of all series, of each tile that is stepped whole.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WindowRows {
-    tiles: Vec<TileWindows>,
+    tiles: Vec<TileMemoryRows>,
 }
 
-/// Windows of a tile.
+/// Windows and states of a tile.
 #[derive(Debug, Clone, Default)]
-struct TileWindows {
-    /// For each number of a window that counts a row; see [`PlannedKernel::rows`].
+struct TileMemoryRows {
+    /// See [`PlannedKernel::rows`].
     rows: Vec<Row>,
-    /// Bars that these took since they were laid, the newest one left out.
+    /// Words of the first series when these were laid.
+    words: Vec<u64>,
+    /// Bars that these took since they were laid.
     bars: u64,
-    /// Whether they are the windows after the newest bar.
+    /// Whether they are what is remembered after the newest bar.
     is_current: bool,
-    /// Whether only they are, and not the windows of the lanes.
+    /// Whether only they are, and not the memory of the lanes.
     is_ahead: bool,
 }
 
@@ -36,46 +38,9 @@ pub(crate) struct LaneMemory<'a> {
     pub(crate) windows: &'a mut Tiled<f64>,
 }
 
-impl LaneMemory<'_> {
-    /// Words and windows of a kernel, of a whole tile.
-    fn of(&mut self, kernel: &PlannedKernel, tile: usize) -> (&mut [u64], &mut [f64]) {
-        (
-            self.words.of_tile_mut(kernel.words, tile),
-            self.windows.of_tile_mut(kernel.window, tile),
-        )
-    }
-}
-
 impl WindowRows {
-    /// Makes the windows of some series lie as rows, where they are a whole tile of which each may, or else one by one;
-    /// the tile whose windows do.
-    pub(crate) fn lay(
-        &mut self,
-        plan: &Plan,
-        (mode, rows): (Mode, &[(usize, usize)]),
-        mut lanes: LaneMemory<'_>,
-        newest: Option<&SideBySide<'_>>,
-        may: impl Fn(usize) -> bool,
-    ) -> Option<usize> {
-        if plan.window_rows == 0 {
-            return None;
-        }
-        let whole = tile_of(rows).filter(|_| rows.iter().all(|(lane, _)| may(*lane)));
-        if let (Some(tile), Some(newest)) = (whole, newest) {
-            self.run_ahead(plan, tile, &mut lanes, newest);
-            return whole;
-        }
-        for (lane, _) in rows {
-            self.settle(plan, *lane, &mut lanes);
-            if mode == Mode::Update {
-                self.forget(*lane);
-            }
-        }
-        None
-    }
-
-    /// Takes the windows of a tile, where they are not here yet, to be changed here only.
-    fn run_ahead(
+    /// Takes what is remembered of a tile, where it is not here yet, to be changed here only.
+    pub(crate) fn run_ahead(
         &mut self,
         plan: &Plan,
         tile: usize,
@@ -83,51 +48,62 @@ impl WindowRows {
         newest: &SideBySide<'_>,
     ) {
         if self.tiles.len() <= tile {
-            self.tiles.resize_with(tile + 1, TileWindows::default);
+            self.tiles.resize_with(tile + 1, TileMemoryRows::default);
         }
         let own = &mut self.tiles[tile];
         own.is_ahead = true;
         if std::mem::replace(&mut own.is_current, true) {
-            own.bars += 1;
             return;
         }
         own.bars = 0;
-        own.rows.resize(plan.window_rows, Row::ZEROS);
-        for kernel in &plan.kernels {
-            let rows = &mut own.rows[kernel.rows()];
-            if rows.is_empty() {
-                continue;
-            }
-            let (words, windows) = lanes.of(kernel, tile);
-            let windows = windows.chunks_exact_mut(kernel.window.len);
-            for (place, window) in windows.enumerate() {
-                let words = &mut words[place * kernel.words.len..][..kernel.words.len];
+        own.rows.resize(plan.memory_rows, Row::ZEROS);
+        own.words.resize(plan.words, 0);
+        for kernel in plan.kernels.iter().filter(|kernel| kernel.rows.is_some()) {
+            let (live, rows) = own.rows[kernel.rows()].split_at_mut(kernel.live_rows());
+            for place in 0..WINDOWS {
+                let series = tile * WINDOWS + place;
+                let words = lanes.words.of_mut(kernel.words, series);
+                let window = lanes.windows.of_mut(kernel.window, series);
                 kernel.runner.align(words, window);
+                kernel.runner.copy_live(words, live, place);
                 for (row, number) in rows.iter_mut().zip(kernel.numbers_of_rows()) {
                     row.0[place] = window[number];
                 }
             }
+            let first = lanes.words.of(kernel.words, tile * WINDOWS);
+            own.words[kernel.words.range()].copy_from_slice(first);
             (kernel.runner).derive(newest, &mut rows[kernel.first_derived_row()..]);
         }
     }
 
-    /// Brings the windows of the lanes of a tile, of which this is one, up to date.
-    pub(crate) fn settle(&mut self, plan: &Plan, lane: usize, lanes: &mut LaneMemory<'_>) {
+    /// Counts the bar that a tile has taken.
+    pub(crate) fn count(&mut self, tile: usize) {
+        if let Some(tile) = self.tiles.get_mut(tile) {
+            tile.bars += 1;
+        }
+    }
+
+    /// Brings the memory of the lanes of a tile, of which this is one, up to date; `newest` ends with the bar that the tile
+    /// took last.
+    pub(crate) fn settle(
+        &mut self,
+        plan: &Plan,
+        lane: usize,
+        lanes: &mut LaneMemory<'_>,
+        newest: &Newest,
+    ) {
         let tile = lane / WINDOWS;
-        let Some(own) = self.tiles.get_mut(tile).filter(|own| own.is_ahead) else {
+        if self.ahead(lane).is_none() {
             return;
-        };
-        own.is_ahead = false;
-        for kernel in &plan.kernels {
-            let rows = &own.rows[kernel.rows()];
-            if rows.is_empty() {
-                continue;
-            }
-            let (_, windows) = lanes.of(kernel, tile);
-            for (place, window) in windows.chunks_exact_mut(kernel.window.len).enumerate() {
-                copy_to(kernel, rows, place, window);
+        }
+        for kernel in plan.kernels.iter().filter(|kernel| kernel.rows.is_some()) {
+            for lane in tile * WINDOWS..(tile + 1) * WINDOWS {
+                let words = lanes.words.of_mut(kernel.words, lane);
+                let window = lanes.windows.of_mut(kernel.window, lane);
+                self.settle_alone(kernel, lane, (words, window), newest);
             }
         }
+        self.tiles[tile].is_ahead = false;
     }
 
     /// Says that a lane, whose tile is settled, is about to change.
@@ -137,33 +113,57 @@ impl WindowRows {
         }
     }
 
-    /// Windows of a kernel, of a tile; nothing when they lie elsewhere.
-    pub(crate) fn of(&mut self, kernel: &PlannedKernel, tile: usize) -> &mut [Row] {
-        let tile = self.tiles.get_mut(tile).filter(|tile| tile.is_current);
-        tile.map_or(&mut [], |tile| &mut tile.rows[kernel.rows()])
+    /// What a kernel remembers of a tile; nothing when it lies elsewhere.
+    pub(crate) fn of(&mut self, kernel: &PlannedKernel, tile: usize) -> Option<MemoryRows<'_>> {
+        let tile = self.tiles.get_mut(tile).filter(|tile| tile.is_current)?;
+        kernel.rows?;
+        let (live, windows) = tile.rows[kernel.rows()].split_at_mut(kernel.live_rows());
+        Some(MemoryRows {
+            live,
+            windows,
+            words: &tile.words[kernel.words.range()],
+            bars: tile.bars,
+        })
     }
 
-    /// Reads the rows of a kernel, of a tile, that its newest bar needs.
-    pub(crate) fn bring_nearer(&self, kernel: &PlannedKernel, tile: usize) {
-        if let Some(tile) = self.tiles.get(tile).filter(|tile| tile.is_current) {
-            let rows = &tile.rows[kernel.rows()];
-            let mut read = |needed| read_rows_through(&rows[needed]);
-            kernel.runner.needed_rows(tile.bars, &mut read);
+    /// Reads what the newest bar of a tile needs.
+    pub(crate) fn bring_nearer(&self, plan: &Plan, tile: usize) {
+        let Some(tile) = self.tiles.get(tile).filter(|tile| tile.is_current) else {
+            return;
+        };
+        read_through(&tile.words, |word| word);
+        for kernel in &plan.kernels {
+            let (live, windows) = tile.rows[kernel.rows()].split_at(kernel.live_rows());
+            read_rows_through(live);
+            if !windows.is_empty() {
+                let mut read = |needed| read_rows_through(&windows[needed]);
+                kernel.runner.needed_rows(tile.bars, &mut read);
+            }
         }
     }
 
-    /// Brings a copy of the window of a kernel, of a lane that may be ahead, up to date.
-    pub(crate) fn settle_alone(&self, kernel: &PlannedKernel, lane: usize, window: &mut [f64]) {
-        let tile = self.tiles.get(lane / WINDOWS).filter(|tile| tile.is_ahead);
-        if let Some(tile) = tile {
-            copy_to(kernel, &tile.rows[kernel.rows()], lane % WINDOWS, window);
+    /// Brings a copy of what a kernel remembers of a lane, which may be ahead, up to date; see [`WindowRows::settle`].
+    pub(crate) fn settle_alone(
+        &self,
+        kernel: &PlannedKernel,
+        lane: usize,
+        (words, window): (&mut [u64], &mut [f64]),
+        newest: &Newest,
+    ) {
+        let (Some(tile), Some(bar), Some(_)) = (self.ahead(lane), newest.frame(lane), kernel.rows)
+        else {
+            return;
+        };
+        let place = lane % WINDOWS;
+        let (live, rows) = tile.rows[kernel.rows()].split_at(kernel.live_rows());
+        (kernel.runner).catch_up(words, live, place, &bar, tile.bars);
+        for (row, number) in rows.iter().zip(kernel.numbers_of_rows()) {
+            window[number] = row.0[place];
         }
     }
-}
 
-/// Copies the rows of a series to its window.
-fn copy_to(kernel: &PlannedKernel, rows: &[Row], place: usize, window: &mut [f64]) {
-    for (row, number) in rows.iter().zip(kernel.numbers_of_rows()) {
-        window[number] = row.0[place];
+    /// The tile of a lane whose memory is here only.
+    fn ahead(&self, lane: usize) -> Option<&TileMemoryRows> {
+        self.tiles.get(lane / WINDOWS).filter(|tile| tile.is_ahead)
     }
 }

@@ -40,6 +40,18 @@ impl Kernel for Cmo {
         self.period
     }
 
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(&self, state: &mut GainsAndLosses, show: &mut impl FnMut(&mut f64)) {
+        state.live(show);
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut GainsAndLosses, newest: &Frame<'_>, _bars: u64) {
+        state.previous = newest.current(self.column);
+    }
+
     #[inline(always)]
     fn step(&self, state: &mut GainsAndLosses, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         [state

@@ -34,6 +34,13 @@ impl GainsAndLosses {
         Some(index(gain, gain + loss))
     }
 
+    /// See [`Kernel::live`]; not the previous value.
+    #[inline(always)]
+    pub(crate) fn live(&mut self, show: &mut impl FnMut(&mut f64)) {
+        show(&mut self.gain);
+        show(&mut self.loss);
+    }
+
     /// Takes a value once the averages are warm; both.
     #[inline(always)]
     fn advance(&mut self, period: usize, value: f64) -> (f64, f64) {
@@ -189,6 +196,18 @@ impl Kernel for Rsi {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period
+    }
+
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(&self, state: &mut GainsAndLosses, show: &mut impl FnMut(&mut f64)) {
+        state.live(show);
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut GainsAndLosses, newest: &Frame<'_>, _bars: u64) {
+        state.previous = newest.current(self.column);
     }
 
     #[inline(always)]

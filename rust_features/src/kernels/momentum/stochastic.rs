@@ -1,12 +1,14 @@
 //! Stochastic oscillator.
 
+use std::ops::Range;
+
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Block, Column, Frame, Lookback};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::known_length::known_length;
 use crate::neighbours::{self, LONGEST, Row, WINDOWS, Wide};
-use crate::rings::{ring, ring_extend, ring_len, ring_values};
+use crate::rings::{align_ring, ring, ring_extend, ring_len, ring_of_each, ring_rows, ring_values};
 use crate::side_by_side::{self, Memories, SideBySide, each_series};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
@@ -70,6 +72,18 @@ impl Kernel for Stoch {
     }
 
     const SIDE_BY_SIDE: bool = true;
+    const MEMORY_ROWS: bool = true;
+
+    fn align(&self, _state: &mut StochState, window: &mut [f64]) {
+        let (raws, slow_ks) = window.split_at_mut(ring_len(self.slow_k));
+        align_ring(raws);
+        align_ring(slow_ks);
+    }
+
+    fn needed_rows(&self, bars: u64, tell: &mut dyn FnMut(Range<usize>)) {
+        ring_rows(0, self.slow_k, bars, tell);
+        ring_rows(ring_len(self.slow_k), self.slow_d, bars, tell);
+    }
 
     #[inline(always)]
     fn side_by_side(
@@ -89,6 +103,12 @@ impl Kernel for Stoch {
         let mut raws = Row::ZEROS;
         let closes = &newest.current(Column::Close).0;
         places_between::<Plain>(&highs, &lows, closes, &mut raws);
+        if let Some(rows) = memories.take_rows() {
+            let (raw_ring, slow_k_ring) = rows.windows.split_at_mut(ring_len(self.slow_k));
+            *slow_ks = side_by_side::means(ring_of_each(raw_ring, raws));
+            *slow_ds = side_by_side::means(ring_of_each(slow_k_ring, *slow_ks));
+            return true;
+        }
         each_series!(memories, |at, state: StochState, window| {
             [slow_ks.0[at], slow_ds.0[at]] = self.smooth(state, window, raws.0[at]);
         });

@@ -73,6 +73,19 @@ impl Kernel for StochRsi {
         self.period + self.fast_k - 1 + self.fast_d.lookback()
     }
 
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(&self, state: &mut StochRsiState, show: &mut impl FnMut(&mut f64)) {
+        state.index.live(show);
+        self.fast_d.live(&mut state.fast_d, show);
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut StochRsiState, newest: &Frame<'_>, _bars: u64) {
+        state.index.previous = newest.current(self.column);
+    }
+
     #[inline(always)]
     fn step(&self, state: &mut StochRsiState, window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
         let Some(index) = state.index.push(self.period, frame.current(self.column)) else {

@@ -51,6 +51,21 @@ impl Kernel for Trix {
         3 * (self.smoothing.period - 1) + 1
     }
 
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(&self, state: &mut TrixState, show: &mut impl FnMut(&mut f64)) {
+        for link in &mut state.chain {
+            show(&mut link.value);
+        }
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut TrixState, _newest: &Frame<'_>, _bars: u64) {
+        let [.., last] = &state.chain;
+        state.previous = last.value;
+    }
+
     #[inline(always)]
     fn step(&self, state: &mut TrixState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
         let value = frame.current(self.column);

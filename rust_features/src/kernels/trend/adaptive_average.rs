@@ -4,7 +4,7 @@ use super::average::{Average, AverageKernel};
 use crate::known_length::known_length;
 use crate::neighbouring_means::tile_sums_over;
 use crate::neighbours::{LONGEST, Row, TILE};
-use crate::side_by_side::{Memories, each_series, sums_over};
+use crate::side_by_side::{Memories, MemoryRows, each_series, sums_over};
 use crate::state::state;
 use crate::subnormal::{
     Arithmetic, Careful, Lifted, Plain, all_near, all_subnormal, is_near, lift_subnormal,
@@ -43,6 +43,12 @@ impl Average for Adaptive {
     const SOURCE: &'static str = "TA-Lib KAMA; Kaufman (1995), Smarter Trading";
 
     const OF_EACH: bool = true;
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(state: &mut AdaptiveState, show: &mut impl FnMut(&mut f64)) {
+        show(&mut state.average);
+    }
 
     fn over(period: usize) -> Self {
         Self { period }
@@ -140,6 +146,7 @@ impl Average for Adaptive {
     #[inline(always)]
     fn average_of_each(&self, memories: &mut Memories<'_>, newest: &[Row]) -> Option<Row> {
         let (values, before) = newest.split_last()?;
+        let laid = memories.take_rows();
         if self.period == 1 {
             return Some(*values);
         }
@@ -153,6 +160,12 @@ impl Average for Adaptive {
         for (at, cell) in rows.0.iter_mut().enumerate() {
             let distance = (values.0[at] - oldest.0[at]).abs();
             *cell = smoothing::<Plain>(distance, paths.0[at]);
+        }
+        if let Some(MemoryRows { live: [averages], .. }) = laid {
+            for (at, average) in averages.0.iter_mut().enumerate() {
+                *average = pursue(*average, values.0[at], rows.0[at]);
+            }
+            return Some(*averages);
         }
         each_series!(memories, |at, state: AdaptiveState| {
             if !state.started {

@@ -33,6 +33,15 @@ pub(crate) trait Average: Debug + Send + Sync + Sized + 'static {
     /// Whether there is an `average_of_each`.
     const OF_EACH: bool = false;
 
+    /// See [`Kernel::MEMORY_ROWS`].
+    const MEMORY_ROWS: bool = false;
+
+    /// See [`Kernel::live`]; nothing else changes.
+    #[inline(always)]
+    fn live(state: &mut Self::State, show: &mut impl FnMut(&mut f64)) {
+        let _ = (state, show);
+    }
+
     /// The average over `period` values, at least one.
     fn over(period: usize) -> Self;
 
@@ -108,6 +117,12 @@ impl<A: Average> Kernel for AverageKernel<A> {
     }
 
     const SIDE_BY_SIDE: bool = A::OF_EACH;
+    const MEMORY_ROWS: bool = A::MEMORY_ROWS;
+
+    #[inline(always)]
+    fn live(&self, state: &mut A::State, show: &mut impl FnMut(&mut f64)) {
+        A::live(state, show);
+    }
 
     #[inline(always)]
     fn side_by_side(

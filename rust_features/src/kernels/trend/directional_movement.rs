@@ -297,6 +297,23 @@ macro_rules! movement_kernel {
                 warmup[output](self.period)
             }
 
+            // Only the average counts the bars to its end.
+            const MEMORY_ROWS: bool = $shown[0] == 0;
+
+            #[inline(always)]
+            fn live(&self, state: &mut Movement, show: &mut impl FnMut(&mut f64)) {
+                let Movement { plus, minus, range, dx, adx, .. } = state;
+                for number in [plus, minus, range, dx, adx] {
+                    show(number);
+                }
+            }
+
+            #[inline(always)]
+            fn catch_up(&self, state: &mut Movement, newest: &Frame<'_>, _bars: u64) {
+                (state.high, state.low, state.close) =
+                    (newest.bar.high, newest.bar.low, newest.bar.close);
+            }
+
             #[inline(always)]
             fn step(&self, state: &mut Movement, _window: &mut [f64], frame: &Frame<'_>) -> Self::Output {
                 let all = state.push(self.period, frame);

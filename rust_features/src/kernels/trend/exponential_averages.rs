@@ -78,6 +78,13 @@ macro_rules! exponential_average {
             const IS_CHAIN: bool = true;
             const CHECKS: bool = true;
 
+            const MEMORY_ROWS: bool = true;
+
+            #[inline(always)]
+            fn live(state: &mut ExponentialAverage, show: &mut impl FnMut(&mut f64)) {
+                show(&mut state.value);
+            }
+
             fn over(period: usize) -> Self {
                 Self($smoothing(period))
             }
@@ -149,6 +156,14 @@ impl Average for Double {
     const SOURCE: &'static str = "TA-Lib DEMA; Mulloy (1994), Stocks & Commodities 12:1";
     const IS_CHAIN: bool = true;
     const CHECKS: bool = true;
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(state: &mut Self::State, show: &mut impl FnMut(&mut f64)) {
+        for link in state {
+            show(&mut link.value);
+        }
+    }
 
     fn over(period: usize) -> Self {
         Self(Smoothing::of(period))

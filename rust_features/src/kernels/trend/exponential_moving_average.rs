@@ -54,6 +54,13 @@ impl Kernel for Ema {
         self.smoothing.period - 1
     }
 
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(&self, state: &mut ExponentialAverage, show: &mut impl FnMut(&mut f64)) {
+        show(&mut state.value);
+    }
+
     #[inline(always)]
     fn step(
         &self,

@@ -186,7 +186,7 @@ impl Kernel for Ichimoku {
     }
 
     const SIDE_BY_SIDE: bool = true;
-    const WINDOW_ROWS: bool = true;
+    const MEMORY_ROWS: bool = true;
 
     fn align(&self, _state: &mut IchimokuState, window: &mut [f64]) {
         window
@@ -264,7 +264,7 @@ impl Kernel for Ichimoku {
         else {
             return false;
         };
-        let mut window = memories.take_window_rows();
+        let mut window = memories.take_rows().map(|rows| rows.windows);
         let derived = match &mut window {
             Some(rows) if self.base_ago().is_some() => {
                 let (windows, derived) =

@@ -56,6 +56,15 @@ macro_rules! macd_kernel {
                 self.averages.warmup_bars()
             }
 
+            const MEMORY_ROWS: bool = true;
+
+            #[inline(always)]
+            fn live(&self, state: &mut MacdState, show: &mut impl FnMut(&mut f64)) {
+                for average in [&mut state.fast, &mut state.slow, &mut state.signal] {
+                    show(&mut average.value);
+                }
+            }
+
             #[inline(always)]
             fn step(
                 &self,

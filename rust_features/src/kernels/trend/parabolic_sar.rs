@@ -4,7 +4,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::neighbours::TILE;
-use crate::state::state;
+use crate::state::{show_flag, state};
 use crate::subnormal::{
     RAISED_SHARE, all_near, all_subnormal, is_factor, is_near, lift, lifted_product, lower,
     lower_raised, raise, toward, toward_raised,
@@ -296,6 +296,21 @@ impl Kernel for Sar {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         1
+    }
+
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(&self, state: &mut Trade, show: &mut impl FnMut(&mut f64)) {
+        show(&mut state.stop);
+        show(&mut state.extreme);
+        show(&mut state.acceleration);
+        show_flag(&mut state.short, show);
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut Trade, newest: &Frame<'_>, _bars: u64) {
+        (state.high, state.low) = (newest.bar.high, newest.bar.low);
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use crate::frame::{Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::kernels::volatility::average_true_range::AverageRange;
 use crate::neighbours::{TILE, divide_by_each, parts};
-use crate::state::state;
+use crate::state::{show_flag, state};
 use crate::subnormal::{Arithmetic, Lifted, Plain, all_near, each_near, midpoint, quotient};
 
 /// A band of true ranges on one side of the price, which only tightens until the close crosses it.
@@ -67,6 +67,22 @@ impl Kernel for Supertrend {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period
+    }
+
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(&self, state: &mut Bands, show: &mut impl FnMut(&mut f64)) {
+        state.range.live(show);
+        show(&mut state.upper);
+        show(&mut state.lower);
+        show_flag(&mut state.falling, show);
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut Bands, newest: &Frame<'_>, _bars: u64) {
+        state.previous_close = newest.bar.close;
+        state.range.previous_close = newest.bar.close;
     }
 
     #[inline(always)]

@@ -63,6 +63,17 @@ impl AverageRange {
         self.bars > period as u64 + 1
     }
 
+    /// See [`Kernel::live`]; not the previous close.
+    #[inline(always)]
+    pub(crate) fn live(&mut self, show: &mut impl FnMut(&mut f64)) {
+        show(&mut self.average);
+        show(&mut self.added);
+        // Two bars take turns with it.
+        let mut bars = f64::from_bits(self.bars);
+        show(&mut bars);
+        self.bars = bars.to_bits();
+    }
+
     /// Takes a range once the average is warm; the average.
     ///
     /// Every other average follows from the one two bars before, and those between only show: a recursion waits for
@@ -297,6 +308,18 @@ impl Kernel for Atr {
         self.period
     }
 
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(&self, state: &mut AverageRange, show: &mut impl FnMut(&mut f64)) {
+        state.live(show);
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut AverageRange, newest: &Frame<'_>, _bars: u64) {
+        state.previous_close = newest.bar.close;
+    }
+
     #[inline(always)]
     fn step(&self, state: &mut AverageRange, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
         match state.push(self.period, frame) {
@@ -360,6 +383,18 @@ impl Kernel for Natr {
 
     fn warmup_bars(&self, _output: usize) -> usize {
         self.period
+    }
+
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(&self, state: &mut AverageRange, show: &mut impl FnMut(&mut f64)) {
+        state.live(show);
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut AverageRange, newest: &Frame<'_>, _bars: u64) {
+        state.previous_close = newest.bar.close;
     }
 
     #[inline(always)]

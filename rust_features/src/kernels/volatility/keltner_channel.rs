@@ -73,6 +73,19 @@ impl Kernel for KeltnerChannel {
         self.range_period.max(self.smoothing.period - 1)
     }
 
+    const MEMORY_ROWS: bool = true;
+
+    #[inline(always)]
+    fn live(&self, state: &mut KeltnerState, show: &mut impl FnMut(&mut f64)) {
+        show(&mut state.middle.value);
+        state.range.live(show);
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut KeltnerState, newest: &Frame<'_>, _bars: u64) {
+        state.range.previous_close = newest.bar.close;
+    }
+
     #[inline(always)]
     fn step(&self, state: &mut KeltnerState, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 5] {
         let bar = &frame.bar;

@@ -151,7 +151,7 @@ macro_rules! mean_of_bars {
             }
 
             const SIDE_BY_SIDE: bool = true;
-            const WINDOW_ROWS: bool = true;
+            const MEMORY_ROWS: bool = true;
 
             fn window_rows(&self) -> (usize, usize) {
                 (1, rows_for(self.period))
@@ -159,6 +159,11 @@ macro_rules! mean_of_bars {
 
             fn align(&self, state: &mut BarVariances, window: &mut [f64]) {
                 trailing::align(window, &mut state.appended);
+            }
+
+            #[inline(always)]
+            fn catch_up(&self, state: &mut BarVariances, _newest: &Frame<'_>, bars: u64) {
+                state.appended = trailing::appended_rows(bars);
             }
 
             #[inline(always)]

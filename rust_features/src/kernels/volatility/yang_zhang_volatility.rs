@@ -8,7 +8,7 @@ use crate::known_length::known_length;
 use crate::logarithm::{log_ratios, log_ratios_of_each};
 use crate::moments_of_each::means_and_variances_of_each;
 use crate::neighbours::Row;
-use crate::side_by_side::{Memories, SideBySide, each_series, means};
+use crate::side_by_side::{Memories, MemoryRows, SideBySide, each_series, means};
 use crate::state::state;
 use crate::trailing::{self, append, append_row, room_for, rows_for};
 use crate::window::{mean, mean_and_variance};
@@ -72,7 +72,7 @@ impl Kernel for YangZhang {
     }
 
     const SIDE_BY_SIDE: bool = true;
-    const WINDOW_ROWS: bool = true;
+    const MEMORY_ROWS: bool = true;
 
     fn window_rows(&self) -> (usize, usize) {
         (3, rows_for(self.period))
@@ -86,6 +86,12 @@ impl Kernel for YangZhang {
     }
 
     #[inline(always)]
+    fn catch_up(&self, state: &mut YangZhangState, newest: &Frame<'_>, bars: u64) {
+        state.previous_close = newest.bar.close;
+        state.appended = [trailing::appended_rows(bars); 3];
+    }
+
+    #[inline(always)]
     fn side_by_side(
         &self,
         memories: &mut Memories<'_>,
@@ -96,22 +102,23 @@ impl Kernel for YangZhang {
             return false;
         };
         let [opens, closes] = [Column::Open, Column::Close].map(|at| newest.current(at));
+        let rows = memories.take_rows();
         let mut previous_closes = *closes;
-        each_series!(memories, |at, state: YangZhangState| {
-            // The first bar of all has none before it.
-            if state.bars > 0 {
-                previous_closes.0[at] = state.previous_close;
-            }
-        });
+        if rows.is_some() {
+            previous_closes = newest.previous[Column::Close as usize];
+        } else {
+            each_series!(memories, |at, state: YangZhangState| {
+                // The first bar of all has none before it.
+                if state.bars > 0 {
+                    previous_closes.0[at] = state.previous_close;
+                }
+            });
+        }
         let gaps = log_ratios_of_each(opens, &previous_closes);
         let bodies = log_ratios_of_each(closes, opens);
         let ranges = rogers_satchell_of_each(newest);
-        if let Some(window) = memories.take_window_rows() {
-            let appended = self.push_each(memories, window, &[gaps, bodies, ranges], row);
-            each_series!(memories, |at, state: YangZhangState| {
-                state.previous_close = closes.0[at];
-                state.appended = appended;
-            });
+        if let Some(rows) = rows {
+            self.push_each(rows, &[gaps, bodies, ranges], row);
         } else {
             each_series!(memories, |at, state: YangZhangState, window| {
                 state.previous_close = closes.0[at];
@@ -183,20 +190,13 @@ impl YangZhang {
         })
     }
 
-    /// As `push` of warm series, whose windows lie as rows; how far those are filled now.
+    /// As `push` of warm series.
     #[inline(always)]
-    fn push_each(
-        &self,
-        memories: &mut Memories<'_>,
-        window: &mut [Row],
-        parts: &[Row; 3],
-        row: &mut Row,
-    ) -> [u64; 3] {
-        let mut counts = memories.first::<YangZhangState>().appended;
+    fn push_each(&self, rows: MemoryRows<'_>, parts: &[Row; 3], row: &mut Row) {
         let mut found = [Row::ZEROS; 3];
-        let windows = window.chunks_exact_mut(rows_for(self.period));
+        let windows = (rows.windows).chunks_exact_mut(rows_for(self.period));
         for (at, (window, part)) in windows.zip(parts).enumerate() {
-            let newest = append_row(window, &mut counts[at], *part);
+            let newest = append_row(window, rows.bars, *part);
             found[at] = if at < 2 {
                 means_and_variances_of_each(newest)[1]
             } else {
@@ -207,7 +207,6 @@ impl YangZhang {
         for (at, cell) in row.0.iter_mut().enumerate() {
             *cell = self.variance([gaps.0[at], bodies.0[at]], ranges.0[at]);
         }
-        counts
     }
 
     /// The variance, from those of the gaps and of the bodies and the ranges' mean.

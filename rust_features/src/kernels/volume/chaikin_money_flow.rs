@@ -58,7 +58,7 @@ impl Kernel for ChaikinMoneyFlow {
     }
 
     const SIDE_BY_SIDE: bool = true;
-    const WINDOW_ROWS: bool = true;
+    const MEMORY_ROWS: bool = true;
 
     fn window_rows(&self) -> (usize, usize) {
         (1, rows_for(self.period))
@@ -66,6 +66,11 @@ impl Kernel for ChaikinMoneyFlow {
 
     fn align(&self, state: &mut Flows, window: &mut [f64]) {
         trailing::align(window, &mut state.appended);
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut Flows, _newest: &Frame<'_>, bars: u64) {
+        state.appended = trailing::appended_rows(bars);
     }
 
     #[inline(always)]

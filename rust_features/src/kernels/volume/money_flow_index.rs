@@ -1,12 +1,14 @@
 //! Money flow index.
 
+use std::ops::Range;
+
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_means::all_sums;
 use crate::neighbours::{LONGEST, Row, TILE, divide};
-use crate::rings::{align_ring, ring, ring_extend, ring_len, ring_of_each, ring_values};
+use crate::rings::{align_ring, ring, ring_extend, ring_len, ring_of_each, ring_rows, ring_values};
 use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
 use crate::state::state;
 use crate::subnormal::{self, Arithmetic, Careful, Lifted, Plain, all_factors, all_near, is_near};
@@ -60,10 +62,19 @@ impl Kernel for Mfi {
     }
 
     const SIDE_BY_SIDE: bool = true;
-    const WINDOW_ROWS: bool = true;
+    const MEMORY_ROWS: bool = true;
 
     fn align(&self, _state: &mut MoneyFlow, window: &mut [f64]) {
         align_ring(window);
+    }
+
+    #[inline(always)]
+    fn catch_up(&self, state: &mut MoneyFlow, newest: &Frame<'_>, _bars: u64) {
+        state.previous_typical = typical(newest);
+    }
+
+    fn needed_rows(&self, bars: u64, tell: &mut dyn FnMut(Range<usize>)) {
+        ring_rows(0, self.period, bars, tell);
     }
 
     #[inline(always)]
@@ -82,15 +93,23 @@ impl Kernel for Mfi {
         for (at, cell) in typical.0.iter_mut().enumerate() {
             *cell = (highs.0[at] + lows.0[at] + closes.0[at]) / 3.0;
         }
-        each_series!(memories, |at, state: MoneyFlow| {
-            previous.0[at] = std::mem::replace(&mut state.previous_typical, typical.0[at]);
-        });
+        let rows = memories.take_rows();
+        if rows.is_some() {
+            let [_, highs, lows, closes, _] = newest.previous;
+            for (at, cell) in previous.0.iter_mut().enumerate() {
+                *cell = (highs.0[at] + lows.0[at] + closes.0[at]) / 3.0;
+            }
+        } else {
+            each_series!(memories, |at, state: MoneyFlow| {
+                previous.0[at] = std::mem::replace(&mut state.previous_typical, typical.0[at]);
+            });
+        }
         for (at, cell) in flows.0.iter_mut().enumerate() {
             *cell = signed_flow::<Plain>(typical.0[at], previous.0[at], volumes.0[at]);
         }
         let [mut positive, mut total] = [Row::ZEROS; 2];
-        if let Some(window) = memories.take_window_rows() {
-            let flows = ring_of_each(window, flows);
+        if let Some(rows) = rows {
+            let flows = ring_of_each(rows.windows, flows);
             positive = sums_of(flows, |flow, _| rising(flow));
             total = sums_of(flows, |flow, _| flow.abs());
         } else {
@@ -107,7 +126,7 @@ impl Kernel for Mfi {
 
     #[inline(always)]
     fn step(&self, state: &mut MoneyFlow, window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {
-        let typical = subnormal::share(frame.bar.high + frame.bar.low + frame.bar.close, 3.0);
+        let typical = typical(frame);
         let previous = std::mem::replace(&mut state.previous_typical, typical);
         let flow = signed_flow::<Careful>(typical, previous, frame.bar.volume);
         match self.sums(state, window, flow) {
@@ -224,6 +243,12 @@ fn signed_flows<A: Arithmetic, F: Arithmetic>(typical: &[f64], volumes: &[f64], 
     for (at, flow) in flows.iter_mut().enumerate() {
         *flow = signed::<A>(F::product(own[at], volumes[at]), own[at], previous[at]);
     }
+}
+
+/// The typical price of a bar.
+#[inline(always)]
+fn typical(frame: &Frame<'_>) -> f64 {
+    subnormal::share(frame.bar.high + frame.bar.low + frame.bar.close, 3.0)
 }
 
 /// Money that flowed at a bar, negative when the typical price fell.
