@@ -76,9 +76,14 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     const SIDE_BY_SIDE: bool = false;
 
     /// Whether what it remembers of series that have all been warm for a bar may lie as rows, a cell for each: the numbers
-    /// that [`Kernel::live`] shows, and the windows. [`Kernel::side_by_side`], where there is one, then takes these rows
-    /// ([`Memories::take_rows`]) and never refuses.
+    /// that [`Kernel::live`] shows, and the windows. [`Kernel::side_by_side`] then takes these rows ([`Memories::take_rows`])
+    /// and never refuses; a kernel without it has no window, and is stepped.
     const MEMORY_ROWS: bool = false;
+
+    /// Whether it does with these parameters.
+    fn takes_rows(&self) -> bool {
+        Self::MEMORY_ROWS
+    }
 
     /// Shows each number of a warm series' state that a bar changes and that [`Kernel::catch_up`] does not find, in an order
     /// of its own.
@@ -88,10 +93,10 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
     }
 
     /// Makes what follows from a warm series' newest bar, from the numbers that are live and from the `bars` it took since
-    /// [`Kernel::align`] what it is.
+    /// [`Kernel::align`] what it is, and the window that it lay as rows what steps expect.
     #[inline(always)]
-    fn catch_up(&self, state: &mut Self::State, newest: &Frame<'_>, bars: u64) {
-        let _ = (state, newest, bars);
+    fn catch_up(&self, state: &mut Self::State, window: &mut [f64], newest: &Frame<'_>, bars: u64) {
+        let _ = (state, window, newest, bars);
     }
 
     /// What of an aligned window lies as rows: of how many parts of equal length it consists, and how many numbers from the

@@ -10,7 +10,7 @@ use crate::neighbours::WINDOWS;
 use crate::newest::{Newest, tile_of};
 use crate::plan::{Plan, PlannedKernel};
 use crate::read_through::{read_rows_through, read_through};
-use crate::runner::{Tile, TileMemory};
+use crate::runner::{Memory, Tile, TileMemory};
 use crate::side_by_side::SideBySide;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::subnormal::is_near;
@@ -81,7 +81,8 @@ impl Lanes {
             let (words, window) = alone.memory(kernel, 0);
             words.copy_from_slice(self.words.of(kernel.words, lane));
             window.copy_from_slice(self.windows.of(kernel.window, lane));
-            (self.window_rows).settle_alone(kernel, lane, (words, window), &self.newest);
+            let memory = Memory { words, window };
+            (self.window_rows).settle_alone(kernel, lane, memory, &self.newest);
         }
         alone
     }
@@ -169,7 +170,11 @@ impl Lanes {
         let mut window = Cow::from(self.windows.of(kernel.window, lane));
         if kernel.rows.is_some() {
             let (words, window) = (words.to_mut(), window.to_mut());
-            (self.window_rows).settle_alone(kernel, lane, (words, window), &self.newest);
+            let memory = Memory {
+                words: &mut *words,
+                window: &mut *window,
+            };
+            (self.window_rows).settle_alone(kernel, lane, memory, &self.newest);
             (kernel.runner).align(words, window);
         }
         (words, window)

@@ -139,13 +139,15 @@ impl Plan {
         for output in 0..runner.outputs() {
             self.settled_bars = self.settled_bars.max(runner.warmup_bars(output) + 1);
         }
-        let rows = runner.memory_rows().map(|(live, (parts, len))| RowsOfMemory {
-            first: self.memory_rows,
-            live,
-            parts,
-            len,
-            derived: runner.derived_rows(),
-        });
+        let rows = runner
+            .memory_rows()
+            .map(|(live, (parts, len))| RowsOfMemory {
+                first: self.memory_rows,
+                live,
+                parts,
+                len,
+                derived: runner.derived_rows(),
+            });
         self.memory_rows += rows.map_or(0, RowsOfMemory::count);
         self.kernels.push(PlannedKernel {
             runner,

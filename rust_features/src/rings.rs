@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::neighbours::{Row, WINDOWS};
+use crate::neighbours::Row;
 
 /// Numbers of `window` that a [`ring`] of `length` values takes.
 pub(crate) const fn ring_len(length: usize) -> usize {
@@ -20,30 +20,45 @@ pub(crate) fn ring(ring: &mut [f64], value: f64) -> &[f64] {
     ring_at(values, position, value)
 }
 
-/// As [`ring`] of many series, whose position is the same.
+/// As [`ring`] of many series, aligned `count` values ago; their positions are neither read nor kept.
 #[inline(always)]
-pub(crate) fn ring_of_each(ring: &mut [Row], value: Row) -> &[Row] {
-    let Some((positions, values)) = ring.split_first_mut() else {
+pub(crate) fn ring_of_each(ring: &mut [Row], count: u64, value: Row) -> &[Row] {
+    let Some((_, values)) = ring.split_first_mut() else {
         return &[];
     };
-    let mut position = positions.0[0];
-    let newest = ring_at(values, &mut position, value);
-    *positions = Row([position; WINDOWS]);
-    newest
+    let mut position = position_after(count, values.len() / 2);
+    ring_at(values, &mut position, value)
 }
 
-/// Of the rows of a ring that was aligned, and begins at `first`, tells those that the value after `count` others needs.
+/// The position of a ring or delay of so many places, aligned `count` values ago.
+fn position_after(count: u64, places: usize) -> f64 {
+    (count % places.max(1) as u64) as f64
+}
+
+/// Makes a ring that was aligned `count` values ago know its position.
+pub(crate) fn place_ring(ring: &mut [f64], count: u64) {
+    if let Some((position, values)) = ring.split_first_mut() {
+        *position = position_after(count, values.len() / 2);
+    }
+}
+
+/// Makes a delay that was aligned `count` values ago know its position.
+pub(crate) fn place_delay(memory: &mut [f64], count: u64) {
+    if let Some((position, values)) = memory.split_first_mut() {
+        *position = position_after(count, values.len());
+    }
+}
+
+/// Of the rows of a ring that was aligned, and begins at `first`, tells those that the value after `count` others needs: both
+/// its places, and all other values.
 pub(crate) fn ring_rows(
     first: usize,
     length: usize,
     count: u64,
     tell: &mut dyn FnMut(Range<usize>),
 ) {
-    let at = (count % length.max(1) as u64) as usize;
-    let values = first + 1;
-    // The position, both places of the value, and all others.
-    tell(first..values);
-    tell(values + at..values + at + length + 1);
+    let at = first + 1 + (count % length.max(1) as u64) as usize;
+    tell(at..at + length + 1);
 }
 
 #[inline(always)]
@@ -133,35 +148,32 @@ pub(crate) fn delay(memory: &mut [f64], value: f64) -> f64 {
     delay_at(values, position, value).unwrap_or_default()
 }
 
-/// As [`delay`] of many series, whose position is the same.
+/// As [`delay`] of many series, aligned `count` values ago; their positions are neither read nor kept.
 #[inline(always)]
-pub(crate) fn delay_of_each(memory: &mut [Row], value: Row) -> Row {
-    let Some((positions, values)) = memory.split_first_mut() else {
-        return Row::ZEROS;
-    };
-    let mut position = positions.0[0];
-    let kept = delay_at(values, &mut position, value).unwrap_or(Row::ZEROS);
-    *positions = Row([position; WINDOWS]);
+pub(crate) fn delay_of_each(memory: &mut [Row], count: u64, value: Row) -> Row {
+    let (_, values) = memory.split_at_mut(memory.len().min(1));
+    let [kept] = delays_of_each(values, count, [value]);
     kept
 }
 
 /// Rows that [`delays_of_each`] takes.
 pub(crate) const fn delays_rows<const N: usize>(values: usize) -> usize {
-    1 + N * (values + 1)
+    N * (values + 1)
 }
 
-/// As [`delay_of_each`] of some delays that are as long.
+/// As [`delay_of_each`] of some delays that are as long, without a row for a position.
 #[inline(always)]
-pub(crate) fn delays_of_each<const N: usize>(memory: &mut [Row], added: [Row; N]) -> [Row; N] {
+pub(crate) fn delays_of_each<const N: usize>(
+    memory: &mut [Row],
+    count: u64,
+    added: [Row; N],
+) -> [Row; N] {
     let mut kept = [Row::ZEROS; N];
-    let Some((positions, values)) = memory.split_first_mut() else {
-        return kept;
-    };
-    let before = positions.0[0];
-    let delays = values.chunks_exact_mut((values.len() / N).max(1));
+    let places = (memory.len() / N).max(1);
+    let delays = memory.chunks_exact_mut(places);
     for ((kept, values), value) in kept.iter_mut().zip(delays).zip(added) {
-        positions.0[0] = before;
-        *kept = delay_at(values, &mut positions.0[0], value).unwrap_or(Row::ZEROS);
+        let mut position = position_after(count, places);
+        *kept = delay_at(values, &mut position, value).unwrap_or(Row::ZEROS);
     }
     kept
 }
@@ -187,6 +199,7 @@ fn delay_at<T: Copy>(values: &mut [T], position: &mut f64, value: T) -> Option<T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::neighbours::WINDOWS;
     use crate::window::slide;
 
     #[test]
@@ -243,17 +256,17 @@ mod tests {
             for count in 0..30_u32 {
                 let value = f64::from(count) + 1.0;
                 let expected = delay(&mut alone, value);
-                let kept =
-                    delays_of_each(&mut rows, [value, -value].map(|own| Row([own; WINDOWS])));
+                let added = [value, -value].map(|own| Row([own; WINDOWS]));
+                let kept = delays_of_each(&mut rows, count.into(), added);
                 assert_eq!([kept[0].0[0], kept[1].0[5]], [expected, -expected]);
                 let [written, read] = delay_places(ago, count.into());
                 for (delay, sign) in [(0, 1.0), (1, -1.0)] {
-                    let place = |at: usize| rows[1 + delay * (ago + 1) + at].0[0] * sign;
+                    let place = |at: usize| rows[delay * (ago + 1) + at].0[0] * sign;
                     assert_eq!([place(written), place(read)], [value, expected]);
                 }
             }
         }
-        assert_eq!(delays_of_each::<1>(&mut [], [Row::ZEROS])[0].0[0], 0.0);
+        assert_eq!(delays_of_each::<1>(&mut [], 0, [Row::ZEROS])[0].0[0], 0.0);
     }
 
     #[test]

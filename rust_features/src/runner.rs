@@ -42,15 +42,9 @@ pub(crate) trait Runner: Debug + Send + Sync {
     fn memory_rows(&self) -> Option<(usize, (usize, usize))>;
     /// Copies the live numbers of a state into the cells of the series at a place.
     fn copy_live(&self, words: &[u64], rows: &mut [Row], place: usize);
-    /// Makes a state what it is with the live numbers of the series at a place; see [`Kernel::catch_up`].
-    fn catch_up(
-        &self,
-        words: &mut [u64],
-        rows: &[Row],
-        place: usize,
-        newest: &Frame<'_>,
-        bars: u64,
-    );
+    /// Makes a state what it is with the live numbers of the series at a place, whose window was copied from its rows; see
+    /// [`Kernel::catch_up`].
+    fn catch_up(&self, memory: Memory<'_>, live: (&[Row], usize), newest: &Frame<'_>, bars: u64);
     /// Rows that the kernel keeps behind those of the windows.
     fn derived_rows(&self) -> usize;
     /// Makes these rows, which were not kept so far, be what they are before the newest bar.
@@ -166,9 +160,6 @@ const STEPS: usize = 8;
 
 /// Longer windows do not lie as rows: what a bar saves is then little beside what turning them takes.
 const MOST_WINDOW_ROWS: usize = 512;
-
-/// The same where each series' window is copied from its rows and back at each bar.
-const MOST_COPIED_ROWS: usize = 16;
 
 /// Outputs that a kernel may have to take blocks and spans.
 const MOST_OUTPUTS: usize = 10;
@@ -300,7 +291,7 @@ fn copy_live<K: Kernel>(kernel: &K, state: &mut K::State, rows: &mut [Row], plac
 #[inline(always)]
 fn catch_up<K: Kernel>(
     kernel: &K,
-    state: &mut K::State,
+    (state, window): (&mut K::State, &mut [f64]),
     (rows, place): (&[Row], usize),
     newest: &Frame<'_>,
     bars: u64,
@@ -311,7 +302,7 @@ fn catch_up<K: Kernel>(
             *number = row.0[place];
         }
     });
-    kernel.catch_up(state, newest, bars);
+    kernel.catch_up(state, window, newest, bars);
 }
 
 impl<K: Kernel> Work for Step<'_, K> {
@@ -362,23 +353,21 @@ impl<K: Kernel> Work for Step<'_, K> {
 impl<K: Kernel> Step<'_, K> {
     /// Steps a whole tile of warm series, given their bars before.
     #[inline(always)]
-    fn step_on_rows(self, memory: MemoryRows<'_>, previous: &[Row; PRICES]) {
-        let alike = K::State::load(&mut Words::new(memory.words));
-        let mut window = [0.0; MOST_COPIED_ROWS];
-        let window = &mut window[..memory.windows.len()];
+    fn step_on_rows(
+        self,
+        MemoryRows {
+            live, words, bars, ..
+        }: MemoryRows<'_>,
+        previous: &[Row; PRICES],
+    ) {
+        let alike = K::State::load(&mut Words::new(words));
         for (place, (_, row)) in self.tile.rows.iter().enumerate() {
             let mut state = alike;
             let before = frame_of(previous, place);
-            let own = (&*memory.live, place);
-            catch_up(self.kernel, &mut state, own, &before, memory.bars);
-            for (number, row) in window.iter_mut().zip(&*memory.windows) {
-                *number = row.0[place];
-            }
-            let values = (self.kernel).step(&mut state, window, &self.tile.frames[place]);
-            copy_live(self.kernel, &mut state, memory.live, place);
-            for (number, row) in window.iter().zip(&mut *memory.windows) {
-                row.0[place] = *number;
-            }
+            let own = (&mut state, &mut [][..]);
+            catch_up(self.kernel, own, (&*live, place), &before, bars);
+            let values = (self.kernel).step(&mut state, &mut [], &self.tile.frames[place]);
+            copy_live(self.kernel, &mut state, live, place);
             self.tile.show(*row, values, self.out);
         }
     }
@@ -430,15 +419,11 @@ impl<K: Kernel> Runner for Built<K> {
     }
 
     fn memory_rows(&self) -> Option<(usize, (usize, usize))> {
-        let longest = if const { K::SIDE_BY_SIDE } {
-            MOST_WINDOW_ROWS
-        } else {
-            MOST_COPIED_ROWS
-        };
         // Without the bars it looks back on, it is not given any rows.
         let takes_them = K::MEMORY_ROWS
             && self.side_by_side() == self.kernel.lookback()
-            && self.kernel.window_len() <= longest;
+            && self.kernel.window_len() <= MOST_WINDOW_ROWS
+            && self.kernel.takes_rows();
         let mut live = 0;
         (self.kernel).live(&mut K::State::default(), &mut |_| live += 1);
         takes_them.then(|| (live, self.kernel.window_rows()))
@@ -451,14 +436,13 @@ impl<K: Kernel> Runner for Built<K> {
 
     fn catch_up(
         &self,
-        words: &mut [u64],
-        rows: &[Row],
-        place: usize,
+        Memory { words, window }: Memory<'_>,
+        live: (&[Row], usize),
         newest: &Frame<'_>,
         bars: u64,
     ) {
         let mut state = K::State::load(&mut Words::new(words));
-        catch_up(&self.kernel, &mut state, (rows, place), newest, bars);
+        catch_up(&self.kernel, (&mut state, window), live, newest, bars);
         state.store(&mut WordsMut::new(words));
     }
 

@@ -136,7 +136,10 @@ impl<'a> SideBySide<'a> {
 
 /// The bar of the series at a place of some bars.
 #[inline(always)]
-pub(crate) fn frame_of([open, high, low, close, volume]: &[Row; PRICES], place: usize) -> Frame<'_> {
+pub(crate) fn frame_of(
+    [open, high, low, close, volume]: &[Row; PRICES],
+    place: usize,
+) -> Frame<'_> {
     let bar = Bar {
         // No kernel that catches up reads it.
         open_time_ns: 0,

@@ -134,7 +134,6 @@ impl<T: Copy + Default> Tiled<T> {
             },
         }
     }
-
 }
 
 impl<T> PartOfSome<'_, T> {

@@ -4,10 +4,11 @@
 //! rows, a bar of a tile changes one row and reads no more than the newest values; and as many windows are summed at once.
 //! Of the states of warm series, rows hold the numbers that bars go on changing, and nothing that is alike or follows.
 
-use crate::newest::Newest;
 use crate::neighbours::{Row, WINDOWS};
+use crate::newest::Newest;
 use crate::plan::{Plan, PlannedKernel};
 use crate::read_through::{read_rows_through, read_through};
+use crate::runner::Memory;
 use crate::side_by_side::{MemoryRows, SideBySide};
 use crate::tiled::Tiled;
 
@@ -98,9 +99,11 @@ impl WindowRows {
         }
         for kernel in plan.kernels.iter().filter(|kernel| kernel.rows.is_some()) {
             for lane in tile * WINDOWS..(tile + 1) * WINDOWS {
-                let words = lanes.words.of_mut(kernel.words, lane);
-                let window = lanes.windows.of_mut(kernel.window, lane);
-                self.settle_alone(kernel, lane, (words, window), newest);
+                let memory = Memory {
+                    words: lanes.words.of_mut(kernel.words, lane),
+                    window: lanes.windows.of_mut(kernel.window, lane),
+                };
+                self.settle_alone(kernel, lane, memory, newest);
             }
         }
         self.tiles[tile].is_ahead = false;
@@ -147,7 +150,7 @@ impl WindowRows {
         &self,
         kernel: &PlannedKernel,
         lane: usize,
-        (words, window): (&mut [u64], &mut [f64]),
+        Memory { words, window }: Memory<'_>,
         newest: &Newest,
     ) {
         let (Some(tile), Some(bar), Some(_)) = (self.ahead(lane), newest.frame(lane), kernel.rows)
@@ -156,10 +159,11 @@ impl WindowRows {
         };
         let place = lane % WINDOWS;
         let (live, rows) = tile.rows[kernel.rows()].split_at(kernel.live_rows());
-        (kernel.runner).catch_up(words, live, place, &bar, tile.bars);
         for (row, number) in rows.iter().zip(kernel.numbers_of_rows()) {
             window[number] = row.0[place];
         }
+        let memory = Memory { words, window };
+        (kernel.runner).catch_up(memory, (live, place), &bar, tile.bars);
     }
 
     /// The tile of a lane whose memory is here only.

@@ -1,6 +1,6 @@
 //! Chande momentum oscillator.
 
-use super::relative_strength_index::GainsAndLosses;
+use super::relative_strength_index::{GainsAndLosses, rows_of_moves};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
@@ -40,17 +40,7 @@ impl Kernel for Cmo {
         self.period
     }
 
-    const MEMORY_ROWS: bool = true;
-
-    #[inline(always)]
-    fn live(&self, state: &mut GainsAndLosses, show: &mut impl FnMut(&mut f64)) {
-        state.live(show);
-    }
-
-    #[inline(always)]
-    fn catch_up(&self, state: &mut GainsAndLosses, newest: &Frame<'_>, _bars: u64) {
-        state.previous = newest.current(self.column);
-    }
+    rows_of_moves!();
 
     #[inline(always)]
     fn step(&self, state: &mut GainsAndLosses, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {

@@ -27,6 +27,17 @@ state! {
 }
 
 impl GainsAndLosses {
+    /// Averages that are warm, for a period.
+    #[inline(always)]
+    pub(crate) fn warm(period: usize, [previous, gain, loss]: [f64; 3]) -> Self {
+        Self {
+            previous,
+            gain,
+            loss,
+            values: period as u64 + 1,
+        }
+    }
+
     /// Takes a value; the index once it is warm.
     #[inline(always)]
     pub(crate) fn push(&mut self, period: usize, value: f64) -> Option<f64> {
@@ -170,6 +181,30 @@ impl GainsAndLosses {
     }
 }
 
+/// What of gains and losses lies as rows, for a kernel that remembers nothing else.
+macro_rules! rows_of_moves {
+    () => {
+        const MEMORY_ROWS: bool = true;
+
+        #[inline(always)]
+        fn live(&self, state: &mut GainsAndLosses, show: &mut impl FnMut(&mut f64)) {
+            state.live(show);
+        }
+
+        #[inline(always)]
+        fn catch_up(
+            &self,
+            state: &mut GainsAndLosses,
+            _window: &mut [f64],
+            newest: &Frame<'_>,
+            _bars: u64,
+        ) {
+            state.previous = newest.current(self.column);
+        }
+    };
+}
+pub(super) use rows_of_moves;
+
 impl Kernel for Rsi {
     type State = GainsAndLosses;
     type Output = [f64; 1];
@@ -198,17 +233,7 @@ impl Kernel for Rsi {
         self.period
     }
 
-    const MEMORY_ROWS: bool = true;
-
-    #[inline(always)]
-    fn live(&self, state: &mut GainsAndLosses, show: &mut impl FnMut(&mut f64)) {
-        state.live(show);
-    }
-
-    #[inline(always)]
-    fn catch_up(&self, state: &mut GainsAndLosses, newest: &Frame<'_>, _bars: u64) {
-        state.previous = newest.current(self.column);
-    }
+    rows_of_moves!();
 
     #[inline(always)]
     fn step(&self, state: &mut GainsAndLosses, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {

@@ -8,7 +8,9 @@ use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::known_length::known_length;
 use crate::neighbours::{self, LONGEST, Row, WINDOWS, Wide};
-use crate::rings::{align_ring, ring, ring_extend, ring_len, ring_of_each, ring_rows, ring_values};
+use crate::rings::{
+    align_ring, place_ring, ring, ring_extend, ring_len, ring_of_each, ring_rows, ring_values,
+};
 use crate::side_by_side::{self, Memories, SideBySide, each_series};
 use crate::state::state;
 use crate::subnormal::{Arithmetic, Careful, Lifted, Plain, all_near};
@@ -80,6 +82,18 @@ impl Kernel for Stoch {
         align_ring(slow_ks);
     }
 
+    fn catch_up(
+        &self,
+        _state: &mut StochState,
+        window: &mut [f64],
+        _newest: &Frame<'_>,
+        bars: u64,
+    ) {
+        let (raws, slow_ks) = window.split_at_mut(ring_len(self.slow_k));
+        place_ring(raws, bars);
+        place_ring(slow_ks, bars);
+    }
+
     fn needed_rows(&self, bars: u64, tell: &mut dyn FnMut(Range<usize>)) {
         ring_rows(0, self.slow_k, bars, tell);
         ring_rows(ring_len(self.slow_k), self.slow_d, bars, tell);
@@ -105,8 +119,8 @@ impl Kernel for Stoch {
         places_between::<Plain>(&highs, &lows, closes, &mut raws);
         if let Some(rows) = memories.take_rows() {
             let (raw_ring, slow_k_ring) = rows.windows.split_at_mut(ring_len(self.slow_k));
-            *slow_ks = side_by_side::means(ring_of_each(raw_ring, raws));
-            *slow_ds = side_by_side::means(ring_of_each(slow_k_ring, *slow_ks));
+            *slow_ks = side_by_side::means(ring_of_each(raw_ring, rows.bars, raws));
+            *slow_ds = side_by_side::means(ring_of_each(slow_k_ring, rows.bars, *slow_ks));
             return true;
         }
         each_series!(memories, |at, state: StochState, window| {

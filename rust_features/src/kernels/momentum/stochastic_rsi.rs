@@ -7,6 +7,7 @@ use crate::kernel::{Description, Kernel, output};
 use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, kind_parameter};
 use crate::neighbouring_extremes::{tile_highest, tile_lowest};
 use crate::neighbours::{LONGEST, Row, WINDOWS, Wide};
+use crate::side_by_side::{self, Memories, MemoryRows, SideBySide};
 use crate::state::state;
 use crate::window::{highest, lowest, slide};
 
@@ -73,17 +74,75 @@ impl Kernel for StochRsi {
         self.period + self.fast_k - 1 + self.fast_d.lookback()
     }
 
+    const SIDE_BY_SIDE: bool = true;
     const MEMORY_ROWS: bool = true;
+
+    /// Other averages remember more than values.
+    fn takes_rows(&self) -> bool {
+        matches!(self.fast_d, MovingAverage::None | MovingAverage::Mean(_))
+    }
 
     #[inline(always)]
     fn live(&self, state: &mut StochRsiState, show: &mut impl FnMut(&mut f64)) {
         state.index.live(show);
-        self.fast_d.live(&mut state.fast_d, show);
+    }
+
+    fn catch_up(
+        &self,
+        state: &mut StochRsiState,
+        window: &mut [f64],
+        newest: &Frame<'_>,
+        bars: u64,
+    ) {
+        state.index.previous = newest.current(self.column);
+        window[..self.fast_k].rotate_left(self.oldest(bars));
     }
 
     #[inline(always)]
-    fn catch_up(&self, state: &mut StochRsiState, newest: &Frame<'_>, _bars: u64) {
-        state.index.previous = newest.current(self.column);
+    fn side_by_side(
+        &self,
+        memories: &mut Memories<'_>,
+        newest: &SideBySide<'_>,
+        outputs: &mut [Row],
+    ) -> bool {
+        let (Some(rows), [fast_ks, fast_ds]) = (memories.take_rows(), outputs) else {
+            return false;
+        };
+        let MemoryRows {
+            live: [gains, losses],
+            windows,
+            bars,
+            ..
+        } = rows
+        else {
+            return false;
+        };
+        let previous = &newest.previous[self.column as usize];
+        let values = newest.current(self.column);
+        let mut index = Row::ZEROS;
+        for (at, cell) in index.0.iter_mut().enumerate() {
+            let before = [previous.0[at], gains.0[at], losses.0[at]];
+            let mut own = GainsAndLosses::warm(self.period, before);
+            *cell = own.push(self.period, values.0[at]).unwrap_or(f64::NAN);
+            (gains.0[at], losses.0[at]) = (own.gain, own.loss);
+        }
+        let (indices, past) = windows.split_at_mut(self.fast_k);
+        // Extremes ask for no order.
+        indices[self.oldest(bars)] = index;
+        let (highs, lows) = (
+            side_by_side::highest(indices),
+            side_by_side::lowest(indices),
+        );
+        for (at, cell) in fast_ks.0.iter_mut().enumerate() {
+            *cell = place(index.0[at], highs.0[at], lows.0[at]);
+        }
+        *fast_ds = *fast_ks;
+        if !past.is_empty() {
+            past.copy_within(1.., 0);
+            past[past.len() - 1] = *fast_ks;
+            *fast_ds = side_by_side::means(past);
+        }
+        true
     }
 
     #[inline(always)]
@@ -149,6 +208,13 @@ impl Kernel for StochRsi {
         }
         window.copy_from_slice(&indices[WINDOWS - 1..]);
         true
+    }
+}
+
+impl StochRsi {
+    /// Place of the oldest index among rows that took so many bars.
+    fn oldest(&self, bars: u64) -> usize {
+        (bars % self.fast_k as u64) as usize
     }
 }
 

@@ -61,7 +61,13 @@ impl Kernel for Trix {
     }
 
     #[inline(always)]
-    fn catch_up(&self, state: &mut TrixState, _newest: &Frame<'_>, _bars: u64) {
+    fn catch_up(
+        &self,
+        state: &mut TrixState,
+        _window: &mut [f64],
+        _newest: &Frame<'_>,
+        _bars: u64,
+    ) {
         let [.., last] = &state.chain;
         state.previous = last.value;
     }

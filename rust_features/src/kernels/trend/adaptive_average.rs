@@ -161,7 +161,10 @@ impl Average for Adaptive {
             let distance = (values.0[at] - oldest.0[at]).abs();
             *cell = smoothing::<Plain>(distance, paths.0[at]);
         }
-        if let Some(MemoryRows { live: [averages], .. }) = laid {
+        if let Some(MemoryRows {
+            live: [averages], ..
+        }) = laid
+        {
             for (at, average) in averages.0.iter_mut().enumerate() {
                 *average = pursue(*average, values.0[at], rows.0[at]);
             }

@@ -309,7 +309,7 @@ macro_rules! movement_kernel {
             }
 
             #[inline(always)]
-            fn catch_up(&self, state: &mut Movement, newest: &Frame<'_>, _bars: u64) {
+            fn catch_up(&self, state: &mut Movement, _window: &mut [f64], newest: &Frame<'_>, _bars: u64) {
                 (state.high, state.low, state.close) =
                     (newest.bar.high, newest.bar.low, newest.bar.close);
             }

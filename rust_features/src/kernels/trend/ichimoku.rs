@@ -9,6 +9,7 @@ use crate::neighbouring_extremes::{tile_highest, tile_lowest};
 use crate::neighbours::{LONGEST, Row, TILE, WINDOWS, divide_by_each, parts};
 use crate::rings::{
     align_delay, delay, delay_len, delay_of_each, delay_places, delays_of_each, delays_rows,
+    place_delay,
 };
 use crate::side_by_side::{self, Memories, SideBySide, each_series, highest_of, lowest_of};
 use crate::state::state;
@@ -194,20 +195,31 @@ impl Kernel for Ichimoku {
             .for_each(align_delay);
     }
 
+    fn catch_up(
+        &self,
+        _state: &mut IchimokuState,
+        window: &mut [f64],
+        _newest: &Frame<'_>,
+        bars: u64,
+    ) {
+        for edges in window.chunks_exact_mut(delay_len(self.displacement)) {
+            place_delay(edges, bars);
+        }
+    }
+
     fn derived_rows(&self) -> usize {
         self.base_ago().map_or(0, delays_rows::<2>)
     }
 
     fn derive(&self, newest: &SideBySide<'_>, rows: &mut [Row]) {
         rows.fill(Row::ZEROS);
-        for ago in (1..=self.base_ago().unwrap_or(0)).rev() {
+        let first = self.base_ago().unwrap_or(0);
+        for ago in (1..=first).rev() {
             let before = [Column::High, Column::Low].map(|at| newest.last(at, self.base + ago));
             if let [Some(highs), Some(lows)] = before {
                 let [highs, lows] = [highs, lows].map(|rows| &rows[..self.base]);
-                delays_of_each(
-                    rows,
-                    [side_by_side::highest(highs), side_by_side::lowest(lows)],
-                );
+                let ranges = [side_by_side::highest(highs), side_by_side::lowest(lows)];
+                delays_of_each(rows, (first - ago) as u64, ranges);
             }
         }
     }
@@ -235,7 +247,7 @@ impl Kernel for Ichimoku {
         }
         if let Some(ago) = self.base_ago() {
             // As many were kept already when the rows were laid.
-            delays(2 * len + 1, 2, ago, bars + ago as u64);
+            delays(2 * len, 2, ago, bars + ago as u64);
         }
     }
 
@@ -264,16 +276,13 @@ impl Kernel for Ichimoku {
         else {
             return false;
         };
-        let mut window = memories.take_rows().map(|rows| rows.windows);
-        let derived = match &mut window {
-            Some(rows) if self.base_ago().is_some() => {
-                let (windows, derived) =
-                    std::mem::take(rows).split_at_mut(2 * delay_len(self.displacement));
-                *rows = windows;
-                Some(derived)
-            }
-            _ => None,
-        };
+        let rows = memories.take_rows();
+        let bars = rows.as_ref().map_or(0, |rows| rows.bars);
+        let (window, derived) = rows
+            .map(|rows| rows.windows.split_at_mut(2 * delay_len(self.displacement)))
+            .unzip();
+        let derived = derived.zip(self.base_ago());
+        let derived = derived.map(|(rows, ago)| (rows, bars + ago as u64));
         let Some([tops, bottoms]) = self.ranges(newest, derived) else {
             return false;
         };
@@ -287,8 +296,8 @@ impl Kernel for Ichimoku {
         }
         if let Some(window) = window {
             let (first, second) = window.split_at_mut(delay_len(self.displacement));
-            *edges_a = delay_of_each(first, known[3]);
-            *edges_b = delay_of_each(second, known[2]);
+            *edges_a = delay_of_each(first, bars, known[3]);
+            *edges_b = delay_of_each(second, bars, known[2]);
         } else {
             each_series!(memories, |at, state: IchimokuState, window| {
                 let now = [known[3].0[at], known[2].0[at]];
@@ -440,19 +449,20 @@ impl Kernel for Ichimoku {
 }
 
 impl Ichimoku {
-    /// As [`ranges`] of many series, all of which have the bars; `derived` are the base's of the bars before.
+    /// As [`ranges`] of many series, all of which have the bars; `derived` are the base's of
+    /// the bars before, so many in all.
     #[inline(always)]
     fn ranges(
         &self,
         newest: &SideBySide<'_>,
-        derived: Option<&mut [Row]>,
+        derived: Option<(&mut [Row], u64)>,
     ) -> Option<[[Row; 3]; 2]> {
-        let Some(derived) = derived else {
+        let Some((derived, count)) = derived else {
             return ranges_of_each(newest, [self.conversion, self.base, self.span_b]);
         };
         let [[short_top, top], [short_bottom, bottom]] =
             ranges_of_each(newest, [self.conversion, self.base])?;
-        let [top_before, bottom_before] = delays_of_each(derived, [top, bottom]);
+        let [top_before, bottom_before] = delays_of_each(derived, count, [top, bottom]);
         Some([
             [short_top, top, highest_of(&[top_before], top)],
             [short_bottom, bottom, lowest_of(&[bottom_before], bottom)],

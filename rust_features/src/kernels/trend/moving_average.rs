@@ -207,19 +207,6 @@ impl MovingAverage {
         }
     }
 
-    /// What of it goes on changing; see [`Kernel::live`].
-    #[inline(always)]
-    pub(crate) fn live(&self, state: &mut MovingAverageState, show: &mut impl FnMut(&mut f64)) {
-        // The kinds that remember nothing but values.
-        if matches!(self, Self::None | Self::Mean(_)) {
-            return;
-        }
-        for link in &mut state.chain {
-            show(&mut link.value);
-        }
-        show(&mut state.adaptive.average);
-    }
-
     /// As `push`, for a kernel's own series, whose newest values `window` keeps: `own_window` numbers, zero at first.
     #[inline(always)]
     pub(crate) fn push_own(

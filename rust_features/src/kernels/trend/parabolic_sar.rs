@@ -309,7 +309,7 @@ impl Kernel for Sar {
     }
 
     #[inline(always)]
-    fn catch_up(&self, state: &mut Trade, newest: &Frame<'_>, _bars: u64) {
+    fn catch_up(&self, state: &mut Trade, _window: &mut [f64], newest: &Frame<'_>, _bars: u64) {
         (state.high, state.low) = (newest.bar.high, newest.bar.low);
     }
 

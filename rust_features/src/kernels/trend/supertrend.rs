@@ -80,7 +80,7 @@ impl Kernel for Supertrend {
     }
 
     #[inline(always)]
-    fn catch_up(&self, state: &mut Bands, newest: &Frame<'_>, _bars: u64) {
+    fn catch_up(&self, state: &mut Bands, _window: &mut [f64], newest: &Frame<'_>, _bars: u64) {
         state.previous_close = newest.bar.close;
         state.range.previous_close = newest.bar.close;
     }

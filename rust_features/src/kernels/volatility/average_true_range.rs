@@ -272,6 +272,29 @@ fn is_checked(column: Column) -> bool {
     matches!(column, Column::High | Column::Low | Column::Close)
 }
 
+/// What of an average range lies as rows, for a kernel that remembers nothing else.
+macro_rules! rows_of_range {
+    () => {
+        const MEMORY_ROWS: bool = true;
+
+        #[inline(always)]
+        fn live(&self, state: &mut AverageRange, show: &mut impl FnMut(&mut f64)) {
+            state.live(show);
+        }
+
+        #[inline(always)]
+        fn catch_up(
+            &self,
+            state: &mut AverageRange,
+            _window: &mut [f64],
+            newest: &Frame<'_>,
+            _bars: u64,
+        ) {
+            state.previous_close = newest.bar.close;
+        }
+    };
+}
+
 /// Average true range.
 #[derive(Debug)]
 pub(crate) struct Atr {
@@ -308,17 +331,7 @@ impl Kernel for Atr {
         self.period
     }
 
-    const MEMORY_ROWS: bool = true;
-
-    #[inline(always)]
-    fn live(&self, state: &mut AverageRange, show: &mut impl FnMut(&mut f64)) {
-        state.live(show);
-    }
-
-    #[inline(always)]
-    fn catch_up(&self, state: &mut AverageRange, newest: &Frame<'_>, _bars: u64) {
-        state.previous_close = newest.bar.close;
-    }
+    rows_of_range!();
 
     #[inline(always)]
     fn step(&self, state: &mut AverageRange, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 2] {
@@ -385,17 +398,7 @@ impl Kernel for Natr {
         self.period
     }
 
-    const MEMORY_ROWS: bool = true;
-
-    #[inline(always)]
-    fn live(&self, state: &mut AverageRange, show: &mut impl FnMut(&mut f64)) {
-        state.live(show);
-    }
-
-    #[inline(always)]
-    fn catch_up(&self, state: &mut AverageRange, newest: &Frame<'_>, _bars: u64) {
-        state.previous_close = newest.bar.close;
-    }
+    rows_of_range!();
 
     #[inline(always)]
     fn step(&self, state: &mut AverageRange, _window: &mut [f64], frame: &Frame<'_>) -> [f64; 1] {

@@ -82,7 +82,13 @@ impl Kernel for KeltnerChannel {
     }
 
     #[inline(always)]
-    fn catch_up(&self, state: &mut KeltnerState, newest: &Frame<'_>, _bars: u64) {
+    fn catch_up(
+        &self,
+        state: &mut KeltnerState,
+        _window: &mut [f64],
+        newest: &Frame<'_>,
+        _bars: u64,
+    ) {
         state.range.previous_close = newest.bar.close;
     }
 

@@ -162,7 +162,13 @@ macro_rules! mean_of_bars {
             }
 
             #[inline(always)]
-            fn catch_up(&self, state: &mut BarVariances, _newest: &Frame<'_>, bars: u64) {
+            fn catch_up(
+                &self,
+                state: &mut BarVariances,
+                _window: &mut [f64],
+                _newest: &Frame<'_>,
+                bars: u64,
+            ) {
                 state.appended = trailing::appended_rows(bars);
             }
 

@@ -86,7 +86,13 @@ impl Kernel for YangZhang {
     }
 
     #[inline(always)]
-    fn catch_up(&self, state: &mut YangZhangState, newest: &Frame<'_>, bars: u64) {
+    fn catch_up(
+        &self,
+        state: &mut YangZhangState,
+        _window: &mut [f64],
+        newest: &Frame<'_>,
+        bars: u64,
+    ) {
         state.previous_close = newest.bar.close;
         state.appended = [trailing::appended_rows(bars); 3];
     }
@@ -192,11 +198,16 @@ impl YangZhang {
 
     /// As `push` of warm series.
     #[inline(always)]
-    fn push_each(&self, rows: MemoryRows<'_>, parts: &[Row; 3], row: &mut Row) {
+    fn push_each(
+        &self,
+        MemoryRows { windows, bars, .. }: MemoryRows<'_>,
+        parts: &[Row; 3],
+        row: &mut Row,
+    ) {
         let mut found = [Row::ZEROS; 3];
-        let windows = (rows.windows).chunks_exact_mut(rows_for(self.period));
+        let windows = windows.chunks_exact_mut(rows_for(self.period));
         for (at, (window, part)) in windows.zip(parts).enumerate() {
-            let newest = append_row(window, rows.bars, *part);
+            let newest = append_row(window, bars, *part);
             found[at] = if at < 2 {
                 means_and_variances_of_each(newest)[1]
             } else {

@@ -69,7 +69,7 @@ impl Kernel for ChaikinMoneyFlow {
     }
 
     #[inline(always)]
-    fn catch_up(&self, state: &mut Flows, _newest: &Frame<'_>, bars: u64) {
+    fn catch_up(&self, state: &mut Flows, _window: &mut [f64], _newest: &Frame<'_>, bars: u64) {
         state.appended = trailing::appended_rows(bars);
     }
 

@@ -8,7 +8,9 @@ use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
 use crate::neighbouring_means::all_sums;
 use crate::neighbours::{LONGEST, Row, TILE, divide};
-use crate::rings::{align_ring, ring, ring_extend, ring_len, ring_of_each, ring_rows, ring_values};
+use crate::rings::{
+    align_ring, place_ring, ring, ring_extend, ring_len, ring_of_each, ring_rows, ring_values,
+};
 use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
 use crate::state::state;
 use crate::subnormal::{self, Arithmetic, Careful, Lifted, Plain, all_factors, all_near, is_near};
@@ -69,8 +71,9 @@ impl Kernel for Mfi {
     }
 
     #[inline(always)]
-    fn catch_up(&self, state: &mut MoneyFlow, newest: &Frame<'_>, _bars: u64) {
+    fn catch_up(&self, state: &mut MoneyFlow, window: &mut [f64], newest: &Frame<'_>, bars: u64) {
         state.previous_typical = typical(newest);
+        place_ring(window, bars);
     }
 
     fn needed_rows(&self, bars: u64, tell: &mut dyn FnMut(Range<usize>)) {
@@ -109,7 +112,7 @@ impl Kernel for Mfi {
         }
         let [mut positive, mut total] = [Row::ZEROS; 2];
         if let Some(rows) = rows {
-            let flows = ring_of_each(rows.windows, flows);
+            let flows = ring_of_each(rows.windows, rows.bars, flows);
             positive = sums_of(flows, |flow, _| rising(flow));
             total = sums_of(flows, |flow, _| flow.abs());
         } else {
