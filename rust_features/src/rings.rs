@@ -249,6 +249,29 @@ mod tests {
     }
 
     #[test]
+    fn rings_side_by_side_are_those_of_each_and_where_they_say() {
+        for length in [1, 2, 9] {
+            let mut rows = vec![Row::ZEROS; ring_len(length)];
+            let mut alone = vec![0.0; ring_len(length)];
+            for count in 0..30_u32 {
+                let value = f64::from(count) + 1.0;
+                let expected = ring(&mut alone, value).to_vec();
+                let first = rows.as_ptr().addr();
+                let newest = ring_of_each(&mut rows, count.into(), Row([value; WINDOWS]));
+                let found: Vec<f64> = newest.iter().map(|row| row.0[5]).collect();
+                assert_eq!(found, expected);
+                let place = (newest.as_ptr().addr() - first) / size_of::<Row>();
+                ring_rows(0, length, count.into(), &mut |needed| {
+                    assert_eq!(needed, place - 1..place + length);
+                });
+                let mut placed: Vec<f64> = rows.iter().map(|row| row.0[5]).collect();
+                place_ring(&mut placed, u64::from(count) + 1);
+                assert_eq!(placed, alone);
+            }
+        }
+    }
+
+    #[test]
     fn delays_together_are_those_of_each_and_where_they_say() {
         for ago in [1, 2, 9] {
             let mut rows = vec![Row::ZEROS; delays_rows::<2>(ago)];

@@ -143,13 +143,28 @@ fn ichimoku_of_any_periods_has_the_bits_of_one_series() {
             r#"{{"features": [{{"name": "thickness", "kernel": "ichimoku", "output": "cloud_thickness", "parameters":
             {{"conversion": {conversion}, "base": {base}, "span_b": {span_b}, "displacement": 7}}}}]}}"#
         );
-        let spec = FeatureSpec::from_json(&json).unwrap();
-        check(&format!("{periods:?}"), &spec, |call, lanes| {
-            if call % 50 == 49 {
-                lanes.truncate(70);
-            }
-        });
+        check_now_and_then_apart(&json);
     }
+}
+
+/// Its indices lie as rows where their average remembers nothing but values.
+#[test]
+fn stochrsi_of_any_average_has_the_bits_of_one_series() {
+    for (indices, values, kind) in [(5, 3, 0), (1, 4, 0), (7, 1, 0), (6, 3, 1), (5, 4, 6)] {
+        check_now_and_then_apart(&format!(
+            r#"{{"features": [{{"name": "fastd", "kernel": "stochrsi", "output": "fastd", "parameters":
+            {{"timeperiod": 9, "fastk_period": {indices}, "fastd_period": {values}, "fastd_matype": {kind}}}}}]}}"#
+        ));
+    }
+}
+
+fn check_now_and_then_apart(json: &str) {
+    let spec = FeatureSpec::from_json(json).unwrap();
+    check(json, &spec, |call, lanes| {
+        if call % 50 == 49 {
+            lanes.truncate(70);
+        }
+    });
 }
 
 /// A symbol that comes later moves every series' memory.
