@@ -140,6 +140,11 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
         let _ = (state, window);
     }
 
+    /// The same for rows: what [`Kernel::catch_up`] can undo need not be so in a snapshot.
+    fn align_rows(&self, state: &mut Self::State, window: &mut [f64]) {
+        self.align(state, window);
+    }
+
     /// Steps many series at once, a cell of each row for each, where that is faster than as many steps: every output,
     /// with their bits. False, with no memory changed, when it cannot: then they are stepped. Every series has the bars
     /// that [`Kernel::lookback`] declares.

@@ -35,6 +35,28 @@ fn position_after(count: u64, places: usize) -> f64 {
     (count % places.max(1) as u64) as f64
 }
 
+/// As [`align_ring`], but the position stays for [`turn_back`].
+pub(crate) fn turn_ring(ring: &mut [f64]) {
+    let position = ring.first().copied();
+    align_ring(ring);
+    if let (Some(first), Some(position)) = (ring.first_mut(), position) {
+        *first = position;
+    }
+}
+
+/// Makes a ring that [`turn_ring`] took `count` values ago what it would be without.
+pub(crate) fn turn_back(ring: &mut [f64], count: u64) {
+    if let Some((position, values)) = ring.split_first_mut() {
+        let length = values.len() / 2;
+        let at = *position as usize;
+        let at = if at < length { at } else { 0 };
+        for values in values.chunks_exact_mut(length.max(1)) {
+            values.rotate_right(at);
+        }
+        *position = position_after(at as u64 + count, length);
+    }
+}
+
 /// Makes a ring that was aligned `count` values ago know its position.
 pub(crate) fn place_ring(ring: &mut [f64], count: u64) {
     if let Some((position, values)) = ring.split_first_mut() {
@@ -264,6 +286,21 @@ mod tests {
                 ring_rows(0, length, count.into(), &mut |needed| {
                     assert_eq!(needed, place - 1..place + length);
                 });
+                for turned in 0..length as u64 {
+                    let mut ring = alone.clone();
+                    turn_ring(&mut ring);
+                    for value in 0..turned {
+                        // Where rows would have it.
+                        let at = value as usize % length;
+                        (ring[1 + at], ring[1 + length + at]) = (value as f64, value as f64);
+                    }
+                    turn_back(&mut ring, turned);
+                    let mut expected = alone.clone();
+                    for value in 0..turned {
+                        super::ring(&mut expected, value as f64);
+                    }
+                    assert_eq!(ring, expected);
+                }
                 let mut placed: Vec<f64> = rows.iter().map(|row| row.0[5]).collect();
                 place_ring(&mut placed, u64::from(count) + 1);
                 assert_eq!(placed, alone);

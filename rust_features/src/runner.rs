@@ -55,6 +55,8 @@ pub(crate) trait Runner: Debug + Send + Sync {
     fn needed_rows(&self, bars: u64, tell: &mut dyn FnMut(Range<usize>));
     /// Makes the newest values of the window of one series be where they are in another's.
     fn align(&self, words: &mut [u64], window: &mut [f64]);
+    /// The same for rows.
+    fn align_rows(&self, words: &mut [u64], window: &mut [f64]);
     /// Steps one series over consecutive bars, given with all columns and their log returns; each of `out` takes one
     /// output of all bars: every output, or only the classic ones. False at a number of the `unchecked` columns that is
     /// not finite; what `out` holds is then worth nothing.
@@ -469,6 +471,12 @@ impl<K: Kernel> Runner for Built<K> {
     fn align(&self, words: &mut [u64], window: &mut [f64]) {
         let mut state = K::State::load(&mut Words::new(words));
         self.kernel.align(&mut state, window);
+        state.store(&mut WordsMut::new(words));
+    }
+
+    fn align_rows(&self, words: &mut [u64], window: &mut [f64]) {
+        let mut state = K::State::load(&mut Words::new(words));
+        self.kernel.align_rows(&mut state, window);
         state.store(&mut WordsMut::new(words));
     }
 

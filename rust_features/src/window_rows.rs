@@ -65,7 +65,7 @@ impl WindowRows {
                 let series = tile * WINDOWS + place;
                 let words = lanes.words.of_mut(kernel.words, series);
                 let window = lanes.windows.of_mut(kernel.window, series);
-                kernel.runner.align(words, window);
+                kernel.runner.align_rows(words, window);
                 kernel.runner.copy_live(words, live, place);
                 for (row, number) in rows.iter_mut().zip(kernel.numbers_of_rows()) {
                     row.0[place] = window[number];

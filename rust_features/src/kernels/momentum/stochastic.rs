@@ -9,7 +9,7 @@ use crate::kernels::trend::moving_average::{MovingAverage, MovingAverageState, k
 use crate::known_length::known_length;
 use crate::neighbours::{self, LONGEST, Row, WINDOWS, Wide};
 use crate::rings::{
-    align_ring, place_ring, ring, ring_extend, ring_len, ring_of_each, ring_rows, ring_values,
+    ring, ring_extend, ring_len, ring_of_each, ring_rows, ring_values, turn_back, turn_ring,
 };
 use crate::side_by_side::{self, Memories, SideBySide, each_series};
 use crate::state::state;
@@ -76,10 +76,10 @@ impl Kernel for Stoch {
     const SIDE_BY_SIDE: bool = true;
     const MEMORY_ROWS: bool = true;
 
-    fn align(&self, _state: &mut StochState, window: &mut [f64]) {
+    fn align_rows(&self, _state: &mut StochState, window: &mut [f64]) {
         let (raws, slow_ks) = window.split_at_mut(ring_len(self.slow_k));
-        align_ring(raws);
-        align_ring(slow_ks);
+        turn_ring(raws);
+        turn_ring(slow_ks);
     }
 
     fn catch_up(
@@ -90,8 +90,8 @@ impl Kernel for Stoch {
         bars: u64,
     ) {
         let (raws, slow_ks) = window.split_at_mut(ring_len(self.slow_k));
-        place_ring(raws, bars);
-        place_ring(slow_ks, bars);
+        turn_back(raws, bars);
+        turn_back(slow_ks, bars);
     }
 
     fn needed_rows(&self, bars: u64, tell: &mut dyn FnMut(Range<usize>)) {
