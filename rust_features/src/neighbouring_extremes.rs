@@ -68,6 +68,75 @@ fn extremes<const HIGHEST: bool>(values: &[f64], length: usize, cells: &mut [f64
     pick_all::<HIGHEST>(best, length - span, cells);
 }
 
+/// How many values of each window stand before its highest one, as [`tile_highest`]; of equal ones the latest counts.
+#[inline(always)]
+pub(crate) fn tile_latest_highest(values: &[f64], length: usize, cells: &mut [f64]) {
+    latest_places::<true>(values, length, cells);
+}
+
+/// How many values of each window stand before its lowest one, as [`tile_latest_highest`].
+#[inline(always)]
+pub(crate) fn tile_latest_lowest(values: &[f64], length: usize, cells: &mut [f64]) {
+    latest_places::<false>(values, length, cells);
+}
+
+/// As [`extremes`], each with its place in its window.
+#[inline(always)]
+fn latest_places<const HIGHEST: bool>(values: &[f64], length: usize, cells: &mut [f64]) {
+    let windows = cells.len();
+    if length < 2 {
+        cells.fill(0.0);
+        return;
+    }
+    let mut room = [const { Aligned([0.0; TILE + LONGEST]) }; 4];
+    let [best, next, places, next_places] = room.each_mut().map(|numbers| &mut numbers.0);
+    let (mut best, mut next, mut places, mut next_places) = (best, next, places, next_places);
+    let mut span = 2;
+    // Of single values every place is zero.
+    let wide = windows + length - span;
+    let (left, right) = (&values[..wide], &values[1..][..wide]);
+    for at in 0..wide {
+        let is_later = wins::<HIGHEST>(right[at], left[at]);
+        best[at] = if is_later { right[at] } else { left[at] };
+        places[at] = if is_later { 1.0 } else { 0.0 };
+    }
+    while 2 * span <= length {
+        let wide = windows + length - 2 * span;
+        let (left, right) = (&best[..wide], &best[span..][..wide]);
+        let (left_places, right_places) = (&places[..wide], &places[span..][..wide]);
+        let (winners, winning_places) = (&mut next[..wide], &mut next_places[..wide]);
+        let further = span as f64;
+        for at in 0..wide {
+            let is_later = wins::<HIGHEST>(right[at], left[at]);
+            winners[at] = if is_later { right[at] } else { left[at] };
+            let place = right_places[at] + further;
+            winning_places[at] = if is_later { place } else { left_places[at] };
+        }
+        std::mem::swap(&mut best, &mut next);
+        std::mem::swap(&mut places, &mut next_places);
+        span *= 2;
+    }
+    let stride = length - span;
+    let (left, right) = (&best[..windows], &best[stride..][..windows]);
+    let (left_places, right_places) = (&places[..windows], &places[stride..][..windows]);
+    let further = stride as f64;
+    for (at, cell) in cells.iter_mut().enumerate() {
+        let place = right_places[at] + further;
+        let is_later = wins::<HIGHEST>(right[at], left[at]);
+        *cell = if is_later { place } else { left_places[at] };
+    }
+}
+
+/// Whether a later value takes the place of an earlier one.
+#[inline(always)]
+fn wins<const HIGHEST: bool>(later: f64, earlier: f64) -> bool {
+    if HIGHEST {
+        later >= earlier
+    } else {
+        later <= earlier
+    }
+}
+
 /// The better one of each value and the one `stride` further.
 #[inline(always)]
 fn pick_all<const HIGHEST: bool>(values: &[f64], stride: usize, picked: &mut [f64]) {
@@ -93,10 +162,17 @@ mod tests {
                 let (mut highs, mut lows) = (vec![0.0; windows], vec![0.0; windows]);
                 tile_highest(given, length, &mut highs);
                 tile_lowest(given, length, &mut lows);
+                let (mut high_places, mut low_places) = (highs.clone(), lows.clone());
+                tile_latest_highest(given, length, &mut high_places);
+                tile_latest_lowest(given, length, &mut low_places);
                 for at in 0..windows {
                     let own = &given[at..][..length];
                     assert_eq!(highs[at], window::highest(own), "{length} from {at}");
                     assert_eq!(lows[at], window::lowest(own), "{length} from {at}");
+                    let places = [highs[at], lows[at]]
+                        .map(|extreme| own.iter().rposition(|value| *value == extreme));
+                    let found = [high_places[at], low_places[at]];
+                    assert_eq!(found.map(|place| Some(place as usize)), places);
                 }
             }
         }

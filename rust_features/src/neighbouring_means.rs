@@ -1,6 +1,6 @@
 //! Means and sums of all windows of a series, for batches: tiles of them, added up and divided in few passes.
 
-use crate::neighbours::{TILE, WINDOWS, divide, is_safe};
+use crate::neighbours::{TILE, divide, is_safe};
 use crate::subnormal::{corrected, is_near};
 use crate::window::{LANES, all_finite, fold_lanes};
 
@@ -108,8 +108,13 @@ impl Parts {
         self.may_be_near = values.first().copied().is_some_and(is_near);
         let chunks = length / LANES;
         if chunks > 0 {
-            let lanes = &mut self.lanes.0[..windows + LANES - 1];
-            add_columns(values, chunks, lanes);
+            let lanes = if chunks > 1 {
+                let lanes = &mut self.lanes.0[..windows + LANES - 1];
+                add_columns(values, chunks, lanes);
+                lanes
+            } else {
+                values
+            };
             add_neighbours(lanes, 4, &mut self.fours.0[..windows + 3]);
             add_neighbours(&self.fours.0, 2, &mut self.twos.0[..=windows]);
         }
@@ -150,9 +155,7 @@ impl Parts {
             finite &= cell.is_finite();
         }
         if MEANS {
-            for cells in cells.chunks_mut(WINDOWS) {
-                divide(cells, count);
-            }
+            divide(cells, count);
         }
         finite
     }

@@ -69,7 +69,11 @@ impl Pairs {
         }
         let mut done = 0;
         // Several at a time, for each time costs a pass over the sums.
-        while done + 5 <= length {
+        while done + 10 <= length {
+            self.add::<10>(x, y, (done, length), windows);
+            done += 10;
+        }
+        if done + 5 <= length {
             self.add::<5>(x, y, (done, length), windows);
             done += 5;
         }

@@ -215,53 +215,6 @@ fn extremes(values: &[f64], length: usize, pick: impl Fn(f64, f64) -> f64) -> Ro
     row
 }
 
-/// How many values of each window of at most [`LONGEST`] stand before its extreme, as [`sums`]; of equal ones the
-/// latest counts. `wins` tells whether a later value replaces an earlier one.
-#[inline(always)]
-pub(crate) fn latest_places(values: &[f64], length: usize, wins: impl Fn(f64, f64) -> bool) -> Row {
-    let (mut first, mut second) = (WideRow::ZEROS, WideRow::ZEROS);
-    let (mut first_places, mut second_places) = (WideRow::ZEROS, WideRow::ZEROS);
-    // As in `extremes`.
-    let (mut best, mut next) = (&mut first.0, &mut second.0);
-    let (mut places, mut next_places) = (&mut first_places.0, &mut second_places.0);
-    for (best, value) in best.iter_mut().zip(values) {
-        *best = *value;
-    }
-    for (at, place) in places.iter_mut().enumerate() {
-        *place = at as f64;
-    }
-    let mut span = 1;
-    while 2 * span <= length {
-        let needed = (WINDOWS + length - 2 * span).next_multiple_of(LANES);
-        let needed = needed.min(WINDOWS + LONGEST - span);
-        let (later, later_places) = (&best[span..][..needed], &places[span..][..needed]);
-        for at in 0..needed {
-            let later_wins = wins(later[at], best[at]);
-            next[at] = if later_wins { later[at] } else { best[at] };
-            next_places[at] = if later_wins {
-                later_places[at]
-            } else {
-                places[at]
-            };
-        }
-        std::mem::swap(&mut best, &mut next);
-        std::mem::swap(&mut places, &mut next_places);
-        span *= 2;
-    }
-    let later = &best[length - span..][..WINDOWS];
-    let later_places = &places[length - span..][..WINDOWS];
-    let mut row = Row::ZEROS;
-    for (at, row) in row.0.iter_mut().enumerate() {
-        let place = if wins(later[at], best[at]) {
-            later_places[at]
-        } else {
-            places[at]
-        };
-        *row = place - at as f64;
-    }
-    row
-}
-
 /// Sums of weight times distance from each window's origin, as [`sums`]: the bits of
 /// [`crate::window::weighted_deviation`]; as many weights as values in a window.
 #[inline(always)]
@@ -332,51 +285,6 @@ fn add_both(
         plain.0[at] += distance;
         weighted.0[at] = distance.mul_add(weight, weighted.0[at]);
     }
-}
-
-/// Windows whose totals stay in registers while their bars are added.
-const PART: usize = 16;
-
-/// Sums of the distances from each window's origin times the weight of their bar: the bits of
-/// [`crate::window::plain_weighted_deviation`]. Columns as in [`sums`].
-#[inline(always)]
-pub(crate) fn weighted_by(
-    values: &[f64],
-    weights: &[f64],
-    length: usize,
-    origins: &[f64; WINDOWS],
-) -> Row {
-    let mut row = Row::ZEROS;
-    let counted = LANES - length % LANES;
-    let parts = row.0.as_chunks_mut::<PART>().0.iter_mut();
-    for ((part, cells), origins) in parts.enumerate().zip(origins.as_chunks::<PART>().0) {
-        let (values, weights) = (&values[part * PART..], &weights[part * PART..]);
-        let add = |totals: &mut [f64; PART], bar: usize| {
-            let (values, weights) = (&values[bar..bar + PART], &weights[bar..bar + PART]);
-            for (at, total) in totals.iter_mut().enumerate() {
-                *total = (values[at] - origins[at]).mul_add(weights[at], *total);
-            }
-        };
-        if length < LANES {
-            (0..length).for_each(|bar| add(cells, bar));
-            continue;
-        }
-        let mut lanes = [[0.0; PART]; LANES];
-        for (lane, totals) in lanes.iter_mut().enumerate() {
-            let mut own = [0.0; PART];
-            for place in 0..length / LANES {
-                add(&mut own, place * LANES + lane);
-            }
-            if lane >= counted {
-                add(&mut own, length - LANES + lane);
-            }
-            *totals = own;
-        }
-        for (at, cell) in cells.iter_mut().enumerate() {
-            *cell = fold_lanes(lanes.each_ref().map(|totals| totals[at]));
-        }
-    }
-    row
 }
 
 /// Adds what some bars of each window contribute: the first one, that `stride` further, …, `count` in all.
@@ -502,9 +410,6 @@ mod tests {
                 if let Some((highest, lowest)) = extremes {
                     assert_eq!(highest.0[at], window::highest(own), "{length} from {at}");
                     assert_eq!(lowest.0[at], window::lowest(own), "{length} from {at}");
-                    let place = own.iter().rposition(|value| *value == highest.0[at]);
-                    let places = latest_places(given, length, |later, best| later >= best);
-                    assert_eq!(Some(places.0[at] as usize), place, "{length} from {at}");
                 }
             }
         }

@@ -162,7 +162,12 @@ pub(crate) fn are_sums_of_subnormals(largest: u64, count: f64) -> bool {
 /// quotient by more than half the grid, and what is left tells whether it was moved.
 #[inline(always)]
 pub(crate) fn subnormal_share(sum: f64, count: f64, reciprocal: f64) -> f64 {
-    let lifted = lift(sum);
+    // As `lift`, without the sign that it does not have.
+    let lifted = if sum < f64::MIN_POSITIVE {
+        lift_subnormal(sum)
+    } else {
+        f64::from_bits(sum.to_bits().wrapping_add(LIFT))
+    };
     let raised = lifted.mul_add(reciprocal, LEAST_NORMAL);
     f64::from_bits(corrected_multiple(raised, lifted, count))
 }
@@ -174,8 +179,8 @@ fn corrected_multiple(raised: f64, lifted: f64, count: f64) -> u64 {
     let rest = (LEAST_NORMAL - raised).mul_add(count, lifted);
     let multiple = raised.to_bits().wrapping_sub(LEAST_NORMAL.to_bits());
     // What is left over is a multiple of the grid.
-    let more = if multiple & 1 == 0 { 0.25 } else { -0.25 };
-    let half = GRID * (0.5 * count + more);
+    let [even, odd] = [0.25, -0.25].map(|more| GRID * (0.5 * count + more));
+    let half = if multiple & 1 == 0 { even } else { odd };
     multiple
         .wrapping_add(u64::from(rest > half))
         .wrapping_sub(u64::from(rest < -half))

@@ -1,10 +1,11 @@
 //! Aroon: how long ago the extremes of the last bars were.
 
 use crate::arguments::{ArgumentError, Arguments, Parameter};
-use crate::frame::{Block, Column, Frame, Lookback};
+use crate::frame::{Column, Frame, Lookback, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::known_length::known_length;
-use crate::neighbours::{LONGEST, Row, latest_places};
+use crate::neighbouring_extremes::{tile_latest_highest, tile_latest_lowest};
+use crate::neighbours::{LONGEST, Row, TILE, parts};
 use crate::side_by_side::{self, Memories, SideBySide};
 use crate::window::{LANES, highest, lowest};
 
@@ -53,24 +54,34 @@ fn latest_place(values: &[f64], extreme: f64) -> f64 {
     highest(&places)
 }
 
-/// The same for a block, where the window is short enough.
+/// The same for a span: `show` gets both of each tile in turn. The bars taken: none where windows are too long.
 #[inline(always)]
-fn downs_and_ups(block: Block<'_>, period: usize) -> Option<[Row; 2]> {
-    let (highs, lows) = (block.highs(period + 1)?, block.lows(period + 1)?);
+fn downs_and_ups(
+    span: Span<'_>,
+    period: usize,
+    bars: usize,
+    mut show: impl FnMut([&[f64]; 2]),
+) -> usize {
+    let windows = [Column::Low, Column::High].map(|column| span.windows(column, period + 1));
+    let [Some(lows), Some(highs)] = windows else {
+        return 0;
+    };
     if period + 1 > LONGEST {
-        return None;
+        return 0;
     }
     let factor = 100.0 / period as f64;
-    let mut rows = [
-        latest_places(lows, period + 1, |later, best| later <= best),
-        latest_places(highs, period + 1, |later, best| later >= best),
-    ];
-    for row in &mut rows {
-        for cell in &mut row.0 {
+    let mut rows = [[0.0; TILE]; 2];
+    for own in parts(bars, TILE) {
+        let numbers = own.start..own.end + period;
+        let [downs, ups] = rows.each_mut().map(|row| &mut row[..own.len()]);
+        tile_latest_lowest(&lows[numbers.clone()], period + 1, downs);
+        tile_latest_highest(&highs[numbers], period + 1, ups);
+        for cell in downs.iter_mut().chain(ups.iter_mut()) {
             *cell *= factor;
         }
+        show([downs, ups]);
     }
-    Some(rows)
+    bars
 }
 
 /// The same for many series.
@@ -150,18 +161,24 @@ impl Kernel for Aroon {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         (): &mut (),
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let (Some(rows), [_, _]) = (downs_and_ups(block, self.period), &*outputs) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [downs, ups] = outputs else {
+            return 0;
         };
-        outputs.copy_from_slice(&rows);
-        true
+        let bars = downs.len();
+        let tiles = downs.chunks_mut(TILE).zip(ups.chunks_mut(TILE));
+        let mut tiles = tiles.map(|(downs, ups)| [downs, ups]);
+        downs_and_ups(span, self.period, bars, |rows| {
+            for (cells, row) in tiles.next().into_iter().flatten().zip(rows) {
+                cells.copy_from_slice(row);
+            }
+        })
     }
 }
 
@@ -224,19 +241,23 @@ impl Kernel for AroonOsc {
     }
 
     #[inline(always)]
-    fn block(
+    fn span(
         &self,
         (): &mut (),
         _window: &mut [f64],
-        block: Block<'_>,
-        outputs: &mut [Row],
-    ) -> bool {
-        let (Some([downs, ups]), [row]) = (downs_and_ups(block, self.period), outputs) else {
-            return false;
+        span: Span<'_>,
+        outputs: &mut [&mut [f64]],
+    ) -> usize {
+        let [cells] = outputs else {
+            return 0;
         };
-        for (at, cell) in row.0.iter_mut().enumerate() {
-            *cell = ups.0[at] - downs.0[at];
-        }
-        true
+        let bars = cells.len();
+        let mut tiles = cells.chunks_mut(TILE);
+        downs_and_ups(span, self.period, bars, |[downs, ups]| {
+            let cells = tiles.next().unwrap_or_default();
+            for ((cell, up), down) in cells.iter_mut().zip(ups).zip(downs) {
+                *cell = *up - *down;
+            }
+        })
     }
 }

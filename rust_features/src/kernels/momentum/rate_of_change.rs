@@ -92,13 +92,14 @@ macro_rules! change_kernel {
                 span: Span<'_>,
                 outputs: &mut [&mut [f64]],
             ) -> usize {
-                let (Some(olds), [changes]) = (span.earlier_source(self.period), outputs) else {
+                let (Some(windows), [changes]) = (span.sources(self.period + 1), outputs) else {
                     return 0;
                 };
                 let mut taken = 0;
-                let tiles = span.source().chunks(TILE).zip(olds.chunks(TILE));
-                for (changes, (values, olds)) in changes.chunks_mut(TILE).zip(tiles) {
-                    let finite = if all_subnormal(olds) && all_subnormal(values) {
+                for changes in changes.chunks_mut(TILE) {
+                    let numbers = &windows[taken..][..changes.len() + self.period];
+                    let (olds, values) = (&numbers[..changes.len()], &numbers[self.period..]);
+                    let finite = if all_subnormal(numbers) {
                         type Way = Plain;
                         changes_by(changes, values, olds, lift_subnormal, $relate)
                     } else if all_near(olds) && each_near(values) {

@@ -82,18 +82,21 @@ impl Kernel for Correl {
                 cells.fill(0.0);
                 continue;
             }
-            let mut safe = true;
+            let (mut least, mut most) = (i64::MAX, 0);
             pairs.measure(own[0], own[1], self.period, cells.len(), |at, spread| {
                 let [left, right, both] = spread;
                 let product = left * right;
                 let mut moves = left > 0.0;
                 moves &= right > 0.0;
-                let mut fits = has_root(product);
-                fits |= !moves;
-                safe &= fits;
+                // As integers, of which vectors find the extremes.
+                let size = if moves { product } else { 1.0 };
+                let size = size.to_bits().cast_signed();
+                (least, most) = (least.min(size), most.max(size));
                 cells[at] = if moves { both / product.sqrt() } else { 0.0 };
             });
-            if !safe {
+            if !(has_root(f64::from_bits(least.cast_unsigned()))
+                && has_root(f64::from_bits(most.cast_unsigned())))
+            {
                 pairs.measure(own[0], own[1], self.period, cells.len(), |at, spread| {
                     cells[at] = correlation(spread);
                 });

@@ -3,14 +3,14 @@
 use super::average::{Average, AverageKernel};
 use crate::known_length::known_length;
 use crate::neighbouring_means::tile_sums_over;
-use crate::neighbours::{LONGEST, Row, TILE};
+use crate::neighbours::{LONGEST, Row, TILE, parts};
 use crate::side_by_side::{Memories, MemoryRows, each_series, sums_over};
 use crate::state::state;
 use crate::subnormal::{
     Arithmetic, Careful, Lifted, Plain, all_near, all_subnormal, is_near, lift_subnormal,
     lower_raised, raise, toward,
 };
-use crate::window::sum_of_pairs;
+use crate::window::{all_finite, sum_of_pairs};
 
 /// Kaufman's adaptive moving average.
 pub(crate) type Kama = AverageKernel<Adaptive>;
@@ -43,6 +43,7 @@ impl Average for Adaptive {
     const SOURCE: &'static str = "TA-Lib KAMA; Kaufman (1995), Smarter Trading";
 
     const OF_EACH: bool = true;
+    const CHECKS: bool = true;
     const MEMORY_ROWS: bool = true;
 
     #[inline(always)]
@@ -124,11 +125,14 @@ impl Average for Adaptive {
             }
             let paths = &mut paths[..bars];
             tile_sums_over(changes, self.period, paths);
+            // A value that is not finite makes a path of its kind.
+            if !all_finite(paths) && !all_finite(windows) {
+                break;
+            }
             let (oldest, newest_numbers) = (&numbers[..bars], &numbers[self.period..]);
             let values = &windows[self.period..];
             let near = all_near(paths);
-            for first in (0..bars).step_by(BLOCK) {
-                let own = first..bars.min(first + BLOCK);
+            for own in parts(bars, BLOCK) {
                 let (ends, oldest) = (&newest_numbers[own.clone()], &oldest[own.clone()]);
                 let (paths, cells) = (&paths[own.clone()], &mut cells[own.clone()]);
                 if near {

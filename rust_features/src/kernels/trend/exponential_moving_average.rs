@@ -160,12 +160,15 @@ impl ExponentialAverage {
     ) -> usize {
         let averages = &mut averages[..values.len()];
         let mut taken = 0;
+        // Its own, so that it stays in a register from block to block.
+        let mut average = std::mem::take(self);
         for (values, averages) in values.chunks(WINDOWS).zip(averages.chunks_mut(WINDOWS)) {
-            if !take_chain([&mut *self], [smoothing], values, &mut [averages]) {
+            if !take_chain([&mut average], [smoothing], values, &mut [averages]) {
                 break;
             }
             taken += values.len();
         }
+        *self = average;
         taken
     }
 

@@ -119,8 +119,9 @@ impl Trade {
             };
             // What changes no number, added where nothing is: no bar waits for a guess.
             let more = if further { initial } else { -0.0 };
-            acceleration = smaller(acceleration + more, maximum);
-            stop = toward(stop, extreme, acceleration);
+            // What is above the largest one stays so: no bar waits for that comparison.
+            acceleration += more;
+            stop = toward(stop, extreme, smaller(acceleration, maximum));
             // Mostly it is outside: a branch that guesses so is nothing that the next bar waits for.
             if SHORT {
                 if top > stop {
@@ -131,7 +132,8 @@ impl Trade {
             }
             taken += 1;
         }
-        (self.stop, self.extreme, self.acceleration) = (stop, extreme, acceleration);
+        (self.stop, self.extreme, self.acceleration) =
+            (stop, extreme, smaller(acceleration, maximum));
         (self.high, self.low) = (high, low);
         taken
     }
@@ -165,6 +167,31 @@ impl Trade {
                     directions[at] = self.direction();
                 }
                 at += 1;
+            }
+        }
+    }
+
+    /// Whether all prices are the stop, which each bar hits.
+    #[inline(always)]
+    fn stands_still(&self, ranges: [&[f64]; 2]) -> bool {
+        let stop = self.stop.to_bits();
+        let mut prices = self.prices().into_iter();
+        prices.all(|price| price.to_bits() == stop)
+            && (ranges.into_iter()).all(|prices| {
+                prices.first().is_some_and(|first| first.to_bits() == stop)
+                    && (prices.iter()).fold(true, |all, price| all & (price.to_bits() == stop))
+            })
+    }
+
+    /// As [`Trade::follow`] where the market [`Trade::stands_still`]: each bar opens a trade of the other side.
+    #[inline(always)]
+    fn stand_still(&mut self, initial: f64, stops: &mut [f64], mut directions: Option<&mut [f64]>) {
+        self.acceleration = initial;
+        for (at, stop) in stops.iter_mut().enumerate() {
+            self.short = !self.short;
+            *stop = self.stop;
+            if let Some(directions) = &mut directions {
+                directions[at] = self.direction();
             }
         }
     }
@@ -347,7 +374,9 @@ impl Kernel for Sar {
             let bars = block * TILE..block * TILE + cells.len();
             let ranges = [&highs[bars.clone()], &lows[bars.clone()]];
             let directions = more.get_mut(1).map(|directions| &mut directions[bars]);
-            if ranges.into_iter().all(all_subnormal) && self.can_raise(state) {
+            if state.stands_still(ranges) {
+                state.stand_still(self.acceleration, cells, directions);
+            } else if ranges.into_iter().all(all_subnormal) && self.can_raise(state) {
                 let ways = (raise, lower_raised, toward_raised);
                 state.follow_near(self.limits(), ranges, cells, directions, ways);
             } else if ranges.into_iter().all(all_near) && self.can_lift(state) {

@@ -13,8 +13,11 @@ use crate::rings::{
 };
 use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
 use crate::state::state;
-use crate::subnormal::{self, Arithmetic, Careful, Lifted, Plain, all_factors, all_near, is_near};
-use crate::window::sum_of;
+use crate::subnormal::{
+    self, Arithmetic, Careful, LEAST_NORMAL, Lifted, Plain, all_factors, all_near, all_subnormal,
+    is_near, lift_subnormal,
+};
+use crate::window::{Finite, all_finite, sum_of};
 
 /// Typical prices this close to each other, as a fraction of their sum, differ by rounding only.
 const SAME: f64 = 1e-14;
@@ -139,6 +142,11 @@ impl Kernel for Mfi {
     }
 
     #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        !matches!(column, Column::Open)
+    }
+
+    #[inline(always)]
     fn span(
         &self,
         state: &mut MoneyFlow,
@@ -168,7 +176,7 @@ impl Kernel for Mfi {
 
 impl Mfi {
     /// The index of at most a tile of bars, given their highs, lows, closes and volumes; false, and nothing done, where a
-    /// flow is not finite.
+    /// number or flow is not finite.
     #[inline(always)]
     fn take_tile(
         &self,
@@ -180,8 +188,14 @@ impl Mfi {
         let bars = cells.len();
         let mut typical = [state.previous_typical; TILE + 1];
         let typical = &mut typical[..=bars];
+        let mut finite = Finite::default();
         for (at, cell) in typical[1..].iter_mut().enumerate() {
             *cell = highs[at] + lows[at] + closes[at];
+            // One look for four numbers: what is not finite stays in their sum.
+            finite.look(*cell + volumes[at]);
+        }
+        if !finite.all() && ![highs, lows, closes, volumes].into_iter().all(all_finite) {
+            return false;
         }
         divide(&mut typical[1..], 3.0);
         let mut flows = [0.0; TILE];
@@ -189,9 +203,12 @@ impl Mfi {
         // A product with a tiny volume is nothing, which costs nothing.
         let near = all_near(highs) && is_near(state.previous_typical);
         match (near, near && all_factors(volumes)) {
-            (false, _) => signed_flows::<Plain, Plain>(typical, volumes, flows),
-            (_, false) => signed_flows::<Lifted, Plain>(typical, volumes, flows),
-            (_, true) => signed_flows::<Lifted, Lifted>(typical, volumes, flows),
+            (false, _) => signed_flows::<Plain>(typical, volumes, flows, is_same::<Plain>),
+            (_, true) => signed_flows::<Lifted>(typical, volumes, flows, is_same::<Lifted>),
+            _ if all_subnormal(typical) => {
+                signed_flows::<Plain>(typical, volumes, flows, is_same_subnormal);
+            }
+            _ => signed_flows::<Plain>(typical, volumes, flows, is_same::<Lifted>),
         }
         let mut parts = [[0.0; TILE + LONGEST]; 2];
         let past = ring_values(window).get(1..).unwrap_or_default();
@@ -238,13 +255,24 @@ impl Mfi {
     }
 }
 
-/// Flows of some bars, given their typical prices after the one before them.
+/// Flows of some bars, given their typical prices after the one before them, and which of these are the same.
 #[inline(always)]
-fn signed_flows<A: Arithmetic, F: Arithmetic>(typical: &[f64], volumes: &[f64], flows: &mut [f64]) {
+fn signed_flows<A: Arithmetic>(
+    typical: &[f64],
+    volumes: &[f64],
+    flows: &mut [f64],
+    is_same: impl Fn(f64, f64) -> bool,
+) {
     let bars = flows.len();
     let (previous, own, volumes) = (&typical[..bars], &typical[1..][..bars], &volumes[..bars]);
     for (at, flow) in flows.iter_mut().enumerate() {
-        *flow = signed::<A>(F::product(own[at], volumes[at]), own[at], previous[at]);
+        let product = A::product(own[at], volumes[at]);
+        *flow = signed(
+            product,
+            own[at],
+            previous[at],
+            is_same(own[at], previous[at]),
+        );
     }
 }
 
@@ -257,18 +285,31 @@ fn typical(frame: &Frame<'_>) -> f64 {
 /// Money that flowed at a bar, negative when the typical price fell.
 #[inline(always)]
 fn signed_flow<A: Arithmetic>(typical: f64, previous: f64, volume: f64) -> f64 {
-    signed::<A>(A::product(typical, volume), typical, previous)
+    let flow = A::product(typical, volume);
+    signed(flow, typical, previous, is_same::<A>(typical, previous))
 }
 
 #[inline(always)]
-fn signed<A: Arithmetic>(flow: f64, typical: f64, previous: f64) -> f64 {
-    let change = typical - previous;
-    let signed = if change > 0.0 { flow } else { -flow };
-    if change.abs() <= A::product(typical + previous, SAME) {
-        0.0
+fn signed(flow: f64, typical: f64, previous: f64, is_same: bool) -> f64 {
+    let signed = if typical - previous > 0.0 {
+        flow
     } else {
-        signed
-    }
+        -flow
+    };
+    if is_same { 0.0 } else { signed }
+}
+
+#[inline(always)]
+fn is_same<A: Arithmetic>(typical: f64, previous: f64) -> bool {
+    (typical - previous).abs() <= A::product(typical + previous, SAME)
+}
+
+/// As [`is_same`] of numbers that [`all_subnormal`] allows.
+#[inline(always)]
+fn is_same_subnormal(typical: f64, previous: f64) -> bool {
+    let (typical, previous) = (lift_subnormal(typical), lift_subnormal(previous));
+    let least = (typical + previous).mul_add(SAME, LEAST_NORMAL) - LEAST_NORMAL;
+    (typical - previous).abs() <= least
 }
 
 #[inline(always)]

@@ -1,9 +1,10 @@
 //! On-balance volume.
 
 use crate::arguments::{ArgumentError, Arguments};
-use crate::frame::{Frame, Span};
+use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
 use crate::state::state;
+use crate::window::{Finite, all_finite};
 
 /// Running volume, signed by the direction of the close.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ impl Kernel for Obv {
         source: "TA-Lib OBV; Granville (1963), Granville's New Key to Stock Market Profits",
     };
 
+    const IS_CHAIN: bool = true;
+
     fn new(_arguments: &Arguments) -> Result<Self, ArgumentError> {
         Ok(Self)
     }
@@ -53,6 +56,11 @@ impl Kernel for Obv {
     }
 
     #[inline(always)]
+    fn span_checks(&self, column: Column) -> bool {
+        matches!(column, Column::Close | Column::Volume)
+    }
+
+    #[inline(always)]
     fn span(
         &self,
         state: &mut SignedVolume,
@@ -63,20 +71,44 @@ impl Kernel for Obv {
         let (Some(previous), [totals]) = (span.previous_closes(), outputs) else {
             return 0;
         };
-        let bars = totals.len();
-        let previous = &previous[..bars];
-        span.bars(bars, |at, bar| {
-            totals[at] = signed(bar.volume, bar.close, previous[at]);
-        });
-        for total in totals.iter_mut() {
-            state.total += *total;
-            *total = state.total;
+        let [.., closes, volumes] = span.prices();
+        let mut taken = 0;
+        for totals in totals.chunks_mut(BARS) {
+            let own = taken..taken + totals.len();
+            let (closes, volumes) = (&closes[own.clone()], &volumes[own.clone()]);
+            let mut flows = [0.0; BARS];
+            let flows = &mut flows[..totals.len()];
+            if !signed_volumes(closes, &previous[own], volumes, flows) {
+                break;
+            }
+            for (total, flow) in totals.iter_mut().zip(flows) {
+                state.total += *flow;
+                *total = state.total;
+            }
+            if let [.., close] = closes {
+                state.previous_close = *close;
+            }
+            taken += totals.len();
         }
-        if let [.., close] = span.closes(bars) {
-            state.previous_close = *close;
-        }
-        bars
+        taken
     }
+}
+
+/// Bars of a block: so few that a processor signs the volumes of the next one beside the sums of this one.
+const BARS: usize = 32;
+
+/// The signed volumes of a block; false where a close or volume is not finite.
+#[inline(always)]
+fn signed_volumes(closes: &[f64], previous: &[f64], volumes: &[f64], flows: &mut [f64]) -> bool {
+    let bars = flows.len();
+    let (closes, previous, volumes) = (&closes[..bars], &previous[..bars], &volumes[..bars]);
+    let mut finite = Finite::default();
+    for (at, flow) in flows.iter_mut().enumerate() {
+        *flow = signed(volumes[at], closes[at], previous[at]);
+        // One look for two numbers: what is not finite stays in a sum.
+        finite.look(closes[at] + volumes[at]);
+    }
+    finite.all() || (all_finite(closes) && all_finite(volumes))
 }
 
 /// The volume with the sign of the close's change; zero without one.
