@@ -6,7 +6,7 @@
 /// Days since 1970-01-01 of a day of the proleptic Gregorian calendar.
 ///
 /// Source: Hinnant (2013), `days_from_civil`.
-pub(super) fn day_of(year: i64, month: i64, day: i64) -> i64 {
+pub(super) const fn day_of(year: i64, month: i64, day: i64) -> i64 {
     let shifted = if month <= 2 { year - 1 } else { year };
     let era = shifted.div_euclid(400);
     let year_of_era = shifted.rem_euclid(400);
@@ -103,17 +103,6 @@ pub(super) fn new_york_half_day(day: i64) -> bool {
         (12, 24) => year >= 1993 && weekday(day) <= 3,
         _ => false,
     }
-}
-
-/// Whether the National Stock Exchange of India keeps a holiday of a fixed date, or Good Friday.
-///
-/// Festivals that follow the moon are announced year by year and are not in it.
-pub(super) fn india_closed(day: i64) -> bool {
-    let (year, month, day_of_month) = date_of(day);
-    matches!(
-        (month, day_of_month),
-        (1, 26) | (4, 14) | (5, 1) | (8, 15) | (10, 2) | (12, 25)
-    ) || day == easter(year) - 2
 }
 
 #[cfg(test)]

@@ -36,8 +36,8 @@ impl SessionClock {
         if self.regular {
             let day = self.calendar.day(place.day);
             let is_open = day.is_session
-                && place.minute >= self.calendar.open_minute()
-                && place.minute < self.calendar.close_minute(day);
+                && place.minute >= day.open_minute()
+                && place.minute < day.close_minute();
             if !is_open {
                 return None;
             }

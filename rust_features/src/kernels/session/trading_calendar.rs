@@ -37,7 +37,7 @@ impl Kernel for TradingCalendar {
             output("month_sin", "sine of the month's place in the year"),
             output("month_cos", "cosine of the month's place in the year"),
         ],
-        source: "holidays and half days by rule; closures at short notice are not known, nor the festivals of India, China, Hong Kong, Korea and Singapore",
+        source: "holidays and half days by rule, or as announced before the year began; closures at short notice are not known",
     };
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
