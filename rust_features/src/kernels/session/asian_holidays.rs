@@ -1,8 +1,8 @@
 //! Days on which the Asian markets that keep festivals of the moon are closed or close early.
 
 use super::announced_days as announced;
+use super::dates::weekday;
 use super::hindu;
-use super::holidays::weekday;
 use super::lunar::{chinese, clear_and_bright, islamic, korean};
 use super::market_holidays::{
     Days, MONDAY, Rule, SATURDAY, SUNDAY, THURSDAY, TUESDAY, WEDNESDAY, last_weekday,
@@ -273,7 +273,7 @@ fn indian_festivals(days: &mut Days) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::session::holidays::{date_of, day_of};
+    use crate::kernels::session::dates::{date_of, day_of};
 
     /// Weekdays of a year that a rule keeps, as month times 100 plus day.
     fn weekdays(rule: Rule, year: i64) -> Vec<i64> {

@@ -78,7 +78,7 @@ impl Kernel for Session {
         let (open, close) = (day.open_minute(), day.close_minute());
         let (since, left) = (place.minute - open, close - place.minute);
         let is_pause = self.calendar.is_pause(place.minute);
-        let is_open = day.is_session && since >= 0.0 && left > 0.0 && !is_pause;
+        let is_open = day.is_session() && since >= 0.0 && left > 0.0 && !is_pause;
         let progress = (since / (close - open)).clamp(0.0, 1.0);
         let [sin, cos] = sine_and_cosine(progress);
         [

@@ -6,7 +6,8 @@
 //! Source: Meeus (1998), Astronomical Algorithms, chapters 25 and 47, the largest terms; months and sidereal zodiac of
 //! the Report of the Calendar Reform Committee (1955).
 
-use super::holidays::{date_of, day_of};
+use super::dates::{date_of, day_of};
+use super::lunar::YEARS;
 
 /// Days of the moon, thirty from new moon to new moon.
 const LUNAR_DAYS: f64 = 30.0;
@@ -57,6 +58,7 @@ pub(super) const OF_INDIA: [Festival; 9] = [
 
 /// The day of a year on which a festival falls, days since 1970-01-01.
 pub(super) fn date(festival: Festival, year: i64) -> Option<i64> {
+    let year = YEARS.contains(&year).then_some(year)?;
     let since = day_of(year, 1, 1) as f64 - NEW_MOON;
     let first = (since / SYNODIC_MONTH).floor() as i64 - 1;
     (first..first + 15).find_map(|number| {

@@ -5,10 +5,10 @@ use icu_calendar::cal::{ChineseTraditional, Hijri, KoreanTraditional};
 use icu_calendar::types::Month;
 use icu_calendar::{AsCalendar, Date};
 
-use super::holidays::{date_of, day_of};
+use super::dates::{date_of, day_of};
 
 /// Years whose months are known; before and after them dates would be guessed.
-const YEARS: std::ops::RangeInclusive<i64> = 1900..=2100;
+pub(super) const YEARS: std::ops::RangeInclusive<i64> = 1900..=2100;
 
 /// 1970-01-01, counted from the first day of the year 1.
 const EPOCH: i64 = 719_163;

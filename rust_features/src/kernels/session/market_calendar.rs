@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::holidays::{date_of, day_of};
+use super::dates::{date_of, day_of};
 use super::markets::{MARKETS, Market, Year};
 use super::time_zone::TimeZone;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
@@ -26,14 +26,10 @@ pub(super) const STAMP: Parameter = Parameter::choice(
     &["instant", "date"],
 );
 
-/// What is known of one day.
+/// What is known of one day, in eight bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Day {
-    /// Whether there is a session.
-    pub(super) is_session: bool,
-    /// Whether the session closes early.
-    pub(super) is_half: bool,
-    /// Minute at which the session opens.
+    /// Minute at which the session opens, or would.
     open: u16,
     /// Minute at which it closes.
     close: u16,
@@ -43,11 +39,32 @@ pub(super) struct Day {
     pub(super) sessions_so_far: u8,
     /// Days since the last session before this day.
     pub(super) days_since_session: u8,
-    /// 0 for January.
-    pub(super) month: u8,
+    /// 0 for January, with the bits below.
+    month: u8,
 }
 
+const IS_SESSION: u8 = 1 << 4;
+const IS_HALF: u8 = 1 << 5;
+
 impl Day {
+    /// Whether there is a session.
+    #[inline(always)]
+    pub(super) fn is_session(self) -> bool {
+        self.month & IS_SESSION != 0
+    }
+
+    /// Whether the session closes early.
+    #[inline(always)]
+    pub(super) fn is_half(self) -> bool {
+        self.month & IS_HALF != 0
+    }
+
+    /// 0 for January.
+    #[inline(always)]
+    pub(super) fn month(self) -> u8 {
+        self.month & (IS_SESSION - 1)
+    }
+
     /// Minute at which the session opens.
     #[inline(always)]
     pub(super) fn open_minute(self) -> f64 {
@@ -150,8 +167,8 @@ impl Calendar {
     #[cold]
     fn day_by_rule(&self, day: i64) -> Day {
         let mut year = self.market.year_of(day);
-        let mut sessions = self.market.year_of(day);
-        known(&mut year, day, |day| sessions.holding(day).is_session(day))
+        let counted = counted(day, |day| year.holding(day).is_session(day));
+        with_hours(counted, day, year.holding(day))
     }
 
     /// Whether a minute lies in the rest at midday.
@@ -185,35 +202,41 @@ fn table(market: &'static Market) -> Vec<Day> {
             .and_then(|index| sessions.get(index))
             .is_some_and(|is_session| *is_session)
     };
-    TABLE.map(|day| known(&mut year, day, is_session)).collect()
+    TABLE
+        .map(|day| with_hours(counted(day, is_session), day, year.holding(day)))
+        .collect()
 }
 
-/// What is known of a day, by the days with a session.
-#[cold]
-fn known(year: &mut Year, day: i64, mut is_session: impl FnMut(i64) -> bool) -> Day {
-    let (number, month, _) = date_of(day);
-    let first = day_of(number, month, 1);
+/// A day's place among the days with a session.
+fn counted(day: i64, mut is_session: impl FnMut(i64) -> bool) -> Day {
+    let (year, month, _) = date_of(day);
+    let first = day_of(year, month, 1);
     let next_month = if month == 12 {
-        day_of(number + 1, 1, 1)
+        day_of(year + 1, 1, 1)
     } else {
-        day_of(number, month + 1, 1)
+        day_of(year, month + 1, 1)
     };
+    let since = (1..BEFORE).find(|before| is_session(day - before));
     let mut sessions =
         |days: std::ops::Range<i64>| days.filter(|day| is_session(*day)).count() as u8;
-    let has_session = sessions(day..day + 1) == 1;
-    let (sessions_left, sessions_so_far) =
-        (sessions(day + 1..next_month), sessions(first..day + 1));
-    let since = (1..BEFORE).find(|before| is_session(day - before));
-    let year = year.holding(day);
-    let early_close = year.early_close(day).filter(|_| has_session);
+    let session = IS_SESSION * sessions(day..day + 1);
     Day {
-        is_session: has_session,
-        is_half: early_close.is_some(),
+        sessions_left: sessions(day + 1..next_month),
+        sessions_so_far: sessions(first..day + 1),
+        days_since_session: since.unwrap_or(BEFORE) as u8,
+        month: (month - 1) as u8 | session,
+        ..Day::default()
+    }
+}
+
+/// The day with its hours by the rules of its year.
+fn with_hours(counted: Day, day: i64, year: &Year) -> Day {
+    let early_close = year.early_close(day).filter(|_| counted.is_session());
+    let half = if early_close.is_some() { IS_HALF } else { 0 };
+    Day {
         open: year.open(day),
         close: early_close.unwrap_or_else(|| year.usual_close(day)),
-        sessions_left,
-        sessions_so_far,
-        days_since_session: since.unwrap_or(BEFORE) as u8,
-        month: (month - 1) as u8,
+        month: counted.month | half,
+        ..counted
     }
 }

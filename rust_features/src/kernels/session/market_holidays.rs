@@ -1,10 +1,9 @@
-//! Days on which the markets outside New York and India are closed or close early, by the rule of each year.
+//! Days on which markets are closed or close early, by the rule of each year.
 //!
-//! What was decided at short notice (mourning, elections, a failed system) is left out, as in [`super::holidays`].
+//! What was decided at short notice (storms, mourning, September 2001) is left out on purpose: a calendar that knew of
+//! it would look ahead.
 
-use super::holidays::{
-    day_of, easter, new_york_closed, new_york_half_day, nth_weekday, observed, weekday,
-};
+use super::dates::{day_of, easter, nth_weekday, observed, weekday};
 
 pub(super) const MONDAY: i64 = 0;
 pub(super) const TUESDAY: i64 = 1;
@@ -49,11 +48,6 @@ impl Days {
 
     pub(super) fn year(&self) -> i64 {
         self.year
-    }
-
-    /// Every day of the year.
-    fn every(&self) -> std::ops::Range<i64> {
-        day_of(self.year, 1, 1)..day_of(self.year + 1, 1, 1)
     }
 
     pub(super) fn extend(&mut self, days: impl IntoIterator<Item = i64>) {
@@ -155,6 +149,45 @@ pub(super) fn last_weekday(day: i64) -> i64 {
         _ => day,
     }
 }
+
+/// New York Stock Exchange, rules in force since 1971.
+pub(super) const NEW_YORK: Rule = |days| {
+    // A New Year's Day on Saturday is not kept: 31 December is a session.
+    days.after_sunday(&[(1, 1)]);
+    if days.year >= 1998 {
+        days.nth(1, MONDAY, 3);
+    }
+    days.nth(2, MONDAY, 3);
+    days.easter(&[-2]);
+    days.last(5, MONDAY);
+    if days.year >= 2022 {
+        days.add(observed(days.date(6, 19)));
+    }
+    days.add(observed(days.date(7, 4)));
+    days.nth(9, MONDAY, 1);
+    days.nth(11, THURSDAY, 4);
+    days.add(observed(days.date(12, 25)));
+};
+
+/// New York Stock Exchange: days before and after holidays, rules in force since 1993.
+pub(super) const NEW_YORK_HALVES: Rule = |days| {
+    if days.year < 1993 {
+        return;
+    }
+    days.add(nth_weekday(days.year, 11, THURSDAY, 4) + 1);
+    let christmas_eve = days.date(12, 24);
+    if weekday(christmas_eve) < FRIDAY {
+        days.add(christmas_eve);
+    }
+    let independence = days.date(7, 4);
+    let around = match weekday(independence) {
+        TUESDAY | WEDNESDAY | FRIDAY if days.year >= 1995 => Some(independence - 1),
+        THURSDAY if days.year >= 2013 => Some(independence - 1),
+        THURSDAY if days.year >= 1995 => Some(independence + 1),
+        _ => None,
+    };
+    days.extend(around);
+};
 
 /// London Stock Exchange: the bank holidays of England, and those proclaimed for jubilees and a coronation.
 pub(super) const LONDON: Rule = |days| {
@@ -347,10 +380,100 @@ pub(super) const GLOBEX: Rule = |days| {
     days.add(observed(days.date(12, 25)));
 };
 
-/// New York Stock Exchange.
-pub(super) const NEW_YORK: Rule =
-    |days| days.extend(days.every().filter(|day| new_york_closed(*day)));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::session::dates::date_of;
 
-/// New York Stock Exchange: days before and after holidays.
-pub(super) const NEW_YORK_HALVES: Rule =
-    |days| days.extend(days.every().filter(|day| new_york_half_day(*day)));
+    /// Month and day of those that are no weekends.
+    fn weekdays(days: &Days) -> Vec<(i64, i64)> {
+        (day_of(days.year, 1, 1)..day_of(days.year + 1, 1, 1))
+            .filter(|day| weekday(*day) < SATURDAY && days.contains(*day))
+            .map(|day| (date_of(day).1, date_of(day).2))
+            .collect()
+    }
+
+    #[test]
+    fn new_york_holidays_are_those_of_the_exchange() {
+        // Published by the exchange for 2021 (New Year's Day of 2022 on a Saturday), 2023 and 2026.
+        let published = [
+            (
+                2021,
+                vec![
+                    (1, 1),
+                    (1, 18),
+                    (2, 15),
+                    (4, 2),
+                    (5, 31),
+                    (7, 5),
+                    (9, 6),
+                    (11, 25),
+                    (12, 24),
+                ],
+            ),
+            (
+                2022,
+                vec![
+                    (1, 17),
+                    (2, 21),
+                    (4, 15),
+                    (5, 30),
+                    (6, 20),
+                    (7, 4),
+                    (9, 5),
+                    (11, 24),
+                    (12, 26),
+                ],
+            ),
+            (
+                2023,
+                vec![
+                    (1, 2),
+                    (1, 16),
+                    (2, 20),
+                    (4, 7),
+                    (5, 29),
+                    (6, 19),
+                    (7, 4),
+                    (9, 4),
+                    (11, 23),
+                    (12, 25),
+                ],
+            ),
+            (
+                2026,
+                vec![
+                    (1, 1),
+                    (1, 19),
+                    (2, 16),
+                    (4, 3),
+                    (5, 25),
+                    (6, 19),
+                    (7, 3),
+                    (9, 7),
+                    (11, 26),
+                    (12, 25),
+                ],
+            ),
+        ];
+        for (year, expected) in published {
+            assert_eq!(weekdays(&Days::of(NEW_YORK, year)), expected, "{year}");
+        }
+    }
+
+    #[test]
+    fn new_york_half_days_are_those_of_the_exchange() {
+        let published = [
+            (2002, vec![(7, 5), (11, 29), (12, 24)]),
+            (2013, vec![(7, 3), (11, 29), (12, 24)]),
+            (2021, vec![(11, 26)]),
+            (2023, vec![(7, 3), (11, 24)]),
+            (2025, vec![(7, 3), (11, 28), (12, 24)]),
+            (2026, vec![(11, 27), (12, 24)]),
+        ];
+        for (year, expected) in published {
+            let halves = weekdays(&Days::of(NEW_YORK_HALVES, year));
+            assert_eq!(halves, expected, "{year}");
+        }
+    }
+}

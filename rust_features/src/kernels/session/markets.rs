@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::asian_holidays as asia;
-use super::holidays::{date_of, day_of, weekday};
+use super::dates::{date_of, day_of, weekday};
 use super::market_holidays as rules;
 use super::market_holidays::{Days, Rule, SATURDAY};
 use super::time_zone::TimeZone;

@@ -3,8 +3,8 @@
 mod announced_days;
 mod asian_holidays;
 mod cycle;
+mod dates;
 mod hindu;
-mod holidays;
 mod lunar;
 mod market_calendar;
 mod market_holidays;

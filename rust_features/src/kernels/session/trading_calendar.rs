@@ -57,14 +57,14 @@ impl Kernel for TradingCalendar {
         let day = self.calendar.day(place.day);
         let [month_sin, month_cos] = self
             .months
-            .get(usize::from(day.month))
+            .get(usize::from(day.month()))
             .copied()
             .unwrap_or_default();
         [
             f64::from(day.sessions_left),
             f64::from(day.sessions_so_far),
             f64::from(day.days_since_session),
-            f64::from(day.is_half),
+            f64::from(day.is_half()),
             month_sin,
             month_cos,
         ]
