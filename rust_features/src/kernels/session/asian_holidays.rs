@@ -13,7 +13,7 @@ use super::market_holidays::{
 /// Source: General Holidays Ordinance, with its amendment of 2011.
 pub(super) const HONG_KONG: Rule = |days| {
     let year = days.year();
-    let good_friday = days.from_easter(-2);
+    let good_friday = days.beside_easter(-2);
     let mut holidays = vec![good_friday, good_friday + 1, good_friday + 3];
     let dates = [(1, 1), (5, 1), (7, 1), (10, 1), (12, 25), (12, 26)];
     holidays.extend(dates.map(|(month, day)| days.date(month, day)));
@@ -47,7 +47,8 @@ pub(super) const HONG_KONG: Rule = |days| {
         }
     }
     for day in moved {
-        let free = (day + 1..).find(|next| weekday(*next) != SUNDAY && !days.contains(*next));
+        let free =
+            (day + 1..day + 15).find(|next| weekday(*next) != SUNDAY && !days.contains(*next));
         days.extend(free);
     }
 };
@@ -142,7 +143,8 @@ pub(super) const SEOUL: Rule = |days| {
     days.extend(holidays.iter().map(|(day, _)| *day));
     substitutes.sort_unstable();
     for day in substitutes {
-        let free = (day + 1..).find(|next| weekday(*next) < SATURDAY && !days.contains(*next));
+        let free =
+            (day + 1..day + 15).find(|next| weekday(*next) < SATURDAY && !days.contains(*next));
         days.extend(free);
     }
 };
@@ -219,7 +221,7 @@ fn elections_of_korea(days: &mut Days) {
 
 /// Korea's first session of a year, which opens an hour late.
 pub(super) const FIRST_SESSION: Rule = |days| {
-    let first = (days.date(1, 2)..).find(|day| weekday(*day) < SATURDAY);
+    let first = (days.date(1, 2)..days.date(1, 9)).find(|day| weekday(*day) < SATURDAY);
     days.extend(first);
 };
 

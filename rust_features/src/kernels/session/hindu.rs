@@ -103,31 +103,31 @@ fn sine(degrees: f64) -> f64 {
 
 fn sun_longitude(instant: f64) -> f64 {
     let t = centuries(instant);
-    let anomaly = 357.52911 + 35_999.05029 * t;
-    280.46646 + 36_000.76983 * t + 1.9146 * sine(anomaly) + 0.02 * sine(2.0 * anomaly)
+    let anomaly = 357.529_11 + 35_999.050_29 * t;
+    280.466_46 + 36_000.769_83 * t + 1.9146 * sine(anomaly) + 0.02 * sine(2.0 * anomaly)
 }
 
 fn moon_longitude(instant: f64) -> f64 {
     let t = centuries(instant);
-    let sun = 357.52911 + 35_999.05029 * t;
-    let elongation = 297.85019 + 445_267.11140 * t;
-    let moon = 134.96340 + 477_198.86751 * t;
-    let node = 93.27210 + 483_202.01752 * t;
+    let sun = 357.529_11 + 35_999.050_29 * t;
+    let elongation = 297.850_19 + 445_267.111_40 * t;
+    let moon = 134.963_40 + 477_198.867_51 * t;
+    let node = 93.272_10 + 483_202.017_52 * t;
     let terms = [
-        (6.28877, moon),
-        (1.27403, 2.0 * elongation - moon),
-        (0.65831, 2.0 * elongation),
-        (0.21362, 2.0 * moon),
-        (-0.18512, sun),
-        (-0.11433, 2.0 * node),
-        (0.05879, 2.0 * (elongation - moon)),
-        (0.05707, 2.0 * elongation - sun - moon),
-        (0.05332, 2.0 * elongation + moon),
-        (0.04576, 2.0 * elongation - sun),
-        (-0.04092, sun - moon),
-        (-0.03472, elongation),
-        (-0.03038, sun + moon),
+        (6.288_77, moon),
+        (1.274_03, 2.0 * elongation - moon),
+        (0.658_31, 2.0 * elongation),
+        (0.213_62, 2.0 * moon),
+        (-0.185_12, sun),
+        (-0.114_33, 2.0 * node),
+        (0.058_79, 2.0 * (elongation - moon)),
+        (0.057_07, 2.0 * elongation - sun - moon),
+        (0.053_32, 2.0 * elongation + moon),
+        (0.045_76, 2.0 * elongation - sun),
+        (-0.040_92, sun - moon),
+        (-0.034_72, elongation),
+        (-0.030_38, sun + moon),
     ];
     let periodic = terms.iter().map(|(size, angle)| size * sine(*angle));
-    218.31645 + 481_267.88123 * t + periodic.sum::<f64>()
+    218.316_45 + 481_267.881_23 * t + periodic.sum::<f64>()
 }

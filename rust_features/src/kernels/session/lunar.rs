@@ -56,10 +56,12 @@ pub(super) fn clear_and_bright(year: i64) -> i64 {
 mod tests {
     use super::*;
 
+    type MonthAndDay = (i64, i64);
+
     /// Lunar New Year and the middle of the eighth month, as the Hong Kong Observatory publishes them.
     ///
     /// Years with a leap month before, between and behind; in 2033 it is the eleventh, so that all of 2034 is late.
-    const PUBLISHED: [(i64, (i64, i64), (i64, i64)); 9] = [
+    const PUBLISHED: [(i64, MonthAndDay, MonthAndDay); 9] = [
         (2000, (2, 5), (9, 12)),
         (2004, (1, 22), (9, 28)),
         (2014, (1, 31), (9, 8)),

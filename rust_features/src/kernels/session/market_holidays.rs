@@ -97,11 +97,11 @@ impl Days {
     /// Days counted from Easter Sunday: -2 is Good Friday.
     pub(super) fn easter(&mut self, distances: &[i64]) {
         for distance in distances {
-            self.add(self.from_easter(*distance));
+            self.add(self.beside_easter(*distance));
         }
     }
 
-    pub(super) fn from_easter(&self, distance: i64) -> i64 {
+    pub(super) fn beside_easter(&self, distance: i64) -> i64 {
         easter(self.year) + distance
     }
 
