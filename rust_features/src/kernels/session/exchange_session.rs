@@ -57,7 +57,7 @@ impl Kernel for Session {
             output("sin", "sine of progress as a full circle"),
             output("cos", "cosine of progress as a full circle"),
         ],
-        source: "opening hours of the exchanges; holidays and half days by rule, time zones from the IANA database",
+        source: "opening hours of the exchanges; holidays and half days by rule or as announced, time zones from the IANA database",
     };
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
@@ -75,10 +75,10 @@ impl Kernel for Session {
     fn step(&self, (): &mut (), _window: &mut [f64], frame: &Frame<'_>) -> [f64; 8] {
         let place = self.calendar.place(frame.bar.open_time_ns);
         let day = self.calendar.day(place.day);
-        let (open, close) = (self.calendar.open_minute(), self.calendar.close_minute(day));
+        let (open, close) = (day.open_minute(), day.close_minute());
         let (since, left) = (place.minute - open, close - place.minute);
         let is_pause = self.calendar.is_pause(place.minute);
-        let is_open = day.is_session && since >= 0.0 && left > 0.0 && !is_pause;
+        let is_open = day.is_session() && since >= 0.0 && left > 0.0 && !is_pause;
         let progress = (since / (close - open)).clamp(0.0, 1.0);
         let [sin, cos] = sine_and_cosine(progress);
         [

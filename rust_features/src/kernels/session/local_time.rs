@@ -1,7 +1,7 @@
 //! Clock and weekday of a market.
 
 use super::cycle::{places, sine_and_cosine};
-use super::holidays::weekday;
+use super::dates::weekday;
 use super::market_calendar::{CALENDAR, Calendar, STAMP};
 use crate::arguments::{ArgumentError, Arguments};
 use crate::frame::Frame;

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use super::holidays::{date_of, day_of};
-use super::markets::{MARKETS, Market};
+use super::dates::{date_of, day_of};
+use super::markets::{MARKETS, Market, Year};
 use super::time_zone::TimeZone;
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 
@@ -26,23 +26,56 @@ pub(super) const STAMP: Parameter = Parameter::choice(
     &["instant", "date"],
 );
 
-/// What is known of one day.
+/// What is known of one day, in eight bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Day {
-    /// Whether there is a session.
-    pub(super) is_session: bool,
-    /// Whether the session closes early.
-    pub(super) is_half: bool,
-    /// Whether it closes, or would close, as it did before today's hours.
-    is_former: bool,
+    /// Minute at which the session opens, or would.
+    open: u16,
+    /// Minute at which it closes.
+    close: u16,
     /// Sessions of the month after this day.
     pub(super) sessions_left: u8,
     /// Sessions of the month up to this day, it included.
     pub(super) sessions_so_far: u8,
     /// Days since the last session before this day.
     pub(super) days_since_session: u8,
+    /// 0 for January, with the bits below.
+    month: u8,
+}
+
+const IS_SESSION: u8 = 1 << 4;
+const IS_HALF: u8 = 1 << 5;
+
+impl Day {
+    /// Whether there is a session.
+    #[inline(always)]
+    pub(super) fn is_session(self) -> bool {
+        self.month & IS_SESSION != 0
+    }
+
+    /// Whether the session closes early.
+    #[inline(always)]
+    pub(super) fn is_half(self) -> bool {
+        self.month & IS_HALF != 0
+    }
+
     /// 0 for January.
-    pub(super) month: u8,
+    #[inline(always)]
+    pub(super) fn month(self) -> u8 {
+        self.month & (IS_SESSION - 1)
+    }
+
+    /// Minute at which the session opens.
+    #[inline(always)]
+    pub(super) fn open_minute(self) -> f64 {
+        f64::from(self.open)
+    }
+
+    /// Minute at which the session closes.
+    #[inline(always)]
+    pub(super) fn close_minute(self) -> f64 {
+        f64::from(self.close)
+    }
 }
 
 /// A bar's place: its session's date and the minutes since that day began.
@@ -60,10 +93,6 @@ pub(super) struct Calendar {
     market: &'static Market,
     zone: &'static TimeZone,
     shift_ns: i64,
-    open_minute: f64,
-    close_minute: f64,
-    early_close_minute: f64,
-    former_close_minute: f64,
     /// Empty where there is none.
     pause: std::ops::Range<f64>,
     days: &'static [Day],
@@ -80,16 +109,11 @@ impl Calendar {
         let days = DAYS.get(place).map_or(&[][..], |days| {
             days.get_or_init(|| table(market)).as_slice()
         });
-        let former = market.former_close.map_or(market.close, |(_, close)| close);
         let (from, to) = market.pause.unwrap_or_default();
         Ok(Self {
             market,
             zone: Market::zone(place)?,
             shift_ns: market.shift_hours * 60 * MINUTE_NS,
-            open_minute: f64::from(market.open),
-            close_minute: f64::from(market.close),
-            early_close_minute: f64::from(market.early_close),
-            former_close_minute: f64::from(former),
             pause: f64::from(from)..f64::from(to),
             days,
             stamped_by_date: arguments.text("stamp").is_ok_and(|stamp| stamp == "date"),
@@ -100,9 +124,10 @@ impl Calendar {
     #[inline(always)]
     pub(super) fn place(&self, open_time_ns: i64) -> Place {
         if self.stamped_by_date {
+            let day = open_time_ns.div_euclid(DAY_NS);
             return Place {
-                day: open_time_ns.div_euclid(DAY_NS),
-                minute: self.open_minute,
+                day,
+                minute: self.day(day).open_minute(),
             };
         }
         let local_ns = self
@@ -136,25 +161,14 @@ impl Calendar {
             .ok()
             .and_then(|index| self.days.get(index))
             .copied()
-            .unwrap_or_else(|| known(self.market, day, |day| self.market.is_session(day)))
+            .unwrap_or_else(|| self.day_by_rule(day))
     }
 
-    /// Minute at which sessions open.
-    #[inline(always)]
-    pub(super) fn open_minute(&self) -> f64 {
-        self.open_minute
-    }
-
-    /// Minute at which a session closes.
-    #[inline(always)]
-    pub(super) fn close_minute(&self, day: Day) -> f64 {
-        if day.is_half {
-            self.early_close_minute
-        } else if day.is_former {
-            self.former_close_minute
-        } else {
-            self.close_minute
-        }
+    #[cold]
+    fn day_by_rule(&self, day: i64) -> Day {
+        let mut year = self.market.year_of(day);
+        let counted = counted(day, |day| year.holding(day).is_session(day));
+        with_hours(counted, day, year.holding(day))
     }
 
     /// Whether a minute lies in the rest at midday.
@@ -176,10 +190,11 @@ impl Calendar {
 }
 
 /// Every day of the table; each day's session is looked up once.
-fn table(market: &Market) -> Vec<Day> {
+fn table(market: &'static Market) -> Vec<Day> {
     let first = TABLE.start - BEFORE;
+    let mut year = market.year_of(first);
     let sessions: Vec<bool> = (first..TABLE.end)
-        .map(|day| market.is_session(day))
+        .map(|day| year.holding(day).is_session(day))
         .collect();
     let is_session = |day: i64| {
         usize::try_from(day - first)
@@ -187,12 +202,13 @@ fn table(market: &Market) -> Vec<Day> {
             .and_then(|index| sessions.get(index))
             .is_some_and(|is_session| *is_session)
     };
-    TABLE.map(|day| known(market, day, is_session)).collect()
+    TABLE
+        .map(|day| with_hours(counted(day, is_session), day, year.holding(day)))
+        .collect()
 }
 
-/// What is known of a day, by the days with a session.
-#[cold]
-fn known(market: &Market, day: i64, is_session: impl Fn(i64) -> bool) -> Day {
+/// A day's place among the days with a session.
+fn counted(day: i64, mut is_session: impl FnMut(i64) -> bool) -> Day {
     let (year, month, _) = date_of(day);
     let first = day_of(year, month, 1);
     let next_month = if month == 12 {
@@ -200,17 +216,27 @@ fn known(market: &Market, day: i64, is_session: impl Fn(i64) -> bool) -> Day {
     } else {
         day_of(year, month + 1, 1)
     };
-    let sessions =
-        |mut days: std::ops::Range<i64>| days.by_ref().filter(|day| is_session(*day)).count() as u8;
-    let has_session = is_session(day);
     let since = (1..BEFORE).find(|before| is_session(day - before));
+    let mut sessions =
+        |days: std::ops::Range<i64>| days.filter(|day| is_session(*day)).count() as u8;
+    let session = IS_SESSION * sessions(day..day + 1);
     Day {
-        is_session: has_session,
-        is_half: has_session && market.is_half(day),
-        is_former: market.former_close.is_some_and(|(until, _)| day < until),
         sessions_left: sessions(day + 1..next_month),
         sessions_so_far: sessions(first..day + 1),
         days_since_session: since.unwrap_or(BEFORE) as u8,
-        month: (month - 1) as u8,
+        month: (month - 1) as u8 | session,
+        ..Day::default()
+    }
+}
+
+/// The day with its hours by the rules of its year.
+fn with_hours(counted: Day, day: i64, year: &Year) -> Day {
+    let early_close = year.early_close(day).filter(|_| counted.is_session());
+    let half = if early_close.is_some() { IS_HALF } else { 0 };
+    Day {
+        open: year.open(day),
+        close: early_close.unwrap_or_else(|| year.usual_close(day)),
+        month: counted.month | half,
+        ..counted
     }
 }

@@ -1,17 +1,20 @@
-//! Days on which the markets outside New York and India are closed or close early, by the rule of each year.
+//! Days on which markets are closed or close early, by the rule of each year.
 //!
-//! What was decided at short notice (mourning, elections, a failed system) is left out, as in [`super::holidays`]; so
-//! are festivals that follow the moon, which are announced year by year.
+//! What was decided at short notice (storms, mourning, September 2001) is left out on purpose: a calendar that knew of
+//! it would look ahead.
 
-use super::holidays::{day_of, easter, nth_weekday, observed, weekday};
+use super::dates::{day_of, easter, nth_weekday, observed, weekday};
 
-const FRIDAY: i64 = 4;
-const SATURDAY: i64 = 5;
-const SUNDAY: i64 = 6;
-const MONDAY: i64 = 0;
+pub(super) const MONDAY: i64 = 0;
+pub(super) const TUESDAY: i64 = 1;
+pub(super) const WEDNESDAY: i64 = 2;
+pub(super) const THURSDAY: i64 = 3;
+pub(super) const FRIDAY: i64 = 4;
+pub(super) const SATURDAY: i64 = 5;
+pub(super) const SUNDAY: i64 = 6;
 
 /// Most days that a rule gives for one year.
-const MOST: usize = 32;
+const MOST: usize = 48;
 
 /// Days of one year, weekends among them.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +46,15 @@ impl Days {
         self.kept.contains(&day)
     }
 
-    fn add(&mut self, day: i64) {
+    pub(super) fn year(&self) -> i64 {
+        self.year
+    }
+
+    pub(super) fn extend(&mut self, days: impl IntoIterator<Item = i64>) {
+        days.into_iter().for_each(|day| self.add(day));
+    }
+
+    pub(super) fn add(&mut self, day: i64) {
         if let Some(free) = self.kept.get_mut(self.count) {
             *free = day;
             self.count += 1;
@@ -58,18 +69,18 @@ impl Days {
         }
     }
 
-    fn date(&self, month: i64, day: i64) -> i64 {
+    pub(super) fn date(&self, month: i64, day: i64) -> i64 {
         day_of(self.year, month, day)
     }
 
-    fn fixed(&mut self, dates: &[(i64, i64)]) {
+    pub(super) fn fixed(&mut self, dates: &[(i64, i64)]) {
         for (month, day) in dates {
             self.add(self.date(*month, *day));
         }
     }
 
     /// Dates kept on Monday when they fall on a Sunday.
-    fn after_sunday(&mut self, dates: &[(i64, i64)]) {
+    pub(super) fn after_sunday(&mut self, dates: &[(i64, i64)]) {
         for (month, day) in dates {
             let day = self.date(*month, *day);
             self.add(day + i64::from(weekday(day) == SUNDAY));
@@ -84,10 +95,14 @@ impl Days {
     }
 
     /// Days counted from Easter Sunday: -2 is Good Friday.
-    fn easter(&mut self, distances: &[i64]) {
+    pub(super) fn easter(&mut self, distances: &[i64]) {
         for distance in distances {
-            self.add(easter(self.year) + distance);
+            self.add(self.beside_easter(*distance));
         }
+    }
+
+    pub(super) fn beside_easter(&self, distance: i64) -> i64 {
+        easter(self.year) + distance
     }
 
     fn nth(&mut self, month: i64, wanted: i64, nth: i64) {
@@ -127,13 +142,52 @@ fn next_weekday(day: i64) -> i64 {
 }
 
 /// The day, or the Friday before it.
-fn last_weekday(day: i64) -> i64 {
+pub(super) fn last_weekday(day: i64) -> i64 {
     match weekday(day) {
         SATURDAY => day - 1,
         SUNDAY => day - 2,
         _ => day,
     }
 }
+
+/// New York Stock Exchange, rules in force since 1971.
+pub(super) const NEW_YORK: Rule = |days| {
+    // A New Year's Day on Saturday is not kept: 31 December is a session.
+    days.after_sunday(&[(1, 1)]);
+    if days.year >= 1998 {
+        days.nth(1, MONDAY, 3);
+    }
+    days.nth(2, MONDAY, 3);
+    days.easter(&[-2]);
+    days.last(5, MONDAY);
+    if days.year >= 2022 {
+        days.add(observed(days.date(6, 19)));
+    }
+    days.add(observed(days.date(7, 4)));
+    days.nth(9, MONDAY, 1);
+    days.nth(11, THURSDAY, 4);
+    days.add(observed(days.date(12, 25)));
+};
+
+/// New York Stock Exchange: days before and after holidays, rules in force since 1993.
+pub(super) const NEW_YORK_HALVES: Rule = |days| {
+    if days.year < 1993 {
+        return;
+    }
+    days.add(nth_weekday(days.year, 11, THURSDAY, 4) + 1);
+    let christmas_eve = days.date(12, 24);
+    if weekday(christmas_eve) < FRIDAY {
+        days.add(christmas_eve);
+    }
+    let independence = days.date(7, 4);
+    let around = match weekday(independence) {
+        TUESDAY | WEDNESDAY | FRIDAY if days.year >= 1995 => Some(independence - 1),
+        THURSDAY if days.year >= 2013 => Some(independence - 1),
+        THURSDAY if days.year >= 1995 => Some(independence + 1),
+        _ => None,
+    };
+    days.extend(around);
+};
 
 /// London Stock Exchange: the bank holidays of England, and those proclaimed for jubilees and a coronation.
 pub(super) const LONDON: Rule = |days| {
@@ -240,7 +294,7 @@ pub(super) const TOKYO: Rule = |days| {
     days.fixed(&[(1, 2), (1, 3), (12, 31)]);
 };
 
-/// Source: the law on public holidays of 1948 as amended up to 2020.
+/// Source: the law on public holidays of 1948 as amended up to 2020. Before 2007, 4 May is a day between two others.
 fn public_holidays_of_japan(days: &mut Days) {
     let year = days.year;
     days.fixed(&[(1, 1), (2, 11), (4, 29), (5, 3), (5, 5), (11, 3), (11, 23)]);
@@ -251,7 +305,7 @@ fn public_holidays_of_japan(days: &mut Days) {
     } else if (1989..2019).contains(&year) {
         days.fixed(&[(12, 23)]);
     }
-    if year >= 1988 {
+    if year >= 2007 {
         days.fixed(&[(5, 4)]);
     }
     if year >= 2000 {
@@ -311,55 +365,6 @@ fn equinox(year: i64, in_1980: f64) -> i64 {
     (in_1980 + 0.242_194 * years as f64) as i64 - years.div_euclid(4)
 }
 
-/// Hong Kong, but for the festivals.
-pub(super) const HONG_KONG: Rule = |days| {
-    days.after_sunday(&[(1, 1), (5, 1), (7, 1), (10, 1)]);
-    days.easter(&[-2, 1]);
-    // The first weekday after Christmas, and the second when Christmas is a Sunday.
-    let christmas = days.date(12, 25);
-    days.add(christmas);
-    days.add(christmas + 1 + i64::from(weekday(christmas) == SATURDAY));
-    if weekday(christmas) == SUNDAY {
-        days.add(christmas + 2);
-    }
-};
-
-/// Shanghai, but for the festivals.
-pub(super) const SHANGHAI: Rule = |days| {
-    days.fixed(&[(1, 1), (5, 1)]);
-    for day in 1..8 {
-        days.fixed(&[(10, day)]);
-    }
-};
-
-/// Korea Exchange, but for the festivals.
-pub(super) const SEOUL: Rule = |days| {
-    days.fixed(&[(1, 1), (3, 1), (5, 1), (5, 5), (6, 6), (8, 15), (10, 3)]);
-    days.fixed(&[(12, 25), (12, 31)]);
-    if days.year >= 2013 {
-        days.fixed(&[(10, 9)]);
-    }
-    // Substitutes for weekends came one by one.
-    if days.year >= 2014 {
-        days.after_weekend(&[(5, 5)]);
-    }
-    if days.year >= 2021 {
-        days.after_weekend(&[(8, 15), (10, 3), (10, 9)]);
-    }
-    if days.year >= 2022 {
-        days.after_weekend(&[(3, 1)]);
-    }
-    if days.year >= 2023 {
-        days.after_weekend(&[(12, 25)]);
-    }
-};
-
-/// Singapore Exchange, but for the festivals.
-pub(super) const SINGAPORE: Rule = |days| {
-    days.after_sunday(&[(1, 1), (5, 1), (8, 9), (12, 25)]);
-    days.easter(&[-2]);
-};
-
 /// Johannesburg Stock Exchange.
 pub(super) const JOHANNESBURG: Rule = |days| {
     days.after_sunday(&[(1, 1), (3, 21), (4, 27), (5, 1), (6, 16), (8, 9), (9, 24)]);
@@ -368,9 +373,107 @@ pub(super) const JOHANNESBURG: Rule = |days| {
     days.easter(&[-2, 1]);
 };
 
-/// CME Globex: the days without a session in any product.
+/// CME Globex, futures on shares: the days without a session.
 pub(super) const GLOBEX: Rule = |days| {
     days.after_sunday(&[(1, 1)]);
     days.easter(&[-2]);
     days.add(observed(days.date(12, 25)));
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::session::dates::date_of;
+
+    /// Month and day of those that are no weekends.
+    fn weekdays(days: &Days) -> Vec<(i64, i64)> {
+        (day_of(days.year, 1, 1)..day_of(days.year + 1, 1, 1))
+            .filter(|day| weekday(*day) < SATURDAY && days.contains(*day))
+            .map(|day| (date_of(day).1, date_of(day).2))
+            .collect()
+    }
+
+    #[test]
+    fn new_york_holidays_are_those_of_the_exchange() {
+        // Published by the exchange for 2021 (New Year's Day of 2022 on a Saturday), 2023 and 2026.
+        let published = [
+            (
+                2021,
+                vec![
+                    (1, 1),
+                    (1, 18),
+                    (2, 15),
+                    (4, 2),
+                    (5, 31),
+                    (7, 5),
+                    (9, 6),
+                    (11, 25),
+                    (12, 24),
+                ],
+            ),
+            (
+                2022,
+                vec![
+                    (1, 17),
+                    (2, 21),
+                    (4, 15),
+                    (5, 30),
+                    (6, 20),
+                    (7, 4),
+                    (9, 5),
+                    (11, 24),
+                    (12, 26),
+                ],
+            ),
+            (
+                2023,
+                vec![
+                    (1, 2),
+                    (1, 16),
+                    (2, 20),
+                    (4, 7),
+                    (5, 29),
+                    (6, 19),
+                    (7, 4),
+                    (9, 4),
+                    (11, 23),
+                    (12, 25),
+                ],
+            ),
+            (
+                2026,
+                vec![
+                    (1, 1),
+                    (1, 19),
+                    (2, 16),
+                    (4, 3),
+                    (5, 25),
+                    (6, 19),
+                    (7, 3),
+                    (9, 7),
+                    (11, 26),
+                    (12, 25),
+                ],
+            ),
+        ];
+        for (year, expected) in published {
+            assert_eq!(weekdays(&Days::of(NEW_YORK, year)), expected, "{year}");
+        }
+    }
+
+    #[test]
+    fn new_york_half_days_are_those_of_the_exchange() {
+        let published = [
+            (2002, vec![(7, 5), (11, 29), (12, 24)]),
+            (2013, vec![(7, 3), (11, 29), (12, 24)]),
+            (2021, vec![(11, 26)]),
+            (2023, vec![(7, 3), (11, 24)]),
+            (2025, vec![(7, 3), (11, 28), (12, 24)]),
+            (2026, vec![(11, 27), (12, 24)]),
+        ];
+        for (year, expected) in published {
+            let halves = weekdays(&Days::of(NEW_YORK_HALVES, year));
+            assert_eq!(halves, expected, "{year}");
+        }
+    }
+}

@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 
-use super::holidays::{date_of, india_closed, new_york_closed, new_york_half_day, weekday};
+use super::asian_holidays as asia;
+use super::dates::{date_of, day_of, weekday};
 use super::market_holidays as rules;
-use super::market_holidays::{Days, Rule};
+use super::market_holidays::{Days, Rule, SATURDAY};
 use super::time_zone::TimeZone;
 use crate::arguments::{ArgumentError, Parameter};
 
@@ -13,24 +14,13 @@ const MINUTES_PER_DAY: u16 = 24 * 60;
 /// Where a calendar says a market is.
 pub(super) const CALENDAR: Parameter = Parameter::choice(
     "calendar",
-    "code of the exchange, with its hours of today: XNYS New York, XTSE Toronto, CMES CME Globex (17:00 to 16:00 Chicago), XLON London, XETR Xetra, XPAR Paris, XAMS Amsterdam, XSWX Zurich, XJSE Johannesburg, XNSE and XBOM India, XSES Singapore, XHKG Hong Kong, XSHG Shanghai, XKRX Korea, XTKS Tokyo, XASX Sydney; FX Sunday to Friday 17:00 New York; 24/7 every UTC day; UTC Monday to Friday",
+    "code of the exchange, with its hours of today: XNYS New York, XTSE Toronto, CMES CME Globex, futures on shares (17:00 to 16:00 Chicago), XLON London, XETR Xetra, XPAR Paris, XAMS Amsterdam, XSWX Zurich, XJSE Johannesburg, XNSE and XBOM India, XSES Singapore, XHKG Hong Kong, XSHG Shanghai, XKRX Korea, XTKS Tokyo, XASX Sydney; FX Sunday to Friday 17:00 New York; 24/7 every UTC day; UTC Monday to Friday",
     "XNYS",
     &[
         "XNYS", "XNSE", "FX", "24/7", "UTC", "XTSE", "CMES", "XLON", "XETR", "XPAR", "XAMS",
         "XSWX", "XJSE", "XBOM", "XSES", "XHKG", "XSHG", "XKRX", "XTKS", "XASX",
     ],
 );
-
-/// Which days have a session, and which of them end early.
-#[derive(Debug, Clone, Copy)]
-enum Sessions {
-    EveryDay,
-    Weekdays,
-    NewYork,
-    India,
-    /// Weekdays but for the first rule's; early on the second's.
-    ByYear(Rule, Rule),
-}
 
 /// Clock, hours and sessions of one market; minutes since midnight, or since the session's day begins.
 #[derive(Debug)]
@@ -40,14 +30,73 @@ pub(super) struct Market {
     zone: Option<&'static str>,
     /// Added to local time, so that a session that opens in the evening falls on one day, the one it ends on.
     pub(super) shift_hours: i64,
-    pub(super) open: u16,
-    pub(super) close: u16,
-    pub(super) early_close: u16,
+    open: u16,
+    close: u16,
     /// The close before the first day on which today's held.
-    pub(super) former_close: Option<(i64, u16)>,
+    former_close: Option<(i64, u16)>,
     /// When trading rests at midday.
     pub(super) pause: Option<(u16, u16)>,
-    sessions: Sessions,
+    on_weekends: bool,
+    /// Days without a session.
+    closed: Rule,
+    /// Sessions that close early.
+    early: &'static [(Rule, u16)],
+    /// Sessions that open late.
+    late: Option<(Rule, u16)>,
+}
+
+/// What a market's rules say of one year.
+pub(super) struct Year {
+    market: &'static Market,
+    number: i64,
+    closed: Days,
+    early: Vec<(Days, u16)>,
+    late: Option<(Days, u16)>,
+}
+
+impl Year {
+    fn of(market: &'static Market, number: i64) -> Self {
+        let days = |(rule, minute): &(Rule, u16)| (Days::of(*rule, number), *minute);
+        Self {
+            market,
+            number,
+            closed: Days::of(market.closed, number),
+            early: market.early.iter().map(days).collect(),
+            late: market.late.as_ref().map(days),
+        }
+    }
+
+    /// The year of a day, which this one may be already.
+    pub(super) fn holding(&mut self, day: i64) -> &Self {
+        let number = date_of(day).0;
+        if number != self.number {
+            *self = Self::of(self.market, number);
+        }
+        self
+    }
+
+    /// Whether there is a session on a day of this year, days since 1970-01-01.
+    pub(super) fn is_session(&self, day: i64) -> bool {
+        (self.market.on_weekends || weekday(day) < SATURDAY) && !self.closed.contains(day)
+    }
+
+    /// Minute at which a session opens.
+    pub(super) fn open(&self, day: i64) -> u16 {
+        let late = self.late.as_ref().filter(|(days, _)| days.contains(day));
+        late.map_or(self.market.open, |(_, minute)| *minute)
+    }
+
+    /// Minute at which a session closes early, if it does.
+    pub(super) fn early_close(&self, day: i64) -> Option<u16> {
+        let found = self.early.iter().find(|(days, _)| days.contains(day));
+        found.map(|(_, minute)| *minute)
+    }
+
+    /// Minute at which a session closes, or would close, that does not close early.
+    pub(super) fn usual_close(&self, day: i64) -> u16 {
+        let former = self.market.former_close.filter(|(until, _)| day < *until);
+        former.map_or(self.market.close, |(_, minute)| minute)
+    }
 }
 
 /// Minutes of a time of day.
@@ -56,35 +105,45 @@ const fn at(hour: u16, minute: u16) -> u16 {
 }
 
 impl Market {
-    const fn new(
-        name: &'static str,
-        zone: &'static str,
-        hours: [u16; 2],
-        sessions: Sessions,
-    ) -> Self {
+    const fn new(name: &'static str, zone: &'static str, hours: [u16; 2], closed: Rule) -> Self {
         Self {
             name,
             zone: Some(zone),
             shift_hours: 0,
             open: hours[0],
             close: hours[1],
-            early_close: hours[1],
             former_close: None,
             pause: None,
-            sessions,
+            on_weekends: false,
+            closed,
+            early: &[],
+            late: None,
         }
     }
 
-    const fn around_the_clock(name: &'static str, sessions: Sessions) -> Self {
+    const fn around_the_clock(name: &'static str, on_weekends: bool) -> Self {
         Self {
             zone: None,
-            ..Self::new(name, "", [0, MINUTES_PER_DAY], sessions)
+            on_weekends,
+            ..Self::new(name, "", [0, MINUTES_PER_DAY], rules::NONE)
         }
     }
 
-    const fn early(self, close: u16) -> Self {
+    const fn early(self, early: &'static [(Rule, u16)]) -> Self {
+        Self { early, ..self }
+    }
+
+    /// Closing at another time before a day.
+    const fn formerly_until(self, day: i64, close: u16) -> Self {
         Self {
-            early_close: close,
+            former_close: Some((day, close)),
+            ..self
+        }
+    }
+
+    const fn late(self, sessions: Rule, open: u16) -> Self {
+        Self {
+            late: Some((sessions, open)),
             ..self
         }
     }
@@ -121,31 +180,11 @@ impl Market {
         }
     }
 
-    /// Whether there is a session on a day, days since 1970-01-01.
-    pub(super) fn is_session(&self, day: i64) -> bool {
-        let on_weekday = weekday(day) < 5;
-        match self.sessions {
-            Sessions::EveryDay => true,
-            Sessions::Weekdays => on_weekday,
-            Sessions::NewYork => on_weekday && !new_york_closed(day),
-            Sessions::India => on_weekday && !india_closed(day),
-            Sessions::ByYear(closed, _) => {
-                on_weekday && !Days::of(closed, date_of(day).0).contains(day)
-            }
-        }
-    }
-
-    /// Whether a session ends early.
-    pub(super) fn is_half(&self, day: i64) -> bool {
-        match self.sessions {
-            Sessions::NewYork => new_york_half_day(day),
-            Sessions::ByYear(_, half) => Days::of(half, date_of(day).0).contains(day),
-            _ => false,
-        }
+    /// What the rules say of the year of a day.
+    pub(super) fn year_of(&'static self, day: i64) -> Year {
+        Year::of(self, date_of(day).0)
     }
 }
-
-use Sessions::ByYear;
 
 /// In the order of [`CALENDAR`].
 ///
@@ -156,128 +195,101 @@ pub(super) static MARKETS: [Market; 20] = [
         "XNYS",
         "America/New_York",
         [at(9, 30), at(16, 0)],
-        Sessions::NewYork,
+        rules::NEW_YORK,
     )
-    .early(at(13, 0)),
-    Market::new(
-        "XNSE",
-        "Asia/Kolkata",
-        [at(9, 15), at(15, 30)],
-        Sessions::India,
-    ),
-    Market::new(
-        "FX",
-        "America/New_York",
-        [0, MINUTES_PER_DAY],
-        Sessions::Weekdays,
-    )
-    .shifted(7),
-    Market::around_the_clock("24/7", Sessions::EveryDay),
-    Market::around_the_clock("UTC", Sessions::Weekdays),
+    .early(&[(rules::NEW_YORK_HALVES, at(13, 0))]),
+    Market::new("XNSE", "Asia/Kolkata", [at(9, 15), at(15, 30)], asia::INDIA),
+    Market::new("FX", "America/New_York", [0, MINUTES_PER_DAY], rules::NONE).shifted(7),
+    Market::around_the_clock("24/7", true),
+    Market::around_the_clock("UTC", false),
     Market::new(
         "XTSE",
         "America/Toronto",
         [at(9, 30), at(16, 0)],
-        ByYear(rules::TORONTO, rules::CHRISTMAS_EVE),
+        rules::TORONTO,
     )
-    .early(at(13, 0)),
-    // 17:00 to 16:00, an hour before the next session.
-    Market::new(
-        "CMES",
-        "America/Chicago",
-        [0, at(23, 0)],
-        ByYear(rules::GLOBEX, rules::NONE),
-    )
-    .shifted(7),
+    .early(&[(rules::CHRISTMAS_EVE, at(13, 0))]),
+    // 17:00 to 16:00, an hour before the next session; noon is 19:00 on the session's clock.
+    Market::new("CMES", "America/Chicago", [0, at(23, 0)], rules::GLOBEX)
+        .early(&[
+            (rules::NEW_YORK, at(19, 0)),
+            (rules::NEW_YORK_HALVES, at(19, 15)),
+        ])
+        .shifted(7),
     Market::new(
         "XLON",
         "Europe/London",
         [at(8, 0), at(16, 30)],
-        ByYear(rules::LONDON, rules::LAST_SESSIONS),
+        rules::LONDON,
     )
-    .early(at(12, 30)),
+    .early(&[(rules::LAST_SESSIONS, at(12, 30))]),
     Market::new(
         "XETR",
         "Europe/Berlin",
         [at(9, 0), at(17, 30)],
-        ByYear(rules::FRANKFURT, rules::LAST_SESSION),
+        rules::FRANKFURT,
     )
-    .early(at(14, 0)),
+    .early(&[(rules::LAST_SESSION, at(14, 0))]),
     Market::new(
         "XPAR",
         "Europe/Paris",
         [at(9, 0), at(17, 30)],
-        ByYear(rules::EURONEXT, rules::EVES),
+        rules::EURONEXT,
     )
-    .early(at(14, 5)),
+    .early(&[(rules::EVES, at(14, 5))]),
     Market::new(
         "XAMS",
         "Europe/Amsterdam",
         [at(9, 0), at(17, 30)],
-        ByYear(rules::EURONEXT, rules::EVES),
+        rules::EURONEXT,
     )
-    .early(at(14, 5)),
+    .early(&[(rules::EVES, at(14, 5))]),
     Market::new(
         "XSWX",
         "Europe/Zurich",
         [at(9, 0), at(17, 30)],
-        ByYear(rules::ZURICH, rules::NONE),
+        rules::ZURICH,
     ),
     Market::new(
         "XJSE",
         "Africa/Johannesburg",
         [at(9, 0), at(17, 0)],
-        ByYear(rules::JOHANNESBURG, rules::NONE),
+        rules::JOHANNESBURG,
     ),
-    Market::new(
-        "XBOM",
-        "Asia/Kolkata",
-        [at(9, 15), at(15, 30)],
-        Sessions::India,
-    ),
+    Market::new("XBOM", "Asia/Kolkata", [at(9, 15), at(15, 30)], asia::INDIA),
     Market::new(
         "XSES",
         "Asia/Singapore",
         [at(9, 0), at(17, 0)],
-        ByYear(rules::SINGAPORE, rules::NONE),
-    ),
+        asia::SINGAPORE,
+    )
+    .early(&[(asia::EVES_AND_LUNAR_EVE, at(12, 0))]),
     Market::new(
         "XHKG",
         "Asia/Hong_Kong",
         [at(9, 30), at(16, 0)],
-        ByYear(rules::HONG_KONG, rules::EVES),
+        asia::HONG_KONG,
     )
-    .early(at(12, 0))
+    .early(&[(asia::EVES_AND_LUNAR_EVE, at(12, 0))])
     .pausing(at(12, 0), at(13, 0)),
     Market::new(
         "XSHG",
         "Asia/Shanghai",
         [at(9, 30), at(15, 0)],
-        ByYear(rules::SHANGHAI, rules::NONE),
+        asia::SHANGHAI,
     )
     .pausing(at(11, 30), at(13, 0)),
-    Market::new(
-        "XKRX",
-        "Asia/Seoul",
-        [at(9, 0), at(15, 30)],
-        ByYear(rules::SEOUL, rules::NONE),
-    ),
-    // Half an hour longer since 2024-11-05.
-    Market {
-        former_close: Some((20_032, at(15, 0))),
-        ..Market::new(
-            "XTKS",
-            "Asia/Tokyo",
-            [at(9, 0), at(15, 30)],
-            ByYear(rules::TOKYO, rules::NONE),
-        )
+    Market::new("XKRX", "Asia/Seoul", [at(9, 0), at(15, 30)], asia::SEOUL)
+        .late(asia::FIRST_SESSION, at(10, 0))
+        .formerly_until(day_of(2016, 8, 1), at(15, 0)),
+    Market::new("XTKS", "Asia/Tokyo", [at(9, 0), at(15, 30)], rules::TOKYO)
         .pausing(at(11, 30), at(12, 30))
-    },
+        .formerly_until(day_of(2024, 11, 5), at(15, 0)),
     Market::new(
         "XASX",
         "Australia/Sydney",
         [at(10, 0), at(16, 0)],
-        ByYear(rules::SYDNEY, rules::LAST_SESSIONS),
+        rules::SYDNEY,
     )
-    .early(at(14, 10)),
+    .early(&[(rules::LAST_SESSIONS, at(14, 10))]),
 ];

@@ -1,7 +1,11 @@
 //! Where a bar lies in the day and the week.
 
+mod announced_days;
+mod asian_holidays;
 mod cycle;
-mod holidays;
+mod dates;
+mod hindu;
+mod lunar;
 mod market_calendar;
 mod market_holidays;
 mod markets;

@@ -35,9 +35,9 @@ impl SessionClock {
         let place = self.calendar.place(open_time_ns);
         if self.regular {
             let day = self.calendar.day(place.day);
-            let is_open = day.is_session
-                && place.minute >= self.calendar.open_minute()
-                && place.minute < self.calendar.close_minute(day);
+            let is_open = day.is_session()
+                && place.minute >= day.open_minute()
+                && place.minute < day.close_minute();
             if !is_open {
                 return None;
             }

@@ -37,7 +37,7 @@ impl Kernel for TradingCalendar {
             output("month_sin", "sine of the month's place in the year"),
             output("month_cos", "cosine of the month's place in the year"),
         ],
-        source: "holidays and half days by rule; closures at short notice are not known, nor the festivals of India, China, Hong Kong, Korea and Singapore",
+        source: "holidays and half days by rule, or as announced before the year began; closures at short notice are not known",
     };
 
     fn new(arguments: &Arguments) -> Result<Self, ArgumentError> {
@@ -57,14 +57,14 @@ impl Kernel for TradingCalendar {
         let day = self.calendar.day(place.day);
         let [month_sin, month_cos] = self
             .months
-            .get(usize::from(day.month))
+            .get(usize::from(day.month()))
             .copied()
             .unwrap_or_default();
         [
             f64::from(day.sessions_left),
             f64::from(day.sessions_so_far),
             f64::from(day.days_since_session),
-            f64::from(day.is_half),
+            f64::from(day.is_half()),
             month_sin,
             month_cos,
         ]
