@@ -68,6 +68,9 @@ pub trait Cell: Copy {
 
     /// The cells that a kernel may write its numbers to; `None` where they must become others first.
     fn numbers(cells: &mut [Self]) -> Option<&mut [f64]>;
+
+    /// The cells that a kernel may write signals to.
+    fn signals(cells: &mut [Self]) -> Option<&mut [i32]>;
 }
 
 impl Cell for f64 {
@@ -78,6 +81,10 @@ impl Cell for f64 {
 
     fn numbers(cells: &mut [Self]) -> Option<&mut [f64]> {
         Some(cells)
+    }
+
+    fn signals(_cells: &mut [Self]) -> Option<&mut [i32]> {
+        None
     }
 }
 
@@ -97,6 +104,10 @@ impl Cell for i32 {
 
     fn numbers(_cells: &mut [Self]) -> Option<&mut [f64]> {
         None
+    }
+
+    fn signals(cells: &mut [Self]) -> Option<&mut [i32]> {
+        Some(cells)
     }
 }
 
@@ -253,6 +264,16 @@ impl Indicator {
             close: of(Column::Close),
             volume: of(Column::Volume),
         };
+        let span_checks = columns
+            .iter()
+            .all(|(column, _)| self.runner.span_checks(*column));
+        if span_checks
+            && let [(0, cells)] = outputs
+            && let Some(cells) = T::signals(cells)
+            && self.runner.run_signals(&all, cells)
+        {
+            return true;
+        }
         let log_returns = log_returns(self.runner.lookback(), all.close);
         let mut words = vec![0; self.runner.words()];
         let mut window = vec![0.0; self.runner.window_len()];
@@ -269,10 +290,7 @@ impl Indicator {
                 .all(|(_, cells)| T::numbers(cells).is_some());
         let mut values = vec![0.0; if in_order { 0 } else { CHUNK.min(bars) * width }];
         // In one go where nothing is looked at twice.
-        let once = in_order
-            && columns
-                .iter()
-                .all(|(column, _)| self.runner.span_checks(*column));
+        let once = in_order && span_checks;
         let chunk = if once { bars.max(1) } else { CHUNK };
         for first in (0..bars).step_by(chunk) {
             let end = bars.min(first + chunk);

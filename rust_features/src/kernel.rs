@@ -180,6 +180,13 @@ pub trait Kernel: Debug + Send + Sync + Sized + 'static {
         let _ = (state, window, span, outputs);
         0
     }
+
+    /// As [`Kernel::span`] where the only output is whole numbers of one span, with every column checked.
+    #[inline(always)]
+    fn signals(&self, span: Span<'_>, cells: &mut [i32]) -> usize {
+        let _ = (span, cells);
+        0
+    }
 }
 
 /// The outputs of one step: an array of `f64`.

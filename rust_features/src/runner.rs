@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::across::{self, AcrossSymbols, BuildAcross};
 use crate::arguments::{ArgumentError, Arguments};
-use crate::frame::{Block, Column, Columns, Frame, Lookback};
+use crate::frame::{Block, Column, Columns, Frame, Lookback, Span};
 use crate::instructions::{Work, with_half_vectors, with_widest_vectors};
 use crate::kernel::{Description, Kernel, Values};
 use crate::neighbours::{Row, WINDOWS};
@@ -68,6 +68,9 @@ pub(crate) trait Runner: Debug + Send + Sync {
         bars: Range<usize>,
         out: &mut [&mut [f64]],
     ) -> bool;
+    /// The signals at all bars, 0 before the first; false, with cells that are worth nothing, where the kernel gives none
+    /// or does not take every bar. It looks only at the columns of [`Runner::span_checks`].
+    fn run_signals(&self, columns: &Columns<'_>, cells: &mut [i32]) -> bool;
     /// Steps several series by one bar each; `out` holds the rows of features. `memory_rows` counts instead of `memory`
     /// where there is one.
     fn run_tile(
@@ -267,6 +270,21 @@ impl<K: Kernel> Chunk<'_, '_, K> {
         }
         state.store(&mut WordsMut::new(self.memory.words));
         true
+    }
+}
+
+struct Signals<'a, K> {
+    kernel: &'a K,
+    span: Span<'a>,
+    cells: &'a mut [i32],
+}
+
+impl<K: Kernel> Work for Signals<'_, K> {
+    type Result = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        self.kernel.signals(self.span, self.cells)
     }
 }
 
@@ -503,6 +521,26 @@ impl<K: Kernel> Runner for Built<K> {
         } else {
             with_widest_vectors(chunk)
         }
+    }
+
+    fn run_signals(&self, columns: &Columns<'_>, cells: &mut [i32]) -> bool {
+        let first = self.kernel.warmup_bars(0);
+        let Some((before, cells)) = cells.split_at_mut_checked(first) else {
+            return false;
+        };
+        before.fill(0);
+        let block = Block {
+            columns: *columns,
+            source: columns.close,
+            first,
+        };
+        let length = cells.len();
+        let taken = with_widest_vectors(Signals {
+            kernel: &self.kernel,
+            span: block.span(),
+            cells,
+        });
+        taken > 0 && taken == length
     }
 
     fn run_tile(

@@ -420,6 +420,10 @@ macro_rules! patterns {
                     [Candles::of(frame).map_or(f64::NAN, |candles| self.signal(&candles))]
                 }
 
+                fn span_checks(&self, column: $crate::frame::Column) -> bool {
+                    column != $crate::frame::Column::Volume
+                }
+
                 #[inline(always)]
                 fn span(
                     &self,
@@ -429,9 +433,14 @@ macro_rules! patterns {
                     outputs: &mut [&mut [f64]],
                 ) -> usize {
                     match outputs {
-                        [signals] => $crate::kernels::pattern::tiles::Pattern::signals(self, span, signals),
+                        [cells] => $crate::kernels::pattern::tiles::Pattern::signals(self, span, cells),
                         _ => 0,
                     }
+                }
+
+                #[inline(always)]
+                fn signals(&self, span: $crate::frame::Span<'_>, cells: &mut [i32]) -> usize {
+                    $crate::kernels::pattern::tiles::Pattern::signals(self, span, cells)
                 }
             }
 

@@ -17,10 +17,10 @@ patterns! {
             c.white(4) == c.white(3),
             c.white(3) == c.white(1),
             c.white(1) != c.white(0),
+            // A close between the bodies of two candles of one colour tells that there is a gap.
             c.either(
                 c.black(4),
                 || all!(c,
-                    c.body_gaps_down(3),
                     c.high(2) < c.high(3),
                     c.low(2) < c.low(3),
                     c.high(1) < c.high(2),
@@ -29,7 +29,6 @@ patterns! {
                     c.close(0) < c.close(4),
                 ),
                 || all!(c,
-                    c.body_gaps_up(3),
                     c.high(2) > c.high(3),
                     c.low(2) > c.low(3),
                     c.high(1) > c.high(2),
