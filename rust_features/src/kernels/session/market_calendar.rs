@@ -1,5 +1,6 @@
 //! When markets are open: sessions, their hours and the days between them.
 
+use std::ops::{Range, RangeInclusive};
 use std::sync::OnceLock;
 
 use super::dates::{date_of, day_of};
@@ -14,9 +15,12 @@ const DAY_NS: i64 = 24 * 60 * MINUTE_NS;
 const MINUTES_PER_DAY: f64 = 1440.0;
 
 /// First and last day of the tables: 1900-01-01 and 2199-12-31. Outside, days are computed one by one.
-const TABLE: std::ops::Range<i64> = -25_567..84_006;
+const TABLE: Range<i64> = -25_567..84_006;
 /// Days before the table whose sessions count in it.
 const BEFORE: i64 = 15;
+/// The hours of a day without a session.
+#[allow(clippy::reversed_empty_ranges, reason = "no instant lies in it")]
+pub(super) const NEVER: RangeInclusive<i64> = 1..=0;
 
 /// How to read the time of a bar.
 pub(super) const STAMP: Parameter = Parameter::choice(
@@ -94,7 +98,7 @@ pub(super) struct Calendar {
     zone: &'static TimeZone,
     shift_ns: i64,
     /// Empty where there is none.
-    pause: std::ops::Range<f64>,
+    pause: Range<f64>,
     days: &'static [Day],
     /// Bars carry dates, not instants.
     stamped_by_date: bool,
@@ -130,14 +134,18 @@ impl Calendar {
                 minute: self.day(day).open_minute(),
             };
         }
-        let local_ns = self
-            .zone
-            .local_ns(open_time_ns)
-            .saturating_add(self.shift_ns);
+        let local_ns = self.local_ns(open_time_ns);
         Place {
             day: local_ns.div_euclid(DAY_NS),
             minute: local_ns.rem_euclid(DAY_NS) as f64 / MINUTE_NS as f64,
         }
+    }
+
+    /// Time since 1970 on the local clock, put forward to where its day begins with the session's date.
+    #[inline(always)]
+    fn local_ns(&self, open_time_ns: i64) -> i64 {
+        let local_ns = self.zone.local_ns(open_time_ns);
+        local_ns.saturating_add(self.shift_ns)
     }
 
     /// The day of an instant, and the first later one that may be of another.
@@ -152,6 +160,25 @@ impl Calendar {
         let left_ns = DAY_NS - local_ns.rem_euclid(DAY_NS);
         let next_day = open_time_ns.saturating_add(left_ns);
         (local_ns.div_euclid(DAY_NS), next_day.min(until))
+    }
+
+    /// The hours of the session of an instant's day, as far as [`Calendar::day_until`] counts it.
+    pub(super) fn hours(&self, open_time_ns: i64) -> RangeInclusive<i64> {
+        let local_ns = if self.stamped_by_date {
+            open_time_ns
+        } else {
+            self.local_ns(open_time_ns)
+        };
+        let day = self.day(local_ns.div_euclid(DAY_NS));
+        if !day.is_session() {
+            return NEVER;
+        }
+        if self.stamped_by_date {
+            return open_time_ns..=i64::MAX;
+        }
+        let midnight_ns = open_time_ns.saturating_sub(local_ns.rem_euclid(DAY_NS));
+        let instant = |minute: u16| midnight_ns.saturating_add(i64::from(minute) * MINUTE_NS);
+        instant(day.open)..=instant(day.close).saturating_sub(1)
     }
 
     /// What is known of a day.
@@ -217,8 +244,7 @@ fn counted(day: i64, mut is_session: impl FnMut(i64) -> bool) -> Day {
         day_of(year, month + 1, 1)
     };
     let since = (1..BEFORE).find(|before| is_session(day - before));
-    let mut sessions =
-        |days: std::ops::Range<i64>| days.filter(|day| is_session(*day)).count() as u8;
+    let mut sessions = |days: Range<i64>| days.filter(|day| is_session(*day)).count() as u8;
     let session = IS_SESSION * sessions(day..day + 1);
     Day {
         sessions_left: sessions(day + 1..next_month),

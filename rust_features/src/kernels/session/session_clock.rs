@@ -1,8 +1,8 @@
 //! Where one session ends and the next begins.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
-use super::market_calendar::Calendar;
+use super::market_calendar::{Calendar, NEVER};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 
 /// Which bars of a date make its session.
@@ -52,6 +52,8 @@ pub(super) struct Sessions<'a> {
     day: i64,
     /// Instants that are known to be of that day.
     known: Range<i64>,
+    /// Those of its regular hours, where these count.
+    hours: RangeInclusive<i64>,
 }
 
 impl<'a> Sessions<'a> {
@@ -60,19 +62,26 @@ impl<'a> Sessions<'a> {
             clock,
             day: 0,
             known: 0..0,
+            hours: NEVER,
         }
     }
 
     /// As [`SessionClock::session`].
     #[inline(always)]
     pub(super) fn at(&mut self, open_time_ns: i64) -> Option<i64> {
-        if self.clock.regular {
-            return self.clock.session(open_time_ns);
-        }
         if !self.known.contains(&open_time_ns) {
-            let (day, until) = self.clock.calendar.day_until(open_time_ns);
-            (self.day, self.known) = (day, open_time_ns..until);
+            self.look_up(open_time_ns);
         }
-        Some(self.day)
+        let counts = !self.clock.regular || self.hours.contains(&open_time_ns);
+        counts.then_some(self.day)
+    }
+
+    fn look_up(&mut self, open_time_ns: i64) {
+        let SessionClock { calendar, regular } = self.clock;
+        let (day, until) = calendar.day_until(open_time_ns);
+        (self.day, self.known) = (day, open_time_ns..until);
+        if *regular {
+            self.hours = calendar.hours(open_time_ns);
+        }
     }
 }
