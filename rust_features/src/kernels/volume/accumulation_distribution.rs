@@ -7,11 +7,10 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::bar::Bar;
 use crate::frame::{Column, Frame, Span};
 use crate::kernel::{Description, Kernel, output};
-use crate::neighbours::parts;
 use crate::state::state;
 use crate::subnormal::{
-    Arithmetic, Careful, LEAST_NORMAL, Lifted, Plain, all_factors, all_near, all_subnormal,
-    all_tiny, each_near, is_near, lift_subnormal, lower_raised, needs_lift, raise,
+    Arithmetic, Careful, Lifted, Plain, all_factors, all_near, all_subnormal, all_tiny, is_near,
+    needs_lift, raise,
 };
 use crate::window::{Finite, all_finite, flush_tiny};
 
@@ -21,18 +20,12 @@ pub(super) fn money_flow(bar: &Bar) -> f64 {
     Careful::product(bar.volume, place::<Careful>(bar.high, bar.low, bar.close))
 }
 
-/// How much further the close is from the low than from the high.
-#[inline(always)]
-fn distances(high: f64, low: f64, close: f64) -> f64 {
-    (close - low) - (high - close)
-}
-
 /// The place of the close.
 #[inline(always)]
 pub(super) fn place<A: Arithmetic>(high: f64, low: f64, close: f64) -> f64 {
     let range = high - low;
     if range > 0.0 {
-        A::quotient(distances(high, low, close), range)
+        A::quotient((close - low) - (high - close), range)
     } else {
         0.0
     }
@@ -41,53 +34,16 @@ pub(super) fn place<A: Arithmetic>(high: f64, low: f64, close: f64) -> f64 {
 /// Columns of a block: highs, lows, closes and volumes.
 type Bars<'a> = [&'a [f64]; 4];
 
-/// How the volumes of some bars are multiplied by a place: as they are, or near zero.
-#[derive(Clone, Copy)]
-enum Volumes {
-    Usual,
-    Subnormal,
-    Near,
-}
-
-impl Volumes {
-    /// Those that are subnormal, or so are most of their products with a place. Of usual ones none needs a second look.
-    #[inline(always)]
-    fn of(volumes: &[f64]) -> Self {
-        if !volumes.first().copied().is_some_and(needs_lift) {
-            return Self::Usual;
-        }
-        if all_subnormal(volumes) {
-            return Self::Subnormal;
-        }
-        let mut some = 0;
-        for volume in volumes {
-            // Signed, which every vector can compare.
-            let size = volume.abs().to_bits().cast_signed();
-            some |= i64::from(size < const { f64::MIN_POSITIVE.to_bits().cast_signed() });
-        }
-        if some != 0 && each_near(volumes) {
-            Self::Near
-        } else {
-            Self::Usual
-        }
-    }
-}
-
 /// The flows of a block, of prices as `change` has them; false when a number is not finite.
 #[inline(always)]
-fn flows_by<A: Arithmetic>(
-    own: Bars<'_>,
-    kind: Volumes,
-    flows: &mut [f64],
-    change: impl Fn(f64) -> f64,
-) -> bool {
+fn flows_by<A: Arithmetic>(own: Bars<'_>, flows: &mut [f64], change: impl Fn(f64) -> f64) -> bool {
     let bars = flows.len();
     let [highs, lows, closes, volumes] = own.map(|values| &values[..bars]);
     let mut finite = Finite::default();
-    // One look for four numbers: what is not finite stays in what a place is made of.
-    let look = |at: usize| distances(highs[at], lows[at], closes[at]) + volumes[at];
+    // One look for four numbers: what is not finite stays in sums and differences.
+    let look = |at: usize| (highs[at] - lows[at]) + (closes[at] - lows[at]) + volumes[at];
     let place = |at: usize| place::<A>(change(highs[at]), change(lows[at]), change(closes[at]));
-    if matches!(kind, Volumes::Usual) {
+    if !needs_care(volumes) {
         for (at, flow) in flows.iter_mut().enumerate() {
             *flow = volumes[at] * place(at);
             finite.look(look(at));
@@ -98,13 +54,7 @@ fn flows_by<A: Arithmetic>(
         *flow = place(at);
         finite.look(look(at));
     }
-    if matches!(kind, Volumes::Subnormal)
-        && flows.iter().fold(true, |all, at| all & (at.abs() <= 1.0))
-    {
-        for (flow, volume) in flows.iter_mut().zip(volumes) {
-            *flow = subnormal_product(*volume, *flow);
-        }
-    } else if all_factors(flows) {
+    if all_factors(flows) {
         weigh::<Lifted>(flows, volumes);
     } else {
         weigh::<Careful>(flows, volumes);
@@ -112,11 +62,18 @@ fn flows_by<A: Arithmetic>(
     finite.all() || own.into_iter().all(all_finite)
 }
 
-/// A place of a size of at most one times a volume that [`all_subnormal`] allows.
+/// Whether volumes are subnormal, or so are most of their products with a place. Of usual ones none needs a second look.
 #[inline(always)]
-fn subnormal_product(volume: f64, place: f64) -> f64 {
-    let raised = lift_subnormal(volume).mul_add(place.abs(), LEAST_NORMAL);
-    lower_raised(raised).copysign(place)
+fn needs_care(volumes: &[f64]) -> bool {
+    if !volumes.first().copied().is_some_and(needs_lift) {
+        return false;
+    }
+    let (mut least, mut most) = (u64::MAX, 0);
+    for volume in volumes {
+        let size = volume.abs().to_bits();
+        (least, most) = (least.min(size), most.max(size));
+    }
+    least < const { f64::MIN_POSITIVE.to_bits() } && is_near(f64::from_bits(most))
 }
 
 /// Whether all columns are [`all_subnormal`]: one look at what they have in common.
@@ -140,33 +97,6 @@ fn weigh<A: Arithmetic>(places: &mut [f64], volumes: &[f64]) {
 /// Bars of a block: so few that a processor makes the flows of the next one beside the sums of this one.
 const BARS: usize = 24;
 
-/// Blocks of which the kind of numbers is found out together.
-const BLOCKS: usize = 10;
-
-/// How the prices of some bars become places.
-#[derive(Clone, Copy)]
-enum Prices {
-    Usual,
-    Subnormal,
-    Near,
-}
-
-impl Prices {
-    #[inline(always)]
-    fn of(prices: [&[f64]; 3]) -> Self {
-        let [highs, ..] = prices;
-        if !highs.first().copied().is_some_and(is_near) {
-            Self::Usual
-        } else if each_subnormal(prices) {
-            Self::Subnormal
-        } else if all_near(highs) {
-            Self::Near
-        } else {
-            Self::Usual
-        }
-    }
-}
-
 /// Gives `take` the flows of a span's first `count` bars in blocks, each with the place of its first bar; the bars
 /// taken, up to one with a number that is not finite.
 #[inline(always)]
@@ -177,34 +107,35 @@ pub(super) fn take_flows(
 ) -> usize {
     let [_, highs, lows, closes, volumes] = span.prices();
     let columns = [highs, lows, closes, volumes];
-    let mut kinds = (Prices::Usual, Volumes::Usual);
-    for (block, bars) in parts(count, BARS).enumerate() {
-        if block % BLOCKS == 0 {
-            let all = bars.start..count.min(bars.start + BLOCKS * BARS);
-            let [prices @ .., volumes] = columns.map(|values| &values[all.clone()]);
-            kinds = (Prices::of(prices), Volumes::of(volumes));
-        }
-        let own = columns.map(|values| &values[bars.clone()]);
+    let mut taken = 0;
+    while taken < count {
+        let bars = BARS.min(count - taken);
+        let own = columns.map(|values| &values[taken..taken + bars]);
         let mut flows = [0.0; BARS];
         let blocks = own.map(<[f64]>::first_chunk::<BARS>);
         let finite = if let [Some(highs), Some(lows), Some(closes), Some(volumes)] = blocks {
             let own: Bars<'_> = [highs, lows, closes, volumes];
-            match kinds {
-                (Prices::Usual, kind) => flows_by::<Plain>(own, kind, &mut flows, |price| price),
-                (Prices::Subnormal, kind) => flows_by::<Plain>(own, kind, &mut flows, raise),
-                (Prices::Near, kind) => flows_by::<Lifted>(own, kind, &mut flows, |price| price),
+            let [prices @ .., _] = own;
+            if !is_near(highs[0]) {
+                flows_by::<Plain>(own, &mut flows, |price| price)
+            } else if each_subnormal(prices) {
+                flows_by::<Plain>(own, &mut flows, raise)
+            } else if all_near(highs) {
+                flows_by::<Lifted>(own, &mut flows, |price| price)
+            } else {
+                flows_by::<Plain>(own, &mut flows, |price| price)
             }
         } else {
-            let flows = &mut flows[..bars.len()];
-            flows_by::<Careful>(own, kinds.1, flows, |price| price)
+            flows_by::<Careful>(own, &mut flows[..bars], |price| price)
         };
         if !finite {
-            return bars.start;
+            break;
         }
         // In memory: a compiler that keeps the whole block in registers runs out of them.
-        take(bars.start, &black_box(&flows)[..bars.len()]);
+        take(taken, &black_box(&flows)[..bars]);
+        taken += bars;
     }
-    count
+    taken
 }
 
 /// Whether these spans look at a column.
