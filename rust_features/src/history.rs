@@ -6,7 +6,7 @@ use crate::logarithm::log_ratio;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 
 /// Bars appended to a column before its newest values move back to the front.
-const SLACK: usize = 32;
+const SLACK: usize = 16;
 
 /// Values that one series takes.
 pub(crate) fn values_per_lane(lookback: Lookback) -> usize {
