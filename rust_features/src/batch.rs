@@ -6,9 +6,10 @@ use crate::bar::Bar;
 use crate::frame::{Columns, log_returns};
 use crate::instructions::{Work, with_widest_vectors};
 use crate::plan::Plan;
-use crate::runner::{Memory, OutputColumn};
+use crate::runner::Memory;
 use crate::spec::{FeatureSpec, GapPolicy};
 use crate::streams::missing_bars;
+use crate::tile_step::OutputColumn;
 
 /// Bars per pass of all kernels: their rows stay in the second-level cache.
 const CHUNK: usize = 256;

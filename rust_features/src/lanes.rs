@@ -10,10 +10,11 @@ use crate::neighbours::WINDOWS;
 use crate::newest::{Newest, tile_of};
 use crate::plan::{Plan, PlannedKernel};
 use crate::read_through::{read_rows_through, read_through};
-use crate::runner::{Memory, Tile, TileMemory};
+use crate::runner::Memory;
 use crate::side_by_side::SideBySide;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::subnormal::is_near;
+use crate::tile_step::{Tile, TileMemory};
 use crate::tiled::Tiled;
 use crate::window_rows::{LaneMemory, WindowRows};
 

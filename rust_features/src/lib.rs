@@ -74,6 +74,7 @@ mod streams;
 mod subnormal;
 mod subnormal_blocks;
 mod subnormal_windows;
+mod tile_step;
 mod tiled;
 mod timeframe;
 mod trailing;

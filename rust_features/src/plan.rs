@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 
 use crate::across::Across;
 use crate::frame::{Column, LOG_RETURNS, Lookback};
-use crate::runner::{OutputColumn, Runner};
+use crate::runner::Runner;
+use crate::tile_step::OutputColumn;
 use crate::tiled::Part;
 
 /// Kernels of one spec with their places in memory.

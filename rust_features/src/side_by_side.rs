@@ -6,8 +6,8 @@
 use crate::bar::Bar;
 use crate::frame::{Column, Frame, KEPT, LOG_RETURNS, Lookback};
 use crate::neighbours::{LONGEST, Row, WINDOWS, folded, in_lanes};
-use crate::runner::TileMemory;
 use crate::state::State;
+use crate::tile_step::TileMemory;
 use crate::window::LANES;
 
 /// The newest values of each series of a tile: a row for each bar, oldest first.

@@ -14,8 +14,9 @@ use crate::bar::{Bar, BarStatus};
 use crate::kernel::Kernel;
 use crate::lanes::Mode;
 use crate::plan::{Plan, PlannedKernel};
-use crate::runner::{Entry, OutputColumn};
+use crate::runner::Entry;
 use crate::shards::Shards;
+use crate::tile_step::OutputColumn;
 
 /// A kernel that sees other symbols' bars. Its [`Kernel::step`] sees one symbol and gives NaN.
 ///
