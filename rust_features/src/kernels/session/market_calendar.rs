@@ -127,23 +127,22 @@ impl Calendar {
     /// Where a bar lies that opened at `open_time_ns`.
     #[inline(always)]
     pub(super) fn place(&self, open_time_ns: i64) -> Place {
-        if self.stamped_by_date {
-            let day = open_time_ns.div_euclid(DAY_NS);
-            return Place {
-                day,
-                minute: self.day(day).open_minute(),
-            };
-        }
         let local_ns = self.local_ns(open_time_ns);
-        Place {
-            day: local_ns.div_euclid(DAY_NS),
-            minute: local_ns.rem_euclid(DAY_NS) as f64 / MINUTE_NS as f64,
-        }
+        let day = local_ns.div_euclid(DAY_NS);
+        let minute = if self.stamped_by_date {
+            self.day(day).open_minute()
+        } else {
+            local_ns.rem_euclid(DAY_NS) as f64 / MINUTE_NS as f64
+        };
+        Place { day, minute }
     }
 
     /// Time since 1970 on the local clock, put forward to where its day begins with the session's date.
     #[inline(always)]
     fn local_ns(&self, open_time_ns: i64) -> i64 {
+        if self.stamped_by_date {
+            return open_time_ns;
+        }
         let local_ns = self.zone.local_ns(open_time_ns);
         local_ns.saturating_add(self.shift_ns)
     }
@@ -164,11 +163,7 @@ impl Calendar {
 
     /// The hours of the session of an instant's day, as far as [`Calendar::day_until`] counts it.
     pub(super) fn hours(&self, open_time_ns: i64) -> RangeInclusive<i64> {
-        let local_ns = if self.stamped_by_date {
-            open_time_ns
-        } else {
-            self.local_ns(open_time_ns)
-        };
+        let local_ns = self.local_ns(open_time_ns);
         let day = self.day(local_ns.div_euclid(DAY_NS));
         if !day.is_session() {
             return NEVER;
