@@ -11,7 +11,7 @@ use crate::neighbours::{LONGEST, Row, TILE, divide};
 use crate::rings::{
     align_ring, place_ring, ring, ring_extend, ring_len, ring_of_each, ring_rows, ring_values,
 };
-use crate::side_by_side::{Memories, SideBySide, each_series, sums_of};
+use crate::side_by_side::{Memories, PRICES, SideBySide, each_series, sums_of};
 use crate::state::state;
 use crate::subnormal::{
     self, Arithmetic, Careful, LEAST_NORMAL, Lifted, Plain, all_factors, all_near, all_subnormal,
@@ -93,18 +93,12 @@ impl Kernel for Mfi {
         let [row] = outputs else {
             return false;
         };
-        let columns = [Column::High, Column::Low, Column::Close, Column::Volume];
-        let [highs, lows, closes, volumes] = columns.map(|at| newest.current(at));
-        let [mut typical, mut previous, mut flows] = [Row::ZEROS; 3];
-        for (at, cell) in typical.0.iter_mut().enumerate() {
-            *cell = (highs.0[at] + lows.0[at] + closes.0[at]) / 3.0;
-        }
+        let volumes = newest.current(Column::Volume);
+        let [mut previous, mut flows] = [Row::ZEROS; 2];
+        let typical = typical_of_each(newest.current);
         let rows = memories.take_rows();
         if rows.is_some() {
-            let [_, highs, lows, closes, _] = newest.previous;
-            for (at, cell) in previous.0.iter_mut().enumerate() {
-                *cell = (highs.0[at] + lows.0[at] + closes.0[at]) / 3.0;
-            }
+            previous = typical_of_each(newest.previous);
         } else {
             each_series!(memories, |at, state: MoneyFlow| {
                 previous.0[at] = std::mem::replace(&mut state.previous_typical, typical.0[at]);
@@ -280,6 +274,16 @@ fn signed_flows<A: Arithmetic>(
 #[inline(always)]
 fn typical(frame: &Frame<'_>) -> f64 {
     subnormal::share(frame.bar.high + frame.bar.low + frame.bar.close, 3.0)
+}
+
+/// The same for many series.
+#[inline(always)]
+fn typical_of_each([_, highs, lows, closes, _]: &[Row; PRICES]) -> Row {
+    let mut row = Row::ZEROS;
+    for (at, cell) in row.0.iter_mut().enumerate() {
+        *cell = (highs.0[at] + lows.0[at] + closes.0[at]) / 3.0;
+    }
+    row
 }
 
 /// Money that flowed at a bar, negative when the typical price fell.
