@@ -14,9 +14,9 @@ use crate::runner::Memory;
 use crate::side_by_side::SideBySide;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::subnormal::is_near;
+use crate::tile_memories::{LaneMemory, TileMemories};
 use crate::tile_step::{Tile, TileMemory};
 use crate::tiled::Tiled;
-use crate::window_rows::{LaneMemory, WindowRows};
 
 /// Series per tile: enough to pay for a virtual call and for bringing a kernel's code nearer, which costs more than
 /// bringing the rows from the second-level cache.
@@ -42,7 +42,7 @@ pub(crate) struct Lanes {
     words: Tiled<u64>,
     windows: Tiled<f64>,
     newest: Newest,
-    window_rows: WindowRows,
+    tile_memories: TileMemories,
 }
 
 impl Lanes {
@@ -53,7 +53,7 @@ impl Lanes {
             words: Tiled::new(plan.words, lanes),
             windows: Tiled::new(plan.window, lanes),
             newest: Newest::default(),
-            window_rows: WindowRows::default(),
+            tile_memories: TileMemories::default(),
         };
         for lane in 0..lanes {
             new.initialise(plan, lane);
@@ -83,7 +83,7 @@ impl Lanes {
             words.copy_from_slice(self.words.of(kernel.words, lane));
             window.copy_from_slice(self.windows.of(kernel.window, lane));
             let memory = Memory { words, window };
-            (self.window_rows).settle_alone(kernel, lane, memory, &self.newest);
+            (self.tile_memories).settle_alone(kernel, lane, memory, &self.newest);
         }
         alone
     }
@@ -101,7 +101,7 @@ impl Lanes {
     /// Makes a lane as if it had seen no bar.
     pub(crate) fn reset(&mut self, plan: &Plan, lane: usize) {
         self.newest.settle(lane, &mut self.history);
-        self.forget_window_rows(plan, lane);
+        self.forget_memory_rows(plan, lane);
         self.history.clear(lane);
         self.newest.forget_one(lane);
         self.initialise(plan, lane);
@@ -175,25 +175,25 @@ impl Lanes {
                 words: &mut *words,
                 window: &mut *window,
             };
-            (self.window_rows).settle_alone(kernel, lane, memory, &self.newest);
+            (self.tile_memories).settle_alone(kernel, lane, memory, &self.newest);
             (kernel.runner).align(words, window);
         }
         (words, window)
     }
 
     /// Makes what is remembered of a lane, which is about to change, be in its own memory.
-    fn forget_window_rows(&mut self, plan: &Plan, lane: usize) {
-        self.settle_windows(plan, lane);
-        self.window_rows.forget(lane);
+    fn forget_memory_rows(&mut self, plan: &Plan, lane: usize) {
+        self.settle_memory(plan, lane);
+        self.tile_memories.forget(lane);
     }
 
     /// Brings the memory of a lane and its neighbours up to date.
-    fn settle_windows(&mut self, plan: &Plan, lane: usize) {
+    fn settle_memory(&mut self, plan: &Plan, lane: usize) {
         let mut lanes = LaneMemory {
             words: &mut self.words,
             windows: &mut self.windows,
         };
-        (self.window_rows).settle(plan, lane, &mut lanes, &self.newest);
+        (self.tile_memories).settle(plan, lane, &mut lanes, &self.newest);
     }
 
     /// Reads what `save` wrote into a lane.
@@ -205,7 +205,7 @@ impl Lanes {
     ) -> Result<(), SnapshotError> {
         self.newest.settle(lane, &mut self.history);
         self.newest.forget_one(lane);
-        self.forget_window_rows(plan, lane);
+        self.forget_memory_rows(plan, lane);
         self.history.load(lane, reader)?;
         for kernel in &plan.kernels {
             reader.words(self.words.of_mut(kernel.words, lane))?;
@@ -221,7 +221,7 @@ impl Lanes {
         for (rows, bars) in newest.columns.into_iter().zip(plan.beside_rows.kept()) {
             read_rows_through(&rows[rows.len().saturating_sub(bars)..]);
         }
-        self.window_rows.bring_nearer(plan, tile);
+        self.tile_memories.bring_nearer(plan, tile);
         for kernel in plan.kernels.iter().filter(|kernel| kernel.rows.is_none()) {
             read_through(self.words.of_tile(kernel.words, tile), |word| word);
             read_through(self.windows.of_tile(kernel.window, tile), f64::to_bits);
@@ -341,9 +341,9 @@ impl Lanes {
         if !remembers_rows {
             // Before the newest bar is another one.
             for (lane, _) in rows {
-                self.settle_windows(plan, *lane);
-                if mode == Mode::Update {
-                    self.window_rows.forget(*lane);
+                match mode {
+                    Mode::Update => self.forget_memory_rows(plan, *lane),
+                    Mode::Peek => self.settle_memory(plan, *lane),
                 }
             }
         }
@@ -382,7 +382,7 @@ impl Lanes {
                 words: &mut self.words,
                 windows: &mut self.windows,
             };
-            (self.window_rows).run_ahead(plan, tile, &mut lanes, newest);
+            (self.tile_memories).run_ahead(plan, tile, &mut lanes, newest);
         }
         if on_rows
             && self.is_far(plan)
@@ -407,14 +407,14 @@ impl Lanes {
             };
             match mode {
                 Mode::Update => {
-                    let rows = whole.and_then(|tile| self.window_rows.of(kernel, tile));
+                    let rows = whole.and_then(|tile| self.tile_memories.of(kernel, tile));
                     (kernel.runner).run_tile(memory, rows, &bars, out);
                 }
                 Mode::Peek => kernel.runner.peek_tile(memory, &bars, out),
             }
         }
         if let Some(tile) = whole {
-            self.window_rows.count(tile);
+            self.tile_memories.count(tile);
         }
         if mode == Mode::Peek {
             for ((lane, _), undo) in rows.iter().zip(undo) {

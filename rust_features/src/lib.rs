@@ -74,12 +74,12 @@ mod streams;
 mod subnormal;
 mod subnormal_blocks;
 mod subnormal_windows;
+mod tile_memories;
 mod tile_step;
 mod tiled;
 mod timeframe;
 mod trailing;
 mod window;
-mod window_rows;
 
 pub use across::KERNELS as PANEL_KERNELS;
 pub use arguments::{Argument, ArgumentError, Arguments, LONGEST_PERIOD, Parameter, ParameterKind};

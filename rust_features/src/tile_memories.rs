@@ -14,13 +14,13 @@ use crate::tiled::Tiled;
 
 /// Windows and states of all series, of each tile that is stepped whole.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct WindowRows {
-    tiles: Vec<TileMemoryRows>,
+pub(crate) struct TileMemories {
+    tiles: Vec<MemoryOfTile>,
 }
 
 /// Windows and states of a tile.
 #[derive(Debug, Clone, Default)]
-struct TileMemoryRows {
+struct MemoryOfTile {
     /// See [`PlannedKernel::rows`].
     rows: Vec<Row>,
     /// Words of the first series when these were laid.
@@ -39,7 +39,7 @@ pub(crate) struct LaneMemory<'a> {
     pub(crate) windows: &'a mut Tiled<f64>,
 }
 
-impl WindowRows {
+impl TileMemories {
     /// Takes what is remembered of a tile, where it is not here yet, to be changed here only.
     pub(crate) fn run_ahead(
         &mut self,
@@ -49,7 +49,7 @@ impl WindowRows {
         newest: &SideBySide<'_>,
     ) {
         if self.tiles.len() <= tile {
-            self.tiles.resize_with(tile + 1, TileMemoryRows::default);
+            self.tiles.resize_with(tile + 1, MemoryOfTile::default);
         }
         let own = &mut self.tiles[tile];
         own.is_ahead = true;
@@ -145,7 +145,7 @@ impl WindowRows {
         }
     }
 
-    /// Brings a copy of what a kernel remembers of a lane, which may be ahead, up to date; see [`WindowRows::settle`].
+    /// Brings a copy of what a kernel remembers of a lane, which may be ahead, up to date; see [`TileMemories::settle`].
     pub(crate) fn settle_alone(
         &self,
         kernel: &PlannedKernel,
@@ -167,7 +167,7 @@ impl WindowRows {
     }
 
     /// The tile of a lane whose memory is here only.
-    fn ahead(&self, lane: usize) -> Option<&TileMemoryRows> {
+    fn ahead(&self, lane: usize) -> Option<&MemoryOfTile> {
         self.tiles.get(lane / WINDOWS).filter(|tile| tile.is_ahead)
     }
 }
