@@ -8,10 +8,10 @@ use crate::frame::{Frame, KEPT};
 use crate::history::{History, Undo};
 use crate::neighbours::WINDOWS;
 use crate::newest::{Newest, tile_of};
+use crate::output::Output;
 use crate::plan::{Plan, PlannedKernel};
-use crate::read_through::{read_rows_through, read_through};
+use crate::read_through::read_through;
 use crate::runner::Memory;
-use crate::side_by_side::SideBySide;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::subnormal::is_near;
 use crate::tile_memories::{LaneMemory, TileMemories};
@@ -217,10 +217,8 @@ impl Lanes {
     }
 
     /// Reads what the series of a whole tile remember before the kernels do.
-    fn bring_nearer(&self, plan: &Plan, tile: usize, newest: &SideBySide<'_>) {
-        for (rows, bars) in newest.columns.into_iter().zip(plan.beside_rows.kept()) {
-            read_rows_through(&rows[rows.len().saturating_sub(bars)..]);
-        }
+    fn bring_nearer(&self, plan: &Plan, tile: usize) {
+        self.newest.bring_nearer(tile, plan.beside_rows.kept());
         self.tile_memories.bring_nearer(plan, tile);
         for kernel in plan.kernels.iter().filter(|kernel| kernel.rows.is_none()) {
             read_through(self.words.of_tile(kernel.words, tile), |word| word);
@@ -259,8 +257,9 @@ impl Lanes {
         out: &mut [f64],
         mut refuse: impl FnMut(usize, InvalidBar),
     ) {
+        let mut out = Output::new(out);
         for rows in parts(lanes) {
-            self.step_part(plan, mode, rows, (lanes, bars), out, &mut refuse);
+            self.step_part(plan, mode, rows, (lanes, bars), &mut out, &mut refuse);
         }
     }
 
@@ -271,7 +270,7 @@ impl Lanes {
         mode: Mode,
         rows: Range<usize>,
         (lanes, bars): (&[usize], &[Bar]),
-        out: &mut [f64],
+        out: &mut Output<'_>,
         mut refuse: impl FnMut(usize, InvalidBar),
     ) {
         let mut tile = [(0, 0); TILE];
@@ -285,7 +284,7 @@ impl Lanes {
                 filled = 0;
             }
             if let Err(reason) = self.admit(lane, bar) {
-                out[row * plan.features..][..plan.features].fill(f64::NAN);
+                out.cells[row * plan.features..][..plan.features].fill(f64::NAN);
                 refuse(row, reason);
                 continue;
             }
@@ -309,7 +308,7 @@ impl Lanes {
         rows: &[(usize, usize)],
         undo: &[Option<Undo>],
         bars: &[Bar],
-        out: &mut [f64],
+        out: &mut Output<'_>,
     ) {
         // A frame is large: no more room than there are bars.
         match rows.len() {
@@ -327,9 +326,9 @@ impl Lanes {
         rows: &[(usize, usize)],
         undo: &[Option<Undo>],
         bars: &[Bar],
-        out: &mut [f64],
+        out: &mut Output<'_>,
     ) {
-        let Some((_, first)) = rows.first() else {
+        let (Some((_, first)), Some((_, last))) = (rows.first(), rows.last()) else {
             return;
         };
         let goes_on = mode == Mode::Update
@@ -337,7 +336,7 @@ impl Lanes {
             && !rows.iter().all(|(_, row)| is_near(bars[*row].close));
         let is_warm = |lane| self.history.bars_seen(lane) > plan.settled_bars as u64 + 1;
         let remembers_rows =
-            goes_on && plan.memory_rows > 0 && rows.iter().all(|(lane, _)| is_warm(*lane));
+            goes_on && plan.memory_rows() > 0 && rows.iter().all(|(lane, _)| is_warm(*lane));
         if !remembers_rows {
             // Before the newest bar is another one.
             for (lane, _) in rows {
@@ -357,6 +356,15 @@ impl Lanes {
                 self.history.append(*lane, &bars[*row]);
             }
         }
+        let tile = tile_of(rows);
+        let far = tile.filter(|_| on_rows && self.is_far(plan));
+        let end = (last + 1) * plan.features;
+        let cells = far.map_or(0, |_| TILE * plan.features);
+        if let Some(tile) = far {
+            self.bring_nearer(plan, tile);
+            out.bring_nearer(end, cells);
+        }
+        let (cells, ahead) = out.split(end, cells);
         let frames: [Frame<'_>; ROOM] = std::array::from_fn(|place| match rows.get(place) {
             Some((_, row)) if on_rows => Frame::new(bars[*row], [&[]; KEPT]),
             Some((lane, row)) => self.history.frame(*lane, &bars[*row]),
@@ -375,7 +383,6 @@ impl Lanes {
             (Mode::Peek, _) => false,
         };
         let newest = if added { self.newest.of(rows) } else { None };
-        let tile = tile_of(rows);
         let whole = tile.filter(|_| remembers_rows);
         if let (Some(tile), Some(newest)) = (whole, &newest) {
             let mut lanes = LaneMemory {
@@ -384,15 +391,6 @@ impl Lanes {
             };
             (self.tile_memories).run_ahead(plan, tile, &mut lanes, newest);
         }
-        if on_rows
-            && self.is_far(plan)
-            && let (Some(tile), Some(newest)) = (tile, &newest)
-        {
-            self.bring_nearer(plan, tile, newest);
-            for (_, row) in rows {
-                read_through(&out[row * plan.features..][..plan.features], f64::to_bits);
-            }
-        }
         for kernel in &plan.kernels {
             let bars = Tile {
                 rows,
@@ -400,6 +398,7 @@ impl Lanes {
                 newest,
                 columns: &kernel.columns,
                 features: plan.features,
+                ahead: &ahead,
             };
             let memory = TileMemory {
                 words: self.words.of_some(kernel.words, tile),
@@ -408,11 +407,13 @@ impl Lanes {
             match mode {
                 Mode::Update => {
                     let rows = whole.and_then(|tile| self.tile_memories.of(kernel, tile));
-                    (kernel.runner).run_tile(memory, rows, &bars, out);
+                    (kernel.runner).run_tile(memory, rows, &bars, cells);
                 }
-                Mode::Peek => kernel.runner.peek_tile(memory, &bars, out),
+                Mode::Peek => kernel.runner.peek_tile(memory, &bars, cells),
             }
         }
+        let asked = ahead.asked();
+        out.note(end + asked);
         if let Some(tile) = whole {
             self.tile_memories.count(tile);
         }

@@ -53,6 +53,7 @@ mod neighbouring_means;
 mod neighbouring_pairs;
 mod neighbours;
 mod newest;
+mod output;
 mod panel;
 mod plan;
 mod presets;

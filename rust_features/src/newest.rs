@@ -5,6 +5,7 @@ use crate::history::History;
 use crate::instructions::{Work, with_widest_vectors};
 use crate::logarithm::log_ratios_of_each;
 use crate::neighbours::{Row, WINDOWS};
+use crate::read_through::read_rows_through;
 use crate::side_by_side::{PRICES, SideBySide, frame_of};
 use crate::subnormal::all_near;
 use crate::window::LANES;
@@ -72,6 +73,13 @@ impl Newest {
             self.previous = *previous;
         }
         tile.add(lookback, frames)
+    }
+
+    /// Reads what [`Newest::add`] of a whole tile, and the kernels after it, look at: of each column so many bars.
+    pub(crate) fn bring_nearer(&self, tile: usize, bars: [usize; KEPT]) {
+        if let Some(tile) = self.tiles.get(tile) {
+            tile.bring_nearer(bars);
+        }
     }
 
     /// The rows of the series that [`Newest::add`] took last.
@@ -184,6 +192,26 @@ impl TileRows {
             previous,
             columns,
         })
+    }
+
+    /// As [`Newest::bring_nearer`].
+    fn bring_nearer(&self, bars: [usize; KEPT]) {
+        let (current, mut rest) = self.rows.split_at(PRICES.min(self.rows.len()));
+        read_rows_through(current);
+        for (depth, bars) in self.depths.into_iter().zip(bars) {
+            let (rows, after) = rest.split_at(room(depth).min(rest.len()));
+            rest = after;
+            let needed = if depth == 0 {
+                0..0
+            } else if self.appended == SLACK {
+                // All move.
+                0..rows.len()
+            } else {
+                let behind = self.appended + 1 + depth;
+                behind - bars..behind
+            };
+            read_rows_through(&rows[needed]);
+        }
     }
 
     /// As [`Newest::add`].

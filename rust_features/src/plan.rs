@@ -29,8 +29,10 @@ pub(crate) struct Plan {
     pub(crate) warmup_bars: usize,
     /// Bars from which on no kernel counts any more how many it has seen.
     pub(crate) settled_bars: usize,
-    /// Rows of what can lie as rows of a whole tile.
-    pub(crate) memory_rows: usize,
+    /// Rows of the live numbers of a whole tile's states.
+    pub(crate) live_rows: usize,
+    /// Rows of its windows, and of what follows from bars.
+    pub(crate) window_rows: usize,
     /// Outputs of the kernel that has most.
     pub(crate) most_outputs: usize,
 }
@@ -53,10 +55,10 @@ pub(crate) struct PlannedKernel {
 /// How what a kernel remembers lies as rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowsOfMemory {
-    /// Place among those of a whole tile.
+    /// Those of the states' live numbers, which bars read all and change.
+    live: Part,
+    /// The first of the others.
     first: usize,
-    /// Rows of the states' live numbers; those of the windows come behind.
-    live: usize,
     /// Parts of equal length that a window consists of.
     parts: usize,
     /// Rows of each part: its first numbers, which hold all newest values.
@@ -66,8 +68,9 @@ pub(crate) struct RowsOfMemory {
 }
 
 impl RowsOfMemory {
+    /// Rows beside the live ones.
     fn count(self) -> usize {
-        self.live + self.numbers() + self.derived
+        self.numbers() + self.derived
     }
 
     fn numbers(self) -> usize {
@@ -76,18 +79,18 @@ impl RowsOfMemory {
 }
 
 impl PlannedKernel {
-    /// Its rows among those of a whole tile.
-    pub(crate) fn rows(&self) -> Range<usize> {
+    /// Its rows among the live ones of a whole tile.
+    pub(crate) fn live_rows(&self) -> Range<usize> {
+        self.rows.map_or(0..0, |rows| rows.live.range())
+    }
+
+    /// Its rows among the others.
+    pub(crate) fn window_rows(&self) -> Range<usize> {
         self.rows
             .map_or(0..0, |rows| rows.first..rows.first + rows.count())
     }
 
-    /// How many of its rows hold live numbers of states; they come first.
-    pub(crate) fn live_rows(&self) -> usize {
-        self.rows.map_or(0, |rows| rows.live)
-    }
-
-    /// Of its rows behind those, the first that holds no numbers of a window.
+    /// Of these, the first that holds no numbers of a window.
     pub(crate) fn first_derived_row(&self) -> usize {
         self.rows.map_or(0, RowsOfMemory::numbers)
     }
@@ -113,7 +116,8 @@ impl Default for Plan {
             window: 0,
             warmup_bars: 0,
             settled_bars: 0,
-            memory_rows: 0,
+            live_rows: 0,
+            window_rows: 0,
             most_outputs: 0,
         }
     }
@@ -143,13 +147,17 @@ impl Plan {
         let rows = runner
             .memory_rows()
             .map(|(live, (parts, len))| RowsOfMemory {
-                first: self.memory_rows,
-                live,
+                live: Part {
+                    first: self.live_rows,
+                    len: live,
+                },
+                first: self.window_rows,
                 parts,
                 len,
                 derived: runner.derived_rows(),
             });
-        self.memory_rows += rows.map_or(0, RowsOfMemory::count);
+        self.live_rows += rows.map_or(0, |rows| rows.live.len);
+        self.window_rows += rows.map_or(0, RowsOfMemory::count);
         self.kernels.push(PlannedKernel {
             runner,
             across: None,
@@ -207,6 +215,11 @@ impl Plan {
 
     /// Bytes that one series of a whole tile takes besides: newest bars, windows and states as rows.
     pub(crate) fn tile_bytes(&self) -> usize {
-        8 * (crate::newest::values_per_series(self.side_by_side) + self.memory_rows)
+        8 * (crate::newest::values_per_series(self.side_by_side) + self.memory_rows())
+    }
+
+    /// Rows of what can lie as rows of a whole tile.
+    pub(crate) fn memory_rows(&self) -> usize {
+        self.live_rows + self.window_rows
     }
 }

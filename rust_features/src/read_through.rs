@@ -6,7 +6,7 @@
 use crate::neighbours::Row;
 
 /// Numbers of a cache line.
-const LINE: usize = 8;
+pub(crate) const LINE: usize = 8;
 
 /// Reads a number of each cache line.
 #[inline]

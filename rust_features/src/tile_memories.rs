@@ -21,8 +21,10 @@ pub(crate) struct TileMemories {
 /// Windows and states of a tile.
 #[derive(Debug, Clone, Default)]
 struct MemoryOfTile {
-    /// See [`PlannedKernel::rows`].
-    rows: Vec<Row>,
+    /// See [`PlannedKernel::live_rows`]: close together, as bars read them all.
+    live: Vec<Row>,
+    /// See [`PlannedKernel::window_rows`].
+    windows: Vec<Row>,
     /// Words of the first series when these were laid.
     words: Vec<u64>,
     /// Bars that these took since they were laid.
@@ -57,10 +59,12 @@ impl TileMemories {
             return;
         }
         own.bars = 0;
-        own.rows.resize(plan.memory_rows, Row::ZEROS);
+        own.live.resize(plan.live_rows, Row::ZEROS);
+        own.windows.resize(plan.window_rows, Row::ZEROS);
         own.words.resize(plan.words, 0);
         for kernel in plan.kernels.iter().filter(|kernel| kernel.rows.is_some()) {
-            let (live, rows) = own.rows[kernel.rows()].split_at_mut(kernel.live_rows());
+            let live = &mut own.live[kernel.live_rows()];
+            let rows = &mut own.windows[kernel.window_rows()];
             for place in 0..WINDOWS {
                 let series = tile * WINDOWS + place;
                 let words = lanes.words.of_mut(kernel.words, series);
@@ -120,10 +124,9 @@ impl TileMemories {
     pub(crate) fn of(&mut self, kernel: &PlannedKernel, tile: usize) -> Option<MemoryRows<'_>> {
         let tile = self.tiles.get_mut(tile).filter(|tile| tile.is_current)?;
         kernel.rows?;
-        let (live, windows) = tile.rows[kernel.rows()].split_at_mut(kernel.live_rows());
         Some(MemoryRows {
-            live,
-            windows,
+            live: &mut tile.live[kernel.live_rows()],
+            windows: &mut tile.windows[kernel.window_rows()],
             words: &tile.words[kernel.words.range()],
             bars: tile.bars,
         })
@@ -135,9 +138,9 @@ impl TileMemories {
             return;
         };
         read_through(&tile.words, |word| word);
+        read_rows_through(&tile.live);
         for kernel in &plan.kernels {
-            let (live, windows) = tile.rows[kernel.rows()].split_at(kernel.live_rows());
-            read_rows_through(live);
+            let windows = &tile.windows[kernel.window_rows()];
             if !windows.is_empty() {
                 let mut read = |needed| read_rows_through(&windows[needed]);
                 kernel.runner.needed_rows(tile.bars, &mut read);
@@ -158,7 +161,8 @@ impl TileMemories {
             return;
         };
         let place = lane % WINDOWS;
-        let (live, rows) = tile.rows[kernel.rows()].split_at(kernel.live_rows());
+        let live = &tile.live[kernel.live_rows()];
+        let rows = &tile.windows[kernel.window_rows()];
         for (row, number) in rows.iter().zip(kernel.numbers_of_rows()) {
             window[number] = row.0[place];
         }

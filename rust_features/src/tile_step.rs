@@ -4,6 +4,7 @@ use crate::frame::Frame;
 use crate::instructions::Work;
 use crate::kernel::{Kernel, Values};
 use crate::neighbours::Row;
+use crate::output::Ahead;
 use crate::side_by_side::{Memories, MemoryRows, PRICES, SideBySide, frame_of};
 use crate::state::{State, Words, WordsMut};
 use crate::tiled::PartOfSome;
@@ -25,6 +26,8 @@ pub(crate) struct Tile<'a> {
     pub(crate) columns: &'a [OutputColumn],
     /// Features of a row.
     pub(crate) features: usize,
+    /// What the next tile will write.
+    pub(crate) ahead: &'a Ahead<'a>,
 }
 
 impl Tile<'_> {
@@ -157,6 +160,7 @@ impl<K: Kernel> Step<'_, K> {
     ) {
         let alike = K::State::load(&mut Words::new(words));
         for (place, (_, row)) in self.tile.rows.iter().enumerate() {
+            self.tile.ahead.ask();
             let mut state = alike;
             let before = frame_of(previous, place);
             let own = (&mut state, &mut [][..]);

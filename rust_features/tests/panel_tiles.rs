@@ -227,3 +227,35 @@ fn whole_tiles_can_be_looked_at_stored_and_reset_at_any_bar() {
         }
     }
 }
+
+/// A panel that the caches do not hold brings a tile's memory, and the next one's row of features, nearer before it needs
+/// them: that must change no bit, whichever rows a call has.
+#[test]
+fn panels_that_leave_the_caches_have_the_bits_of_one_series() {
+    const SYMBOLS: usize = 30 * 64 + 7;
+    let spec = FeatureSpec::preset("full").unwrap();
+    assert!(SYMBOLS * spec.series_bytes() > 20 << 20);
+    let symbols = symbols();
+    let expected = alone(&spec, &symbols);
+    let mut panel = Panel::new(&spec, (0..SYMBOLS).map(|symbol| symbol.to_string())).unwrap();
+    let mut seen = vec![0; SYMBOLS];
+    for call in 0..BARS {
+        // Late in the day some symbols have no bar, so that rows and symbols part.
+        let has_bar = |symbol: &usize| call < 90 || !(symbol + call).is_multiple_of(701);
+        let lanes: Vec<usize> = (0..SYMBOLS).filter(has_bar).collect();
+        let of = |lane: usize| lane % symbols.len();
+        let bars: Vec<Bar> = (lanes.iter())
+            .map(|lane| symbols[of(*lane)][seen[*lane]])
+            .collect();
+        let mut statuses = vec![BarStatus::Applied; lanes.len()];
+        let mut out = vec![0.0; lanes.len() * spec.len()];
+        panel
+            .update(&lanes, &bars, &mut out, &mut statuses)
+            .unwrap();
+        for (lane, row) in lanes.iter().zip(out.chunks_exact(spec.len())) {
+            let own = &expected[of(*lane)][seen[*lane] * spec.len()..][..spec.len()];
+            assert!(bits(row) == bits(own), "symbol {lane}, call {call}");
+            seen[*lane] += 1;
+        }
+    }
+}
