@@ -95,7 +95,7 @@ fuzz: check-tools ## Fuzz every reader of foreign bytes for MINUTES=10 each; nee
 
 miri: check-tools ## Run the features core's tests of memory and vectors under Miri (slow); needs a nightly compiler with miri
 	@MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test --target-dir target/miri -p candlewire-features --lib -- \
-		history window instructions neighbours
+		history window instructions neighbours output
 
 asan: check-tools ## Run all tests of the features core under the address sanitizer (5 minutes); needs a nightly compiler
 	@RUSTFLAGS=-Zsanitizer=address cargo +nightly test --target-dir target/asan \

@@ -208,7 +208,7 @@ impl TileRows {
                 0..rows.len()
             } else {
                 let behind = self.appended + 1 + depth;
-                behind - bars..behind
+                behind.saturating_sub(bars)..behind
             };
             read_rows_through(&rows[needed]);
         }
