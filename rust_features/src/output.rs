@@ -15,7 +15,7 @@ pub(crate) struct Output<'a> {
 /// Cells that come next, to be asked for one cache line at a time.
 ///
 /// A kernel that takes series one after the other waits on arithmetic, not on memory: a line that is asked for at each of
-/// them costs little of its time. Between kernels that sum rows the same costs as much as it saves.
+/// them costs little of its time. Between kernels that sum rows the same costs about as much as it saves.
 #[derive(Debug)]
 pub(crate) struct Ahead<'a> {
     cells: &'a [f64],
