@@ -359,12 +359,12 @@ impl Lanes {
         let tile = tile_of(rows);
         let far = tile.filter(|_| on_rows && self.is_far(plan));
         let end = (last + 1) * plan.features;
-        let cells = far.map_or(0, |_| TILE * plan.features);
+        let far_cells = far.map_or(0, |_| TILE * plan.features);
         if let Some(tile) = far {
             self.bring_nearer(plan, tile);
-            out.bring_nearer(end, cells);
+            out.bring_nearer(end, far_cells);
         }
-        let (cells, ahead) = out.split(end, cells);
+        let (cells, ahead) = out.split(end, far_cells);
         let frames: [Frame<'_>; ROOM] = std::array::from_fn(|place| match rows.get(place) {
             Some((_, row)) if on_rows => Frame::new(bars[*row], [&[]; KEPT]),
             Some((lane, row)) => self.history.frame(*lane, &bars[*row]),

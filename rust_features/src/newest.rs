@@ -164,27 +164,35 @@ pub(crate) fn tile_of(series: &[(usize, usize)]) -> Option<usize> {
 }
 
 impl TileRows {
+    /// The current bars, and all rows of each kept column.
+    fn parts(&self) -> Option<(&[Row; PRICES], [&[Row]; KEPT])> {
+        let (current, mut rest) = self.rows.split_first_chunk()?;
+        let mut columns = [&[][..]; KEPT];
+        for (column, depth) in columns.iter_mut().zip(self.depths) {
+            (*column, rest) = rest.split_at_checked(room(depth))?;
+        }
+        Some((current, columns))
+    }
+
     /// Copies what is kept of one series to a lane of its history.
     fn copy_to(&self, place: usize, history: &mut History, lane: usize) {
-        let mut first = PRICES;
-        for (column, depth) in self.depths.into_iter().enumerate() {
+        let Some((_, columns)) = self.parts() else {
+            return;
+        };
+        for (column, (rows, depth)) in columns.into_iter().zip(self.depths).enumerate() {
             if depth > 0 {
-                let rows = self.rows.iter().skip(first + self.appended).take(depth);
+                let rows = rows.iter().skip(self.appended).take(depth);
                 history.replace(lane, column, rows.map(|row| row.0[place]));
             }
-            first += room(depth);
         }
     }
 
     /// As [`Newest::of`].
     fn rows<'a>(&'a self, previous: &'a [Row; PRICES]) -> Option<SideBySide<'a>> {
-        let (current, mut rest) = self.rows.split_first_chunk::<PRICES>()?;
-        let mut columns = [&[][..]; KEPT];
+        let (current, mut columns) = self.parts()?;
         for (column, depth) in columns.iter_mut().zip(self.depths) {
-            let (rows, after) = rest.split_at_checked(room(depth))?;
-            rest = after;
             if depth > 0 {
-                *column = rows.get(self.appended..self.appended + depth)?;
+                *column = column.get(self.appended..self.appended + depth)?;
             }
         }
         Some(SideBySide {
@@ -196,21 +204,19 @@ impl TileRows {
 
     /// As [`Newest::bring_nearer`].
     fn bring_nearer(&self, bars: [usize; KEPT]) {
-        let (current, mut rest) = self.rows.split_at(PRICES.min(self.rows.len()));
+        let Some((current, columns)) = self.parts() else {
+            return;
+        };
         read_rows_through(current);
-        for (depth, bars) in self.depths.into_iter().zip(bars) {
-            let (rows, after) = rest.split_at(room(depth).min(rest.len()));
-            rest = after;
-            let needed = if depth == 0 {
-                0..0
-            } else if self.appended == SLACK {
-                // All move.
-                0..rows.len()
+        for ((rows, depth), bars) in columns.into_iter().zip(self.depths).zip(bars) {
+            let needed = if depth == 0 || self.appended == SLACK {
+                // All move, or there are none.
+                rows
             } else {
                 let behind = self.appended + 1 + depth;
-                behind.saturating_sub(bars)..behind
+                &rows[behind.saturating_sub(bars)..behind]
             };
-            read_rows_through(&rows[needed]);
+            read_rows_through(needed);
         }
     }
 
